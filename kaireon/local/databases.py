@@ -53,7 +53,7 @@ def with_database(url: str, database: str) -> str:
 def create_database(superuser_url: str, name: str) -> None:
     """Make the database unless it is there."""
     with psycopg.connect(superuser_url, autocommit=True) as connection:
-        if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
