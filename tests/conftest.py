@@ -1,0 +1,63 @@
+"""Every test runs as the product does: real PostgreSQL under the application's role, real Redis, real commits.
+
+A test that asks for `db` has a database of its own: a clone of the migrated template with the cast of `tests/cast.py`
+in it (two tenants, their members and keys). Nothing is rolled back and nothing is shared.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import SUITE
+
+# Settings are read at import, so this comes before anything of Django.
+SUITE.prepare_environment()
+
+import django  # noqa: E402
+
+django.setup()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The controller of pytest-xdist lives longer than its workers, so the cluster hangs on it.
+    if getattr(config.option, "numprocesses", None) and not config.option.collectonly:
+        SUITE.start_postgres()
+
+
+def pytest_unconfigure() -> None:
+    SUITE.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """Replaces pytest-django's: its test database would belong to the application role."""
+
+
+@pytest.fixture
+def db(django_db_blocker) -> Iterator[str]:
+    """A fresh database; gives its name. See tests/servers.py."""
+    with django_db_blocker.unblock(), SUITE.database() as name:
+        yield name
+
+
+@pytest.fixture
+def transactional_db(db: str) -> str:
+    return db
+
+
+@pytest.fixture
+def _django_db_helper(db: str) -> str:
+    """What the mark `django_db` asks for."""
+    return db
+
+
+@pytest.fixture
+def superuser_url(db: str) -> str:
+    """libpq address of the test's database for the one who may do everything."""
+    return SUITE.superuser_url(db)
+
+
+@pytest.fixture(autouse=True)
+def _clean_redis() -> Iterator[None]:
+    yield
+    SUITE.flush_redis()
