@@ -1,5 +1,6 @@
 """The `.local/` folder: what `make run` keeps between two starts. Nobody but its owner can read it."""
 
+import base64
 import fcntl
 import json
 import os
@@ -73,6 +74,14 @@ class LocalFolder:
             known[name] = secrets.token_urlsafe(_SECRET_BYTES)
             self._write("secrets.json", known)
         return str(known[name])
+
+    def sealing_keys(self) -> str:
+        """SEALING_KEYS with one version: generated when first asked for, the same ever after."""
+        known = self._read("secrets.json")
+        if not known.get("SEALING_KEYS", "").startswith("v"):
+            known["SEALING_KEYS"] = "v1:" + base64.b64encode(secrets.token_bytes(32)).decode()
+            self._write("secrets.json", known)
+        return str(known["SEALING_KEYS"])
 
     def port(self, name: str) -> int | None:
         """The port that server had last time."""

@@ -104,7 +104,7 @@ def environment(local: LocalFolder, servers: Servers) -> dict[str, str]:
         "ENVIRONMENT": "development",
         "SECRET_KEY": local.secret("SECRET_KEY"),
         "API_KEY_PEPPER": local.secret("API_KEY_PEPPER"),
-        "SEALING_KEYS": local.secret("SEALING_KEYS"),
+        "SEALING_KEYS": local.sealing_keys(),
         "CRON_SECRET": local.secret("CRON_SECRET"),
         "SCHEDULER_SERVICE_API_KEY": local.secret("SCHEDULER_SERVICE_API_KEY"),
         "OBJECT_ROOT": str(local.path / "objects"),

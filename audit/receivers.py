@@ -1,0 +1,1 @@
+"""The one file where the audit log hears the layers below it."""

@@ -1,0 +1,1 @@
+"""What every endpoint shares: the error shape, strict input, paging and limits. Knows no tenants."""

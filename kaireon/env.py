@@ -1,0 +1,52 @@
+"""Every environment variable the product reads, in one place.
+
+`.env.example` explains each. A file named by KAIREON_ENV_FILE (default `.local/env`, which `make run` writes) fills
+in what the environment does not say; the environment always wins.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+
+_env_file = Path(os.environ.get("KAIREON_ENV_FILE", BASE_DIR / ".local" / "env"))
+if _env_file.is_file():
+    env.read_env(_env_file)
+
+ENVIRONMENT: str = env.str("ENVIRONMENT", default="production")
+DEBUG: bool = env.bool("DEBUG", default=False)
+SECRET_KEY: str = env.str("SECRET_KEY", default="")
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECURE_COOKIES: bool = env.bool("SECURE_COOKIES", default=ENVIRONMENT == "production")
+TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
+LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO")
+
+PORT: int = env.int("PORT", default=8000)
+OPS_PORT: int = env.int("OPS_PORT", default=9090)
+
+DATABASE_URL: str = env.str("DATABASE_URL", default="")
+OWNER_DATABASE_URL: str = env.str("OWNER_DATABASE_URL", default="")
+SEQUENCER_DATABASE_URL: str = env.str("SEQUENCER_DATABASE_URL", default="")
+REDIS_URL: str = env.str("REDIS_URL", default="")
+
+SINGLE_TENANT_MODE: bool = env.bool("SINGLE_TENANT_MODE", default=False)
+
+API_KEY_PEPPER: str = env.str("API_KEY_PEPPER", default="")
+SEALING_KEYS: str = env.str("SEALING_KEYS", default="")
+CRON_SECRET: str = env.str("CRON_SECRET", default="")
+SCHEDULER_SERVICE_API_KEY: str = env.str("SCHEDULER_SERVICE_API_KEY", default="")
+
+DSAR_PACKAGE_DAYS: int = env.int("DSAR_PACKAGE_DAYS", default=30)
+OBJECT_STORAGE: str = env.str("OBJECT_STORAGE", default="file")
+OBJECT_ROOT: str = env.str("OBJECT_ROOT", default=str(BASE_DIR / ".local" / "objects"))
+
+
+def redis_url(database: int) -> str:
+    """REDIS_URL with another database number: sessions 0, cache 1, broker 2."""
+    return urlunsplit(urlsplit(REDIS_URL)._replace(path=f"/{database}"))

@@ -1,0 +1,37 @@
+"""Identifiers: UUID version 7 (RFC 9562), so that rows made together lie together in an index."""
+
+import os
+import time
+from datetime import UTC, datetime
+from threading import Lock
+from uuid import UUID
+
+_VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
+_RANDOM_BITS = (1 << 62) - 1
+
+_lock = Lock()
+_last = 0
+
+
+def uuid7() -> UUID:
+    """A new UUIDv7: 48 bits of milliseconds, 12 bits of the fraction of that millisecond, 62 random bits.
+
+    Rising within a process, also when two fall into the same quarter of a microsecond or the clock is set back
+    (RFC 9562 section 6.2, method 3). Between processes the order is that of their clocks.
+    """
+    global _last
+    ms, rest = divmod(time.time_ns(), 1_000_000)
+    tick = (ms << 12) | (rest << 12) // 1_000_000
+    with _lock:
+        if tick <= _last:
+            tick = _last + 1
+        _last = tick
+    random = int.from_bytes(os.urandom(8)) & _RANDOM_BITS
+    return UUID(int=(tick >> 12) << 80 | (tick & 0xFFF) << 64 | _VERSION_AND_VARIANT | random)
+
+
+def moment_of(identifier: UUID) -> datetime:
+    """When a UUIDv7 was made, in UTC, to the millisecond. Raises ValueError for another version."""
+    if identifier.version != 7:
+        raise ValueError("only a version 7 UUID carries its time")
+    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)

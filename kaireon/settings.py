@@ -1,0 +1,232 @@
+"""Django settings, from the environment (see kaireon/env.py and .env.example)."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+from kaireon import env
+
+
+BASE_DIR = env.BASE_DIR
+ENVIRONMENT = env.ENVIRONMENT
+DEBUG = env.DEBUG
+SECRET_KEY = env.SECRET_KEY
+ALLOWED_HOSTS = env.ALLOWED_HOSTS
+CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
+PRODUCTION = ENVIRONMENT == "production"
+
+SINGLE_TENANT_MODE = env.SINGLE_TENANT_MODE
+API_KEY_PEPPER = env.API_KEY_PEPPER
+SEALING_KEYS = env.SEALING_KEYS
+CRON_SECRET = env.CRON_SECRET
+DSAR_PACKAGE_DAYS = env.DSAR_PACKAGE_DAYS
+TRUSTED_PROXIES = env.TRUSTED_PROXIES
+OPS_PORT = env.OPS_PORT
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "kaireon.apps.KaireonAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_celery_beat",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "kaireon.tenancy",
+    "kaireon.jobs",
+    "audit",
+    "customers",
+    "compliance",
+    "dsar",
+    "cron",
+    "kaireon.ops",
+]
+
+MIDDLEWARE = [
+    "kaireon.api.middleware.RequestIdMiddleware",
+    "kaireon.ops.middleware.OpsPortMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "kaireon.tenancy.middleware.AdminTenantMiddleware",
+]
+
+ROOT_URLCONF = "kaireon.urls"
+WSGI_APPLICATION = "kaireon.wsgi.application"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _database(url: str, name: str) -> dict[str, Any]:
+    """A psycopg connection that gives up after 5 s instead of queueing; its timeouts are set on the role."""
+    if not url:
+        return {"ENGINE": "django.db.backends.postgresql", "NAME": f"{name}-url-is-not-set"}
+    return {
+        **env.env.db_url_config(url),
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, "application_name": f"kaireon-{name}"},
+    }
+
+
+DATABASES = {
+    "default": _database(env.DATABASE_URL, "app"),
+    "owner": _database(env.OWNER_DATABASE_URL, "owner"),
+    "sequencer": _database(env.SEQUENCER_DATABASE_URL, "sequencer"),
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Sessions, cache and broker keep apart: a flush of the cache signs nobody out and loses no message.
+CACHES = {
+    alias: {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": env.redis_url(database),
+        "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 5},
+    }
+    for alias, database in (("sessions", 0), ("default", 1))
+}
+SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+SESSION_CACHE_ALIAS = "sessions"
+SESSION_COOKIE_AGE = 12 * 3600
+
+AUTH_USER_MODEL = "tenancy.User"
+AUTHENTICATION_BACKENDS = ["kaireon.tenancy.backends.LockingBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in (
+        ("UserAttributeSimilarityValidator", {"user_attributes": ("email", "name")}),
+        ("MinimumLengthValidator", {"min_length": 12}),
+        ("CommonPasswordValidator", {}),
+        ("NumericPasswordValidator", {}),
+    )
+]
+LOGIN_URL = reverse_lazy("admin:login")
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.SECURE_COOKIES
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_HTTPONLY = True
+SECURE_HSTS_SECONDS = 31536000 if env.SECURE_COOKIES else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.SECURE_COOKIES
+SECURE_SSL_REDIRECT = False  # The proxy in front terminates TLS and redirects; see kaireon/tenancy/checks.py.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.TRUSTED_PROXIES else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = ["security.W008"]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": env.OBJECT_ROOT}},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["kaireon.tenancy.authentication.KaireonAuthentication"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["kaireon.api.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "kaireon.api.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Kaireon Compliance API",
+    "DESCRIPTION": "Audit log, data subject requests, retention and legal hold, for many tenants.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": SECRET_KEY,
+    "ISSUER": "kaireon",
+    "UPDATE_LAST_LOGIN": False,
+}
+REFRESH_TOKEN_LIFETIME = timedelta(days=14)
+
+QUEUES = ("batch-jobs", "pipeline-jobs", "dsar-jobs", "retrain-jobs", "journey-jobs")
+CELERY_BROKER_URL = env.redis_url(2)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 10,
+    "max_retries": 1,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_DEFAULT_QUEUE = "batch-jobs"
+CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+CELERY_TIMEZONE = "UTC"
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "kaireon.api.logs.RequestIdFilter"}},
+    "formatters": {"json": {"()": "kaireon.api.logs.JsonFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["request_id"]}},
+    "root": {"handlers": ["console"], "level": env.LOG_LEVEL},
+    "loggers": {"django.server": {"handlers": ["console"], "propagate": False}},
+}
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Kaireon Compliance",
+    "SITE_HEADER": "Kaireon Compliance",
+    "SITE_SYMBOL": "verified_user",
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "kaireon.admin.dashboard",
+    "STYLES": [lambda request: static("kaireon/admin.css")],
+    "SIDEBAR": {"show_search": True, "navigation": "kaireon.admin.navigation"},
+    "SITE_DROPDOWN": "kaireon.admin.tenant_switcher",
+}

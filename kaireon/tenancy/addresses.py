@@ -1,0 +1,13 @@
+"""Where a request comes from, through as many proxies as we were told to trust."""
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def source_address(request: HttpRequest) -> str:
+    """The client's address: the last X-Forwarded-For entry that a trusted proxy wrote, else the peer."""
+    forwarded = [a.strip() for a in request.headers.get("X-Forwarded-For", "").split(",") if a.strip()]
+    trusted: int = settings.TRUSTED_PROXIES
+    if trusted and len(forwarded) >= trusted:
+        return forwarded[-trusted]
+    return str(request.META.get("REMOTE_ADDR", ""))

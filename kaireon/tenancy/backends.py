@@ -1,0 +1,61 @@
+"""Password sign-in with the account lock: 5 failures in a row lock it for 30 minutes."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.backends import BaseBackend
+from django.db.models import F
+from django.http import HttpRequest
+
+from kaireon.api.logs import request_id
+from kaireon.lib import clock
+from kaireon.tenancy import signals
+from kaireon.tenancy.models import User
+
+FAILURES_TO_LOCK = 5
+LOCK_FOR = timedelta(minutes=30)
+
+
+class LockingBackend(BaseBackend):
+    """Unknown, wrong, locked and inactive look the same to who tries, and take as long."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **credentials: Any
+    ) -> User | None:
+        email = (username or credentials.get("email") or "").strip().lower()
+        now = clock.now()
+        user = User.objects.filter(email=email).first()
+        right = (user or User()).check_password(password or "") if user else _spend_the_time(password)
+        if user is None or not user.is_active:
+            return _refused("unknown_user" if user is None else "inactive", user)
+        if user.locked_until and user.locked_until > now:
+            return _refused("locked", user)
+        if not right:
+            _count_failure(user)
+            return _refused("wrong_password", user)
+        User.objects.filter(pk=user.pk).exclude(failed_logins=0, locked_until=None).update(
+            failed_logins=0, locked_until=None
+        )
+        return user
+
+    def get_user(self, user_id: Any) -> User | None:
+        try:
+            return User.objects.filter(pk=UUID(str(user_id)), is_active=True).first()
+        except ValueError:
+            return None
+
+
+def _spend_the_time(password: str | None) -> bool:
+    User().set_password(password or "")
+    return False
+
+
+def _count_failure(user: User) -> None:
+    rows = User.objects.filter(pk=user.pk)
+    rows.update(failed_logins=F("failed_logins") + 1)
+    rows.filter(failed_logins__gte=FAILURES_TO_LOCK).update(locked_until=clock.now() + LOCK_FOR, failed_logins=0)
+
+
+def _refused(reason: str, user: User | None) -> None:
+    signals.login_failed.send(sender=LockingBackend, reason=reason, user=user, request_id=request_id())

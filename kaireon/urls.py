@@ -1,0 +1,30 @@
+"""Every route, by name."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from kaireon.tenancy import api as tenancy
+
+api_v1 = [
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("auth/login", tenancy.LoginView.as_view(), name="auth-login"),
+    path("auth/refresh", tenancy.RefreshView.as_view(), name="auth-refresh"),
+    path("auth/logout", tenancy.LogoutView.as_view(), name="auth-logout"),
+    path("auth/me", tenancy.MeView.as_view(), name="auth-me"),
+    path("api-keys", tenancy.ApiKeysView.as_view(), name="api-keys"),
+    path("api-keys/<uuid:key_id>", tenancy.ApiKeyRevokeView.as_view(), name="api-key-revoke"),
+]
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(api_v1)),
+]
+
+handler400 = "kaireon.api.errors.bad_request"
+handler403 = "kaireon.api.errors.forbidden"
+handler404 = "kaireon.api.errors.not_found"
+handler500 = "kaireon.api.errors.server_error"
