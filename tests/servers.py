@@ -87,7 +87,7 @@ class Suite:
                 "DEBUG": "false",
                 "SECRET_KEY": "test-secret-key-of-more-than-fifty-characters-0123456789",
                 "API_KEY_PEPPER": "test-pepper-0123456789-0123456789-0123456789",
-                "SEALING_KEYS": "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+                "SEALING_KEYS": "v1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
                 "CRON_SECRET": "test-cron-secret",
                 "SCHEDULER_SERVICE_API_KEY": "test-scheduler-key",
                 "OBJECT_ROOT": str(self.folder / "objects"),
@@ -221,7 +221,9 @@ class Suite:
         # Copying files is the faster way where nothing is synced; elsewhere it costs two checkpoints.
         strategy = sql.SQL("STRATEGY wal_log" if self._outside_url else "STRATEGY file_copy")
         connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(sql.Identifier(name), sql.Identifier(template), strategy)
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(
+                sql.Identifier(name), sql.Identifier(template), strategy
+            )
         )
 
     def _drop(self, name: str) -> None:

@@ -1,17 +1,37 @@
-"""`python -m kaireon.local servers|stop`: see `make help`."""
+"""`python -m kaireon.local COMMAND`: what `make run` and its neighbours call.
+
+run: start everything and stay; servers: PostgreSQL and Redis alone, in the background; stop: end those;
+reset: remove all local data, after asking; chromium: print the path of a browser for the tests.
+"""
 
 import argparse
 import sys
 
 from kaireon.local import servers
+from kaireon.local.chromium import BrowserMissing, find
 from kaireon.local.databases import DatabaseNotReady
 from kaireon.local.folder import AlreadyRunning, LocalFolder
 from kaireon.local.postgres import BinariesMissing
+from kaireon.local.processes import ProcessKeepsFailing
 from kaireon.local.progress import complain, say
 from kaireon.local.redis import BinaryMissing
+from kaireon.local.reset import reset
+from kaireon.local.run import CommandFailed, NotReady, PortNotUsable, run
 from kaireon.local.server import ServerDidNotStart
 
-_EXPECTED = (DatabaseNotReady, BinariesMissing, BinaryMissing, ServerDidNotStart, servers.RedisNotReady)
+# What can go wrong on somebody's machine, each with a message for them; anything else is a defect and shows its trace.
+_EXPECTED = (
+    BinariesMissing,
+    BinaryMissing,
+    BrowserMissing,
+    CommandFailed,
+    DatabaseNotReady,
+    NotReady,
+    PortNotUsable,
+    ProcessKeepsFailing,
+    ServerDidNotStart,
+    servers.RedisNotReady,
+)
 
 
 def start_servers(local: LocalFolder) -> int:
@@ -24,24 +44,38 @@ def start_servers(local: LocalFolder) -> int:
 
 
 def stop_servers(local: LocalFolder) -> int:
+    local.lock()
     servers.stop(local)
     say("PostgreSQL and Redis are stopped.")
     return 0
 
 
-COMMANDS = {"servers": start_servers, "stop": stop_servers}
+def show_chromium(local: LocalFolder) -> int:
+    say(str(find(local).executable))
+    return 0
+
+
+COMMANDS = {
+    "run": run,
+    "servers": start_servers,
+    "stop": stop_servers,
+    "reset": reset,
+    "chromium": show_chromium,
+}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m kaireon.local", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m kaireon.local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=COMMANDS)
     arguments = parser.parse_args()
     try:
         return COMMANDS[arguments.command](LocalFolder())
     except AlreadyRunning as e:
-        complain(f"Another `make run` (pid {e.args[0]}) uses this folder. Stop it first.")
+        complain(f"Another launcher (pid {e.args[0]}) uses this folder. Stop it first, or set LOCAL_DIR to another.")
     except _EXPECTED as e:
-        complain(str(e))
+        complain(f"\n{e}")
     return 1
 
 

@@ -68,9 +68,7 @@ def bootstrap(superuser_url: str, *, password: Callable[[str], str]) -> Database
         _run(connection, _ROLES)
         for role, secret in passwords.items():
             verifier = connection.pgconn.encrypt_password(secret.encode(), role.encode(), b"scram-sha-256").decode()
-            connection.execute(
-                sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier))
-            )
+            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))
         _run(connection, _GRANTS)
     urls = {role: with_login(superuser_url, role, secret) for role, secret in passwords.items()}
     return DatabaseUrls(

@@ -19,17 +19,18 @@ def complain(text: str) -> None:
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Print `text` now and how it went after; dots in between once it takes more than two seconds."""
-    sys.stdout.write(f"  {text} ")
-    sys.stdout.flush()
+    """Print `text` now and how it went after; dots in between once it takes more than two seconds.
+
+    On stderr: what a command answers, such as the path of a browser, has stdout for itself.
+    """
+    _write(f"  {text} ")
     started = time.monotonic()
     over = threading.Event()
 
     def tick() -> None:
         wait = 2.0
         while not over.wait(wait):
-            sys.stdout.write(".")
-            sys.stdout.flush()
+            _write(".")
             wait = 1.0
 
     ticker = threading.Thread(target=tick, daemon=True)
@@ -42,5 +43,9 @@ def step(text: str) -> Iterator[None]:
         over.set()
         ticker.join()
         seconds = time.monotonic() - started
-        sys.stdout.write(f" {outcome} ({seconds:.1f} s)\n" if seconds > 1 else f" {outcome}\n")
-        sys.stdout.flush()
+        _write(f" {outcome} ({seconds:.1f} s)\n" if seconds > 1 else f" {outcome}\n")
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

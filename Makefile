@@ -1,0 +1,73 @@
+# `make help` lists what there is. Everything runs in .venv, which `make run` and `make test` create themselves.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Some tests only: make test TESTS="tests/audit -k chain"
+TESTS ?=
+# One process per core.
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help run servers stop reset test check lint types layers migrations settings generated \
+        format generate bench browser lock venv dev
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: venv ## Start everything here, with demo data; Ctrl-C stops all of it (PORT, OPS_PORT, DATABASE_URL, REDIS_URL)
+	@exec $(BIN)/python -m kaireon.local run
+
+servers: venv ## PostgreSQL and Redis alone, in the background, for work on the code
+	@$(BIN)/python -m kaireon.local servers
+
+stop: venv ## Stop what `make servers` started
+	@$(BIN)/python -m kaireon.local stop
+
+reset: venv ## Remove all local data, after asking (YES=1 answers)
+	@YES=$(YES) $(BIN)/python -m kaireon.local reset
+
+test: dev ## All tests, on embedded servers or on a superuser's DATABASE_URL (TESTS="tests/audit -k chain" for some)
+	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+check: lint types layers migrations settings generated test ## Everything CI wants
+
+lint: dev ## Style and formatting
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: dev ## mypy, strict
+	@$(BIN)/mypy
+
+layers: dev ## Imports go down only
+	@$(BIN)/lint-imports
+
+migrations: dev ## No model has changed without its migration
+	@$(BIN)/python -m kaireon.local.checks migrations
+
+settings: dev ## Django's and our system checks, as in production
+	@$(BIN)/python -m kaireon.local.checks settings
+
+generated: dev ## Generated files say what their source says
+	@$(BIN)/python -m kaireon.local.checks generated
+
+format: dev ## Format the code and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+generate: dev ## Write the generated files anew
+	@$(BIN)/python -m kaireon.local.checks generate
+
+bench: dev ## Measure appending to the audit log against its peers
+	@$(BIN)/python -m bench
+
+browser: dev ## Fetch a headless Chromium where none is installed
+	@$(BIN)/python -m kaireon.local chromium
+
+lock: dev ## Resolve requirements*.in anew
+	@$(BIN)/python -m kaireon.local.checks lock
+
+venv:
+	@$(PYTHON) kaireon/local/install.py requirements.txt
+
+dev:
+	@$(PYTHON) kaireon/local/install.py requirements.txt requirements-dev.txt

@@ -1,0 +1,28 @@
+"""gunicorn's settings, for `make run` and for production: both ports, worker recycling, no access log of its own."""
+
+import os
+
+_HOST = os.environ.get("HOST", "127.0.0.1")
+
+# Two ports, one process: OpsPortMiddleware tells them apart by the socket the request came in on.
+bind = [
+    f"{_HOST}:{os.environ.get('PORT', '8000')}",
+    f"{os.environ.get('OPS_HOST', _HOST)}:{os.environ.get('OPS_PORT', '9090')}",
+]
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "gthread"
+threads = int(os.environ.get("WEB_THREADS", "4"))
+timeout = 60
+graceful_timeout = 10
+keepalive = 5
+# Memory that a worker collected over days is given back; jitter keeps them from leaving together.
+max_requests = 20_000
+max_requests_jitter = 2_000
+# Larger requests are refused by the product itself; lines and headers are refused here.
+limit_request_line = 8190
+limit_request_field_size = 16380
+# The product writes one line per request, with route and request id and without personal data.
+accesslog = None
+errorlog = "-"
+# A socket to steer gunicorn from outside is one door more than we need.
+control_socket_disable = True

@@ -1,0 +1,10 @@
+"""Routes of the operations port (OPS_PORT), none of which the public port knows."""
+
+from django.urls import path
+
+from kaireon.ops import api
+
+urlpatterns = [
+    path("healthz", api.healthz, name="healthz"),
+    path("readyz", api.readyz, name="readyz"),
+]
