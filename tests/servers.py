@@ -72,7 +72,7 @@ class Suite:
             name = os.environ.get("PYTEST_XDIST_WORKER", "main")
             self._redis = EmbeddedRedis(
                 self.folder / f"redis-{name}",
-                password="test",  # noqa: S106 - a throwaway on loopback
+                password="test",
                 log=self.folder / f"redis-{name}.log",
                 throwaway=True,
             )

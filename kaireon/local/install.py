@@ -1,4 +1,4 @@
-"""Make `.venv` and install pinned requirements into it. Stand-alone: run by path, by any Python 3, standard library only.
+"""Make `.venv` and install pinned requirements into it. Stand-alone: run by path, by any Python 3, nothing needed.
 
     python3 kaireon/local/install.py requirements.txt [requirements-dev.txt]
 

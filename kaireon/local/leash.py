@@ -1,4 +1,4 @@
-"""Exec a command so that it never outlives the process that started it. Stand-alone: run by path, standard library only.
+"""Exec a command so that it never outlives the process that started it. Stand-alone: run by path.
 
     python -I -S leash.py PARENT SIGNAL TWIN COMMAND [ARGUMENT…]
 
@@ -45,7 +45,7 @@ def main() -> None:
         # The parent may have died between our fork and the line above.
         if os.getppid() != parent:
             sys.exit(1)
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606 - becoming the command is the whole point
 
 
 if __name__ == "__main__":

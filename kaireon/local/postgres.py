@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from psycopg.pq import PGconn, Ping
 
 from kaireon.local.folder import free_port, port_is_free
 from kaireon.local.server import ServerDidNotStart, command_line, spawn, stop_pid, tail
@@ -182,20 +183,17 @@ class EmbeddedPostgres:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                psycopg.connect(self.url(), connect_timeout=5).close()
-                return
-            except psycopg.OperationalError as e:
-                if "password authentication failed" in str(e):
-                    raise ServerDidNotStart(
-                        f"The server on {self.data} does not know our password. Run `make reset`, or restore "
-                        "secrets.json."
-                    ) from e
-                ended = self._process is not None and self._process.poll() is not None
-                if ended or time.monotonic() > deadline:
-                    raise ServerDidNotStart(f"PostgreSQL did not start:\n{tail(self.log)}") from e
-                time.sleep(0.02)
+        while Ping(PGconn.ping(self.url().encode())) is not Ping.OK:
+            ended = self._process is not None and self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                raise ServerDidNotStart(f"PostgreSQL did not start:\n{tail(self.log)}")
+            time.sleep(0.02)
+        try:
+            psycopg.connect(self.url(), connect_timeout=5).close()
+        except psycopg.OperationalError as e:
+            raise ServerDidNotStart(
+                f"The server on {self.data} does not let us in: {e}\nRestore secrets.json, or run `make reset`."
+            ) from e
 
 
 def _clean_environment() -> dict[str, str]:

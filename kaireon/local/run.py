@@ -31,7 +31,7 @@ _SERVER_CHECK_SECONDS = 1.0
 
 
 class PortNotUsable(Exception):
-    """Somebody listens there already; the message names the variable to set."""
+    """We cannot listen there: somebody does, or it is no port. The message names the variable to set."""
 
 
 class CommandFailed(Exception):
@@ -103,18 +103,24 @@ def _listen_for_the_end() -> None:
 
 
 def _ports() -> tuple[int, int]:
-    port = int(os.environ.get("PORT") or 8000)
+    port = _port("PORT", 8000)
     if not port_is_free(port):
         raise PortNotUsable(f"PORT {port} is taken. Free it, or choose another: PORT={port + 1} make run")
-    chosen = os.environ.get("OPS_PORT")
-    ops_port = int(chosen or 9090)
+    ops_port = _port("OPS_PORT", 9090)
     if ops_port == port:
         raise PortNotUsable(f"PORT and OPS_PORT are both {port}. They must differ.")
     if not port_is_free(ops_port):
-        if chosen:
+        if os.environ.get("OPS_PORT"):
             raise PortNotUsable(f"OPS_PORT {ops_port} is taken. Free it, or choose another.")
         ops_port = free_port()
     return port, ops_port
+
+
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise PortNotUsable(f"{variable} must be a number from 1 to 65535, not {text!r}.")
+    return int(text)
 
 
 def _processes() -> list[Process]:
