@@ -23,10 +23,11 @@ from kaireon.lib import clock
 # The integers that every reader of JSON gives back unchanged (RFC 7493 section 2.2).
 SAFE_INTEGER = 2**53 - 1
 
-# Deeper values are refused or kept as text, by count: the interpreter's own limit depends on who calls, and a hash must not.
+# Deeper values are refused or kept as text, by count: the interpreter's own limit depends on who calls, and a hash must
+# not depend on that.
 MAX_DEPTH = 200
 
-# Below this character the order of code points is that of UTF-16 code units, which RFC 8785 section 3.2.3 sorts keys by.
+# Below this character code points are in the order of UTF-16 code units, by which RFC 8785 section 3.2.3 sorts keys.
 _FIRST_SURROGATE = "\ud800"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
@@ -100,7 +101,7 @@ def _is_plain(value: Any) -> bool:
     if kind is list or kind is tuple:
         return all(map(_is_plain, value))
     if kind is int:
-        return -SAFE_INTEGER <= value <= SAFE_INTEGER
+        return bool(-SAFE_INTEGER <= value <= SAFE_INTEGER)
     return kind is str or kind is bool or value is None
 
 
@@ -240,9 +241,9 @@ _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 def loads_exact(text: str) -> object:
     """Read JSON text, `jsonb::text` above all, so that every number keeps its value.
 
-    A number becomes int or float when an IEEE double gives it back unchanged and within ±(2^53-1), otherwise text, digit
-    for digit: `1e21`, 2^53+1, 0.1000000000000000055. NUL and lone surrogates become U+FFFD. What is nested deeper than
-    MAX_DEPTH comes back as the text itself, so that no stored value is unreadable. Raises NotJson.
+    A number becomes int or float when an IEEE double gives it back unchanged and within ±(2^53-1), otherwise text,
+    digit for digit: `1e21`, 2^53+1, 0.1000000000000000055. NUL and lone surrogates become U+FFFD. What is nested deeper
+    than MAX_DEPTH comes back as the text itself, so that no stored value is unreadable. Raises NotJson.
     """
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         return _storable(text)

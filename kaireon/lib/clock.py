@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, time
 # The day on which `at("09:00")` falls. Any fixed day does; this one is a Thursday, far from a change of clocks.
 EXAMPLE_DAY = date(2026, 1, 15)
 
-# One value for the whole process, not per thread: a frozen test must also hold the threads of a live server.
-_frozen: datetime | None = None
+# The freezes in force, innermost last. For the whole process, not per thread: a frozen test must also hold the threads
+# of a live server.
+_frozen: list[datetime] = []
 
 
 class NaiveMoment(ValueError):
@@ -17,7 +18,7 @@ class NaiveMoment(ValueError):
 
 def now() -> datetime:
     """The present moment in UTC, or the frozen one inside `freeze`."""
-    return _frozen if _frozen is not None else datetime.now(UTC)
+    return _frozen[-1] if _frozen else datetime.now(UTC)
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -38,7 +39,7 @@ def rfc3339(moment: datetime) -> str:
 
 
 def at(text: str, *, on: date = EXAMPLE_DAY) -> datetime:
-    """A moment for tests and examples: `at("09:00")` on a fixed day, or a whole ISO 8601 text. Without offset it is UTC.
+    """A moment for tests and examples: `at("09:00")` on a fixed day, or a whole ISO 8601 text; UTC without offset.
 
     Raises ValueError when the text is neither.
     """
@@ -52,10 +53,8 @@ def at(text: str, *, on: date = EXAMPLE_DAY) -> datetime:
 @contextmanager
 def freeze(moment: datetime) -> Iterator[datetime]:
     """Stop the clock at a moment for this whole process: for tests. Nested freezes give back what they found."""
-    global _frozen
-    found = _frozen
-    _frozen = in_utc(moment)
+    _frozen.append(in_utc(moment))
     try:
-        yield _frozen
+        yield _frozen[-1]
     finally:
-        _frozen = found
+        _frozen.pop()

@@ -5,10 +5,13 @@ from collections.abc import Iterable
 from typing import Protocol
 
 # What starts a formula, a DDE call or a Lotus function; the full-width forms are folded to ASCII by some imports.
-_STARTERS = frozenset("=+-@\t\r\n＝＋－＠")
+_STARTERS = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 # Importers that trim a cell would bring a starter behind these to the front. None of them can be seen.
-_INVISIBLE = " \x00\v\f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+_INVISIBLE = (
+    " \x00\v\f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+)
 
 
 class Sink(Protocol):

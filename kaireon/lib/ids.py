@@ -9,8 +9,24 @@ from uuid import UUID
 _VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
 _RANDOM_BITS = (1 << 62) - 1
 
-_lock = Lock()
-_last = 0
+
+class _Ticks:
+    """Quarters of a microsecond since 1970, each given out once in this process."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        ms, rest = divmod(time.time_ns(), 1_000_000)
+        tick = (ms << 12) | ((rest << 12) // 1_000_000)
+        with self._lock:
+            # Also when the clock was set back: the last tick counts on until time has caught up.
+            self._last = max(tick, self._last + 1)
+            return self._last
+
+
+_ticks = _Ticks()
 
 
 def uuid7() -> UUID:
@@ -19,13 +35,7 @@ def uuid7() -> UUID:
     Rising within a process, also when two fall into the same quarter of a microsecond or the clock is set back
     (RFC 9562 section 6.2, method 3). Between processes the order is that of their clocks.
     """
-    global _last
-    ms, rest = divmod(time.time_ns(), 1_000_000)
-    tick = (ms << 12) | (rest << 12) // 1_000_000
-    with _lock:
-        if tick <= _last:
-            tick = _last + 1
-        _last = tick
+    tick = _ticks.next()
     random = int.from_bytes(os.urandom(8)) & _RANDOM_BITS
     return UUID(int=(tick >> 12) << 80 | (tick & 0xFFF) << 64 | _VERSION_AND_VARIANT | random)
 

@@ -133,7 +133,9 @@ MASKS: tuple[Mask, ...] = (
     Mask("email", re.compile(r"[^@\s]+@[^@\s]+"), _any, _keep_domain),
     Mask("ssn", re.compile(r"\d{3}-\d{2}-\d{4}"), _any, _keep_last),
     Mask("date", re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4}"), _any, _keep_year),
-    Mask("ip", re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"), _is_ip, _keep_last),
+    Mask(
+        "ip", re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]{0,40}:[0-9A-Fa-f:.]{0,40}"), _is_ip, _keep_last
+    ),
     Mask("aadhaar", re.compile(r"[2-9]\d{3}([ -]?)\d{4}\1\d{4}"), _is_aadhaar, _keep_last),
     Mask("card", re.compile(r"\d(?:[ -]?\d){12,18}"), _is_card, _keep_last),
     Mask("phone", re.compile(r"[+(]?\d[\d\s()./-]{5,24}\d"), _is_phone, _keep_last),
@@ -157,7 +159,8 @@ def mask(value: str, *, as_format: str | None = None) -> str:
     """The value with what identifies hidden, by detected format or, where it is known, by the named one.
 
     `123-45-6789` gives `***-**-6789`, `user@example.com` gives `u***@example.com`, `(555) 123-4567` gives
-    `(***) ***-4567`; other formats keep the last four characters, a date its year, and nothing shows more than half of itself.
+    `(***) ***-4567`; other formats keep the last four characters, a date its year. Nothing but an e-mail's domain and a
+    date's year shows more than half of itself.
     A named format that does not fit the value hides it as text. Raises UnknownFormat.
     """
     if as_format is None:

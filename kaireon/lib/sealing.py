@@ -2,10 +2,11 @@
 
 A sealed value is bytes:
 
-    "KS" 0x01 | master key version, 4 bytes | nonce, 12 | wrapped data key, 48 | nonce, 12 | ciphertext with its 16-byte tag
+    "KS" 0x01 | master key version, 4 | nonce, 12 | wrapped data key, 48 | nonce, 12 | ciphertext with its 16-byte tag
 
-The data key encrypts the value and authenticates the header's first three bytes and the context; the master key encrypts the data
-key and authenticates the header with the version. So a new master key costs one small `rewrap` per object, never its ciphertext.
+The data key encrypts the value and authenticates the first three bytes and the context; the master key encrypts the
+data key and authenticates the header with the version. So a new master key costs one small `rewrap` per object, never a
+second encryption of what is in it.
 Safe for 2^32 objects per master key version (NIST SP 800-38D section 8.3, random nonces). The plaintext's length shows.
 """
 
@@ -123,7 +124,10 @@ class _Sealed(NamedTuple):
 
 
 def seal(plaintext: bytes, *, context: str, keyring: Keyring) -> bytes:
-    """Encrypt under a fresh data key. `context` says what this is (`dossier:acme:0190…`) and must be told again to open it."""
+    """Encrypt under a fresh data key.
+
+    `context` says what this is (`dossier:acme:0190…`) and must be told again to open it.
+    """
     data_key = os.urandom(KEY_BYTES)
     nonce = os.urandom(_NONCE_BYTES)
     body = nonce + AESGCM(data_key).encrypt(nonce, plaintext, _body_aad(context))
