@@ -1,0 +1,1 @@
+"""The demo: real purchase histories (SOURCE.md) under invented identities."""
