@@ -5,6 +5,7 @@ reset: remove all local data, after asking; chromium: print the path of a browse
 """
 
 import argparse
+import os
 import sys
 
 from kaireon.local import servers
@@ -70,6 +71,8 @@ def main() -> int:
     )
     parser.add_argument("command", choices=COMMANDS)
     arguments = parser.parse_args()
+    # Exports, logs and databases hold people's data: whatever is created from here on is its owner's alone.
+    os.umask(0o077)
     try:
         return COMMANDS[arguments.command](LocalFolder())
     except AlreadyRunning as e:

@@ -7,6 +7,7 @@ shares one lock file between users. The server listens on TCP alone, so no path 
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -87,8 +88,7 @@ class EmbeddedPostgres:
 
     @property
     def is_new(self) -> bool:
-        # Written last by initdb's bootstrap, so an interrupted initdb counts as new.
-        return not (self.data / "kaireon.ready").exists()
+        return not (self.data / "PG_VERSION").exists()
 
     def url(self, database: str = "postgres", *, user: str = SUPERUSER, password: str | None = None) -> str:
         secret = quote(self.password if password is None else password, safe="")
@@ -152,17 +152,16 @@ class EmbeddedPostgres:
             self._process = None
 
     def _initialise(self) -> None:
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for leftover in self.data.iterdir():
-            raise ServerDidNotStart(
-                f"{self.data} holds a half-made database cluster ({leftover.name}). Run `make reset`, or remove it."
-            )
+        self.data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made beside its place and renamed when whole: an interrupted initdb leaves nothing to mistake for data.
+        fresh = self.data.with_name(f"{self.data.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
         with tempfile.NamedTemporaryFile("w", dir=self.data.parent, prefix=".pw-") as pwfile:
             pwfile.write(self.password)
             pwfile.flush()
             command = [
                 str(binaries() / "initdb"),
-                f"--pgdata={self.data}",
+                f"--pgdata={fresh}",
                 f"--username={SUPERUSER}",
                 f"--pwfile={pwfile.name}",
                 "--auth=scram-sha-256",
@@ -176,7 +175,7 @@ class EmbeddedPostgres:
             process = spawn(command, log=self.log, leashed=True, unprivileged=True, env=_clean_environment())
             if process.wait() != 0:
                 raise ServerDidNotStart(f"initdb failed:\n{tail(self.log)}")
-        (self.data / "kaireon.ready").touch()
+        fresh.rename(self.data)
 
     def _port_on_file(self) -> int:
         return int((self.data / "postmaster.pid").read_text().split("\n")[3])

@@ -23,6 +23,7 @@ from kaireon.local.servers import Servers
 
 QUEUES = ("batch-jobs", "pipeline-jobs", "dsar-jobs", "retrain-jobs", "journey-jobs")
 
+_WORKER = "kaireon@local"
 _BIN = Path(sys.executable).parent
 _READY_SECONDS = 90.0
 _TICK_SECONDS = 0.2
@@ -129,7 +130,18 @@ def _processes() -> list[Process]:
         Process(name="web", command=[python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "kaireon.wsgi"]),
         Process(
             name="worker",
-            command=[*celery, "worker", "--queues", ",".join(QUEUES), "--concurrency", "2", "--loglevel", "INFO"],
+            command=[
+                *celery,
+                "worker",
+                "--hostname",
+                _WORKER,
+                "--queues",
+                ",".join(QUEUES),
+                "--concurrency",
+                "2",
+                "--loglevel",
+                "INFO",
+            ],
         ),
         Process(name="beat", command=[*celery, "beat", "--loglevel", "INFO", "--pidfile="]),
         Process(name="sequencer", command=[python, "manage.py", "audit_sequencer"]),
@@ -166,7 +178,9 @@ def _wait_until_healthy(group: ProcessGroup, port: int, ops_port: int) -> None:
 
 def _wait_for_worker(group: ProcessGroup, environment: Mapping[str, str]) -> None:
     deadline = time.monotonic() + _READY_SECONDS
-    command = [str(_BIN / "python"), "-m", "celery", "-A", "kaireon", "inspect", "ping", "--timeout", "3"]
+    command = [str(_BIN / "python"), "-m", "celery", "-A", "kaireon", "inspect", "ping"]
+    # Naming the worker lets the command return with its answer instead of waiting for others.
+    command += ["--destination", _WORKER, "--timeout", "5"]
     while True:
         group.supervise(starting=True)
         answer = subprocess.run(  # noqa: S603 - fixed arguments
