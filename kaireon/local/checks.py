@@ -21,6 +21,8 @@ GENERATED: Mapping[str, tuple[str, ...]] = {
 
 _PIP_COMPILE = (
     "--quiet",
+    # pip and setuptools too: an installation with hashes wants them pinned.
+    "--allow-unsafe",
     "--generate-hashes",
     "--no-emit-find-links",
     "--no-emit-index-url",
@@ -98,7 +100,9 @@ def lock() -> int:
             f"--output-file={name}.txt",
             f"{name}.in",
         ]
-        subprocess.run(command, cwd=PROJECT, check=True)  # noqa: S603 - fixed arguments
+        # What the head of the file names as its maker.
+        env = {**os.environ, "CUSTOM_COMPILE_COMMAND": "make lock"}
+        subprocess.run(command, cwd=PROJECT, check=True, env=env)  # noqa: S603 - fixed arguments
         say(f"{name}.txt written.")
     return 0
 
