@@ -1,1 +1,57 @@
 """The one file where the audit log hears the layers below it."""
+
+from typing import Any
+
+from django.dispatch import receiver
+
+from audit import services
+from kaireon.tenancy import signals
+from kaireon.tenancy.context import Actor, in_transaction, platform_scope, scope, transaction
+from kaireon.tenancy.middleware import BEFORE_ADMIN_REQUEST
+from kaireon.tenancy.models import User
+from kaireon.tenancy.principal import Principal
+
+BEFORE_ADMIN_REQUEST.append(services.drain)
+
+
+@receiver(signals.tenants_crossed)
+def tenants_crossed(*, reason: str, actor: Actor, request_id: str, **_: Any) -> None:
+    with platform_scope(actor=actor, request_id=request_id), transaction():
+        services.record(
+            action="tenancy.cross",
+            entity_type="Tenant",
+            entity_id="*",
+            changes={"reason": reason},
+            platform=True,
+        )
+
+
+@receiver(signals.logged_in)
+def logged_in(*, user: User, tenant_id: str, request_id: str, method: str, **_: Any) -> None:
+    actor = Actor(id=str(user.pk), name=user.name, type="user")
+    with scope(tenant_id=tenant_id, actor=actor, request_id=request_id), transaction():
+        services.record(action="auth.login", entity_type="User", entity_id=str(user.pk), changes={"method": method})
+
+
+@receiver(signals.login_failed)
+def login_failed(*, reason: str, user: User | None, request_id: str, **_: Any) -> None:
+    """Goes to the platform's log: who could not sign in is of no tenant yet. The address tried is not recorded."""
+    with platform_scope(actor=Actor.system(), request_id=request_id), transaction():
+        services.record(
+            action="auth.login_failed",
+            entity_type="User",
+            entity_id=str(user.pk) if user else "unknown",
+            changes={"reason": reason},
+            platform=True,
+        )
+
+
+@receiver(signals.access_refused)
+def access_refused(*, principal: Principal, reason: str, request_id: str, **_: Any) -> None:
+    """Recorded in a transaction of its own, before the answer: the refusal itself rolls everything else back."""
+    if in_transaction():
+        raise RuntimeError("A refusal must be recorded outside the transaction that it rolls back.")
+    with scope(tenant_id=principal.tenant_id, actor=principal.actor, request_id=request_id), transaction():
+        services.record(
+            action="access.refused", entity_type="Permission", entity_id=reason, changes={"role": principal.role}
+        )

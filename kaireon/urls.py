@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from audit import api as audit
 from kaireon.tenancy import api as tenancy
 
 api_v1 = [
@@ -15,6 +16,9 @@ api_v1 = [
     path("auth/logout", tenancy.LogoutView.as_view(), name="auth-logout"),
     path("auth/me", tenancy.MeView.as_view(), name="auth-me"),
     path("api-keys", tenancy.ApiKeysView.as_view(), name="api-keys"),
+    path("audit-logs", audit.AuditLogsView.as_view(), name="audit-logs"),
+    path("audit-logs/verify", audit.AuditVerifyView.as_view(), name="audit-logs-verify"),
+    path("audit-logs/<uuid:record_id>", audit.AuditLogView.as_view(), name="audit-log"),
     path("api-keys/<uuid:key_id>", tenancy.ApiKeyRevokeView.as_view(), name="api-key-revoke"),
 ]
 

@@ -22,7 +22,9 @@ class StrictJSONParser(BaseParser):
         except UnicodeDecodeError as error:
             raise ParseError("The body is not UTF-8.") from error
         except json.JSONDecodeError as error:
-            raise ParseError(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+            raise ParseError(
+                f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+            ) from error
         except ValueError as error:
             raise ParseError("The body holds a number that is too long.") from error
         except RecursionError as error:

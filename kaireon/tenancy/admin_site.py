@@ -86,5 +86,3 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
 
     def succeed(self, request: HttpRequest, text: str) -> None:
         self.message_user(request, text, messages.SUCCESS)
-
-

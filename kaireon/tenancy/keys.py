@@ -38,7 +38,7 @@ def create_key(
     row = ApiKey.objects.create(
         name=name,
         prefix=prefix,
-        secret_hash=_hash(key),
+        secret_hash=hash_key(key),
         role=role,
         scopes=[str(s) for s in scopes or []],
         expires_at=expires_at,
@@ -59,7 +59,7 @@ def find_key(key: str, *, now: datetime) -> resolver.KeyRow | None:
     parts = key.split("_", 2)
     row = resolver.api_key(parts[1]) if len(parts) == 3 and parts[0] == "krn" else None
     # Compared also when there is no row, so that the answer takes as long.
-    right = hmac.compare_digest(_hash(key), row.secret_hash if row else "")
+    right = hmac.compare_digest(hash_key(key), row.secret_hash if row else "")
     if row is None or not right or row.revoked_at or not row.tenant_is_active:
         return None
     return row if row.expires_at is None or row.expires_at > now else None
@@ -71,6 +71,6 @@ def touch_key(key_id: object, *, now: datetime) -> None:
     ApiKey.objects.filter(pk=key_id).exclude(last_used_at__gt=now - TOUCH_EVERY).update(last_used_at=now)
 
 
-def _hash(key: str) -> str:
+def hash_key(key: str) -> str:
     # Hashed first, so that bytes no key has (a lone surrogate in a header) cannot raise.
     return hmac.new(settings.API_KEY_PEPPER.encode(), key.encode("utf-8", "replace"), hashlib.sha256).hexdigest()

@@ -61,7 +61,6 @@ class TenantManager(models.Manager[M]):
         raise context.WrongTenant("raw() cannot be bound to a tenant: use a cursor inside transaction().")
 
 
-
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email=(username or "").strip().lower())

@@ -126,7 +126,9 @@ class ApiKey(TenantModel):
     prefix = models.CharField(max_length=16, unique=True)
     secret_hash = models.CharField(max_length=64)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.ADMIN)
-    scopes = models.JSONField(default=list, blank=True, help_text="Permissions it is narrowed to; empty: all its role's.")
+    scopes = models.JSONField(
+        default=list, blank=True, help_text="Permissions it is narrowed to; empty: all its role's."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=64, default="")
     expires_at = models.DateTimeField(null=True, blank=True)

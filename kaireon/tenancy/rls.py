@@ -58,5 +58,3 @@ def resolver_function(signature: str, returns: str, query: str) -> RunSQL:
         """,
         f"SET LOCAL ROLE {RESOLVER}; DROP FUNCTION public.{name}({types}); RESET ROLE",
     )
-
-

@@ -5,7 +5,9 @@ from kaireon.tenancy.models import Membership, Tenant, User
 from kaireon.tenancy.roles import Role
 
 
-def create_tenant(*, tenant_id: str, name: str, actor: Actor, regulation: str = "gdpr", time_zone: str = "UTC") -> Tenant:
+def create_tenant(
+    *, tenant_id: str, name: str, actor: Actor, regulation: str = "gdpr", time_zone: str = "UTC"
+) -> Tenant:
     """Make a tenant, in its own scope; recorded in the platform's log. Opens its own transaction."""
     with scope(tenant_id=tenant_id, actor=actor), transaction():
         tenant = Tenant(id=tenant_id, name=name, regulation=regulation, time_zone=time_zone)

@@ -10,7 +10,11 @@ WALLS = (Path(__file__).resolve().parent.parent / "walls.sql").read_text()
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenancy", "0001_initial"), ("contenttypes", "0002_remove_content_type_name"), ("auth", "0012_alter_user_first_name_max_length")]
+    dependencies = [
+        ("tenancy", "0001_initial"),
+        ("contenttypes", "0002_remove_content_type_name"),
+        ("auth", "0012_alter_user_first_name_max_length"),
+    ]
 
     operations = [
         migrations.RunSQL(WALLS, ""),

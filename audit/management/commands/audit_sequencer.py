@@ -1,0 +1,48 @@
+"""The process that turns the inbox into the log, a few milliseconds after each commit."""
+
+import logging
+import signal
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError, connections
+
+from audit import sequencer
+
+logger = logging.getLogger("kaireon.audit.sequencer")
+
+IDLE_SECONDS = 0.03
+LONGEST_PAUSE = 10.0
+
+
+class Command(BaseCommand):
+    help = "Sequence recorded events into the audit log, continuously. Run one or more; they take turns by lock."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="Empty the inboxes and stop.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stopping = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        pause = IDLE_SECONDS
+        while not self.stopping:
+            try:
+                made = sequencer.sweep()
+                pause = IDLE_SECONDS
+            except DatabaseError as error:
+                if options["once"]:
+                    raise
+                # The rows are safe in the inbox: wait for the database and go on.
+                pause = min(pause * 2, LONGEST_PAUSE)
+                logger.error("sequencer_waits", extra={"error_type": type(error).__name__, "seconds": round(pause, 2)})
+                connections[sequencer.ALIAS].close()
+                made = 0
+            if not made:
+                if options["once"]:
+                    return
+                time.sleep(pause)
+
+    def _stop(self, *_: object) -> None:
+        self.stopping = True

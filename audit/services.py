@@ -1,0 +1,58 @@
+"""Writing to the log: verbs for changes to come, events that change no row, and draining the inbox."""
+
+import json
+from typing import Protocol
+
+from django.db import connection
+
+from audit import sequencer
+from kaireon.lib.canonical import exact
+from kaireon.tenancy.context import requires_transaction
+
+
+class Entity(Protocol):
+    """Anything with a primary key; its record's entity type is its class's name."""
+
+    @property
+    def pk(self) -> object: ...
+
+
+@requires_transaction
+def action(verb: str, *, entity: Entity, entity_type: str = "") -> None:
+    """Name the record that the next change of `entity` in this transaction brings, `dsar.create` for `create`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('app.audit_actions', (coalesce(nullif(current_setting('app.audit_actions', true), ''),"
+            " '{}')::jsonb || jsonb_build_object(%s::text, %s::text))::text, true)",
+            [f"{entity_type or type(entity).__name__}:{entity.pk}", verb],
+        )
+
+
+@requires_transaction
+def record(
+    *,
+    action: str,
+    entity_type: str,
+    entity_id: str,
+    entity_name: str | None = None,
+    changes: dict[str, object] | None = None,
+    platform: bool = False,
+) -> None:
+    """Record what changes no row: a read, an export, a refusal. Never put personal values in.
+
+    Commits or rolls back with the caller's transaction. `platform=True` writes to the log of no tenant.
+    """
+    text = None if changes is None else json.dumps(exact(changes), allow_nan=False)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT public.audit_event(%s, %s, %s, %s, %s, %s::jsonb)",
+            [platform, action, entity_type, entity_id, entity_name, text],
+        )
+
+
+def drain(tenant_id: str) -> int:
+    """Sequence what the tenant's inbox holds now; returns how many records it made.
+
+    Call it before the reader's transaction opens: readers then see their own writes.
+    """
+    return sequencer.drain(tenant_id)

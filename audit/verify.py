@@ -1,0 +1,160 @@
+"""The verifier: reads rows, derives everything again, trusts no column. Shares the pure arithmetic with the writer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+
+from audit.chain import GENESIS, integrity_hash, leaf_hash, timestamp_text
+from kaireon.lib.canonical import loads_exact
+from kaireon.tenancy.context import current, requires_transaction
+
+Reason = Literal["hash_mismatch", "chain_link_mismatch", "sequence_gap", "truncated", "checkpoint_mismatch"]
+
+_READ = """
+SELECT id::text, seq, action, entity_type, entity_id, entity_name, changes::text, before::text, after::text,
+       entity_version, user_id, user_name, actor_type, tenant_id, request_id, "timestamp", integrity_hash, prev_hash,
+       leaf_hash
+  FROM public.audit_record WHERE tenant_id = %s AND seq > %s ORDER BY seq
+"""
+_FIELDS = (
+    "id seq action entityType entityId entityName changes before after entityVersion userId userName actorType tenantId"
+    " requestId timestamp integrityHash prevHash leafHash"
+).split()
+_CHUNK = 2000
+
+
+@dataclass
+class Verdict:
+    """What a verification found. `verified` counts the records before the first fault."""
+
+    total: int
+    window: bool
+    verified: int = 0
+    scanned: int = 0
+    broken_at_id: str | None = None
+    broken_at_seq: int | None = None
+    broken_reason: Reason | None = None
+
+    @property
+    def intact(self) -> bool:
+        return self.broken_reason is None
+
+    def as_wire(self) -> dict[str, Any]:
+        answer: dict[str, Any] = {
+            "intact": self.intact,
+            "verified": self.verified,
+            "total": self.total,
+            "scanned": self.scanned,
+        }
+        if self.window:
+            answer["windowOnly"] = True
+        if not self.intact:
+            answer |= {"brokenAtId": self.broken_at_id, "brokenReason": self.broken_reason}
+        return answer
+
+    def broken(self, reason: Reason, record: dict[str, Any] | None) -> None:
+        if self.broken_reason is None:
+            self.broken_reason = reason
+            self.broken_at_id = record["id"] if record else None
+            self.broken_at_seq = record["seq"] if record else None
+
+
+@dataclass
+class _Link:
+    seq: int
+    integrity_hash: str | None  # None: the record before the window is gone, so nothing to compare with.
+    record: dict[str, Any] | None = None
+
+
+@requires_transaction
+def verify(*, limit: int | None = None) -> Verdict:
+    """Check the active scope's log, whole or its last `limit` records. Streams; memory does not grow with the log.
+
+    A fault does not stop the reading: `scanned` counts every record read. Drain the inbox before.
+    """
+    tenant = current().tenant_id
+    with connections["default"].cursor() as cursor:
+        head = _head(cursor, tenant)
+        total = _count(cursor, tenant)
+        start = _Link(0, GENESIS) if limit is None else _before_window(cursor, tenant, limit)
+    verdict = Verdict(total=total, window=start.seq > 0)
+    last = start
+    for record in _stream(tenant, start.seq):
+        verdict.scanned += 1
+        if reason := _fault(record, last):
+            verdict.broken(reason, record)
+        if verdict.intact:
+            verdict.verified += 1
+        last = _Link(record["seq"], record["integrityHash"], record)
+    # The head remembers where the log ended; a log that ends earlier lost its tail.
+    if last.seq < head.seq:
+        verdict.broken("truncated", last.record)
+    elif head.integrity_hash != last.integrity_hash:
+        verdict.broken("hash_mismatch", last.record)
+    return verdict
+
+
+def _fault(record: dict[str, Any], last: _Link) -> Reason | None:
+    if last.integrity_hash is not None and record["prevHash"] != last.integrity_hash:
+        # Without anything before it, the log's beginning is missing; else a record came or went in between.
+        return "truncated" if last.seq == 0 and record["seq"] > 1 else "chain_link_mismatch"
+    if record["seq"] != last.seq + 1:
+        return "sequence_gap"
+    leaf = record["leafHash"]
+    hashed = {name: value for name, value in record.items() if name != "leafHash"}
+    if record["integrityHash"] != _integrity_of(record) or leaf != leaf_hash(hashed):
+        return "hash_mismatch"
+    return None
+
+
+def _integrity_of(record: dict[str, Any]) -> str:
+    return integrity_hash(
+        action=record["action"],
+        entity_type=record["entityType"],
+        entity_id=record["entityId"],
+        entity_name=record["entityName"],
+        changes=record["changes"],
+        user_id=record["userId"],
+        user_name=record["userName"],
+        tenant_id=record["tenantId"],
+        request_id=record["requestId"],
+        prev_hash=record["prevHash"],
+    )
+
+
+def _stream(tenant: str, after_seq: int) -> Iterator[dict[str, Any]]:
+    """Records after `after_seq`, in order of seq, a chunk at a time."""
+    connection = connections["default"]
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(_READ, [tenant, after_seq])
+        while rows := cursor.fetchmany(_CHUNK):
+            for row in rows:
+                record = dict(zip(_FIELDS, row, strict=True))
+                for name in ("changes", "before", "after"):
+                    record[name] = None if record[name] is None else loads_exact(record[name])
+                record["timestamp"] = timestamp_text(record["timestamp"])
+                yield record
+
+
+def _before_window(cursor: CursorWrapper, tenant: str, limit: int) -> _Link:
+    """The record right before the last `limit` ones; the log's beginning when there are not more."""
+    cursor.execute(
+        "SELECT seq, integrity_hash FROM public.audit_record WHERE tenant_id = %s ORDER BY seq DESC OFFSET %s LIMIT 1",
+        [tenant, limit],
+    )
+    found = cursor.fetchone()
+    return _Link(found[0], found[1]) if found else _Link(0, GENESIS)
+
+
+def _head(cursor: CursorWrapper, tenant: str) -> _Link:
+    cursor.execute("SELECT seq, integrity_hash FROM public.audit_head WHERE tenant_id = %s", [tenant])
+    found = cursor.fetchone()
+    return _Link(*found) if found else _Link(0, GENESIS)
+
+
+def _count(cursor: CursorWrapper, tenant: str) -> int:
+    cursor.execute("SELECT count(*) FROM public.audit_record WHERE tenant_id = %s", [tenant])
+    return int(cursor.fetchone()[0])  # type: ignore[index]

@@ -1,0 +1,181 @@
+-- Capture and append-only walls. Every function names schemas in full, keeps temporary tables out of its path and
+-- listens to no session switch. Capture runs as kaireon_capture, whose one right is to insert into the inbox.
+
+CREATE FUNCTION public.audit_write(
+    tenant text, operation text, action text, entity_type text, entity_id text, entity_name text,
+    changes jsonb, before jsonb, after jsonb, personal text
+) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actor_type text := current_setting('app.actor_type', true);
+BEGIN
+    IF actor_type IS NULL OR actor_type NOT IN ('user', 'api_key', 'job', 'system') THEN
+        RAISE EXCEPTION 'a change of % needs an actor', entity_type
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Set app.actor_type, app.actor_id, app.actor_name first.';
+    END IF;
+    IF tenant IS NULL OR tenant = '' THEN
+        RAISE EXCEPTION 'a change of % needs a tenant', entity_type USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    INSERT INTO public.audit_inbox (record_id, tenant_id, operation, action, entity_type, entity_id, entity_name,
+        changes, before, after, personal, user_id, user_name, actor_type, request_id, "timestamp")
+    VALUES (gen_random_uuid(), tenant, operation, action, entity_type, entity_id, entity_name,
+        changes, before, after, personal, nullif(current_setting('app.actor_id', true), ''),
+        coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), actor_type,
+        nullif(current_setting('app.request_id', true), ''), clock_timestamp());
+END $$;
+
+-- Row trigger. Arguments: entity, 'tenant' or 'platform', then columns, comma separated: personal (recorded by name
+-- only), secret (never recorded), ignored (no record when nothing else changed), exact (numbers kept as text), name.
+CREATE FUNCTION public.audit_capture() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    personal_columns text[] := string_to_array(TG_ARGV[2], ',');
+    hidden text[] := string_to_array(TG_ARGV[3], ',') || string_to_array(TG_ARGV[4], ',');
+    old_row jsonb;
+    new_row jsonb;
+    tenant text;
+    entity_id text;
+    verb text;
+    verbs text;
+    personal text[] := '{}';
+    col text;
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        old_row := to_jsonb(OLD) - hidden;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        new_row := to_jsonb(NEW) - hidden;
+    END IF;
+    IF TG_OP = 'UPDATE' AND old_row = new_row AND NOT EXISTS (
+        SELECT FROM unnest(string_to_array(TG_ARGV[3], ',')) s WHERE to_jsonb(OLD) -> s IS DISTINCT FROM to_jsonb(NEW) -> s
+    ) THEN
+        RETURN NULL;
+    END IF;
+    IF TG_ARGV[1] = 'platform' THEN
+        tenant := '_platform';
+    ELSE
+        tenant := coalesce(new_row, old_row) ->> 'tenant_id';
+    END IF;
+    entity_id := coalesce(new_row, old_row) ->> 'id';
+    FOREACH col IN ARRAY personal_columns LOOP
+        IF old_row -> col IS DISTINCT FROM new_row -> col THEN
+            personal := personal || col;
+        END IF;
+        IF old_row ->> col IS NOT NULL THEN
+            old_row := old_row || jsonb_build_object(col, '{"personal": true}'::jsonb);
+        END IF;
+        IF new_row ->> col IS NOT NULL THEN
+            new_row := new_row || jsonb_build_object(col, '{"personal": true}'::jsonb);
+        END IF;
+    END LOOP;
+    FOREACH col IN ARRAY string_to_array(TG_ARGV[5], ',') LOOP
+        IF old_row ->> col IS NOT NULL THEN
+            old_row := old_row || jsonb_build_object(col, old_row ->> col);
+        END IF;
+        IF new_row ->> col IS NOT NULL THEN
+            new_row := new_row || jsonb_build_object(col, new_row ->> col);
+        END IF;
+    END LOOP;
+    verb := CASE TG_OP WHEN 'INSERT' THEN 'create' WHEN 'UPDATE' THEN 'update' ELSE 'delete' END;
+    verbs := current_setting('app.audit_actions', true);
+    IF verbs <> '' AND verbs::jsonb ? (TG_ARGV[0] || ':' || entity_id) THEN
+        verb := verbs::jsonb ->> (TG_ARGV[0] || ':' || entity_id);
+        -- A verb names one record.
+        PERFORM set_config('app.audit_actions', (verbs::jsonb - (TG_ARGV[0] || ':' || entity_id))::text, true);
+    END IF;
+    PERFORM public.audit_write(
+        tenant, left(TG_OP, 1), verb, TG_ARGV[0], entity_id,
+        CASE WHEN TG_ARGV[6] <> '' THEN coalesce(new_row, old_row) ->> TG_ARGV[6] END,
+        NULL, old_row, new_row, nullif(array_to_string(personal, ','), ''));
+    RETURN NULL;
+END $$;
+
+-- Statement trigger for bulk facts: how many rows, and over what range. Arguments: entity, range column.
+CREATE FUNCTION public.audit_capture_bulk() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    touched record;
+BEGIN
+    FOR touched IN EXECUTE format(
+        'SELECT tenant_id::text AS tenant, count(*) AS n, min(%1$I) AS low, max(%1$I) AS high FROM %2$I GROUP BY 1',
+        TG_ARGV[1], CASE TG_OP WHEN 'DELETE' THEN 'old_rows' ELSE 'new_rows' END)
+    LOOP
+        PERFORM public.audit_write(
+            touched.tenant, 'B', CASE TG_OP WHEN 'INSERT' THEN 'create' WHEN 'UPDATE' THEN 'update' ELSE 'delete' END,
+            TG_ARGV[0], TG_ARGV[0], NULL,
+            jsonb_build_object('table', TG_TABLE_NAME, 'count', touched.n, 'from', touched.low, 'to', touched.high),
+            NULL, NULL, NULL);
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+-- What changes no row: the application's one way to write to the inbox.
+CREATE FUNCTION public.audit_event(
+    to_platform boolean, action text, entity_type text, entity_id text, entity_name text, changes jsonb
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM public.audit_write(
+        CASE WHEN to_platform THEN '_platform' ELSE public.current_tenant() END,
+        'E', action, entity_type, entity_id, entity_name, changes, NULL, NULL, NULL);
+END $$;
+
+CREATE FUNCTION public.audit_refuse() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % is refused for every role', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+-- The inbox empties into the log, by the sequencer alone.
+CREATE FUNCTION public.audit_inbox_guard() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND current_user = 'kaireon_sequencer' THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION '% is append-only: % is refused for every role but the sequencer', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+REVOKE ALL ON FUNCTION public.audit_write(text, text, text, text, text, text, jsonb, jsonb, jsonb, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.audit_capture() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.audit_capture_bulk() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) FROM PUBLIC;
+
+REVOKE ALL ON public.audit_inbox, public.audit_record, public.audit_head FROM PUBLIC, kaireon_app;
+ALTER TABLE public.audit_inbox ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.audit_inbox FORCE ROW LEVEL SECURITY;
+CREATE POLICY capture ON public.audit_inbox FOR INSERT TO kaireon_capture WITH CHECK (true);
+GRANT INSERT ON public.audit_inbox TO kaireon_capture;
+CREATE POLICY sequencer ON public.audit_inbox TO kaireon_sequencer USING (true);
+GRANT SELECT, DELETE ON public.audit_inbox TO kaireon_sequencer;
+
+SELECT public.secure_one_table('public.audit_record', 'tenant_id', 'SELECT', false);
+CREATE POLICY sequencer ON public.audit_record TO kaireon_sequencer USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT ON public.audit_record TO kaireon_sequencer;
+
+SELECT public.secure_one_table('public.audit_head', 'tenant_id', 'SELECT', false);
+CREATE POLICY sequencer ON public.audit_head TO kaireon_sequencer USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE ON public.audit_head TO kaireon_sequencer;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.audit_record
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse();
+CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON public.audit_head
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.audit_inbox
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_inbox_guard();
+
+-- The inbox turns over all day: keep it small, and its plans right, without waiting for the defaults.
+ALTER TABLE public.audit_inbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 5000);
+
+ALTER FUNCTION public.audit_capture() OWNER TO kaireon_capture;
+ALTER FUNCTION public.audit_capture_bulk() OWNER TO kaireon_capture;
+ALTER FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) OWNER TO kaireon_capture;
+ALTER FUNCTION public.audit_write(text, text, text, text, text, text, jsonb, jsonb, jsonb, text) OWNER TO kaireon_capture;
+
+-- Granted by the new owner: a grant of the old one to itself would have turned into the new one's.
+SET LOCAL ROLE kaireon_capture;
+GRANT EXECUTE ON FUNCTION public.audit_capture() TO kaireon_owner;
+GRANT EXECUTE ON FUNCTION public.audit_capture_bulk() TO kaireon_owner;
+GRANT EXECUTE ON FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) TO kaireon_app, kaireon_owner;
+RESET ROLE;
