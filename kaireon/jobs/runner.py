@@ -1,0 +1,161 @@
+"""Running one job under its lease."""
+
+import logging
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import InterfaceError, OperationalError, connection, connections
+
+from kaireon.jobs import registry, services
+from kaireon.jobs.models import Job
+from kaireon.jobs.services import LeaseLost
+from kaireon.lib import clock
+from kaireon.tenancy import context
+from kaireon.tenancy.context import Actor, requires_transaction, scope, transaction
+
+logger = logging.getLogger("kaireon.jobs")
+
+HEARTBEAT_SECONDS = 8.0
+# What a handler may take beyond its limit before its lease is left to expire: the worker ends it well before.
+GRACE = timedelta(seconds=30)
+
+
+class JobError(Exception):
+    """A failure with a reason code of its own; `permanent` ones are not retried. Carries no personal data."""
+
+    def __init__(self, code: str, *, permanent: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.permanent = permanent
+
+
+@dataclass
+class JobRun:
+    """What a handler gets. It calls `finish` in its own last transaction, so that effect and end commit together."""
+
+    job: Job
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def id(self) -> UUID:
+        return self.job.pk
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        payload: dict[str, Any] = self.job.payload
+        return payload
+
+    @requires_transaction
+    def finish(self, result: Mapping[str, object] | None = None) -> None:
+        """Raises LeaseLost when another worker took over: let it roll the transaction back."""
+        services.finish(job=self.job, now=clock.now(), result=result)
+
+    def check(self) -> None:
+        """Stop between two steps when the lease is gone. Raises LeaseLost."""
+        if self.lost.is_set():
+            raise LeaseLost(str(self.job.pk))
+
+
+class Heartbeat:
+    """Renews a lease from a thread with a database connection of its own, while the handler keeps its transactions."""
+
+    def __init__(self, run: JobRun, *, every: float = HEARTBEAT_SECONDS) -> None:
+        self._run = run
+        self._every = every
+        self._stop = threading.Event()
+        self._until = clock.now() + timedelta(seconds=registry.get(run.job.type).time_limit) + GRACE
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{run.id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        try:
+            while not self._stop.wait(self._every):
+                if clock.now() > self._until or not self._renew():
+                    self._run.lost.set()
+                    return
+        finally:
+            connections.close_all()
+
+    def _renew(self) -> bool:
+        job = self._run.job
+        try:
+            with scope(tenant_id=str(job.tenant_id), actor=Actor.job(job.type)), transaction():
+                # The handler's last transaction holds the row: that is its end, not a loss.
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL lock_timeout = '2s'")
+                return services.heartbeat(job=job, now=clock.now())
+        except (OperationalError, InterfaceError) as error:
+            # The lease outlives three missed beats; whether it is lost is decided by the row, not by this error.
+            logger.warning("heartbeat_missed", extra={"job": str(job.pk), "error_type": type(error).__name__})
+            connection.close()
+            return True
+
+
+def run(*, job_id: UUID, retry: bool = True, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Job | None:
+    """Claim the job and run its handler, in the tenant's scope and outside any transaction.
+
+    Gives the row as it stands afterwards, or None when there was nothing to claim. What the handler raises becomes
+    state: retried with a pause, or failed at once when `retry` is False.
+    """
+    here = context.current()
+    with transaction():
+        job = services.claim(job_id=job_id, now=clock.now())
+    if job is None:
+        return None
+    with scope(tenant_id=here.tenant_id, actor=Actor.job(job.type), request_id=job.request_id or here.request_id):
+        if job.losses >= services.MAX_LOSSES:
+            _failed(job, services.WORKER_LOST, retry=False)
+        else:
+            _handle(JobRun(job), retry=retry, heartbeat_seconds=heartbeat_seconds)
+        with transaction():
+            return Job.objects.get(pk=job.pk)
+
+
+def _handle(run: JobRun, *, retry: bool, heartbeat_seconds: float) -> None:
+    try:
+        with Heartbeat(run, every=heartbeat_seconds):
+            registry.get(run.job.type).handler(run)
+        _finished(run)
+    except LeaseLost:
+        logger.warning("lease_lost", extra={"job": str(run.id), "type": run.job.type})
+    except Exception as error:  # every failure of a handler becomes the job's state
+        logger.exception("job_failed", extra={"job": str(run.id), "type": run.job.type, "code": code_of(error)})
+        _failed(run.job, code_of(error), retry=retry and not (isinstance(error, JobError) and error.permanent))
+
+
+def _finished(run: JobRun) -> None:
+    """Mark done what the handler did not finish itself."""
+    with transaction():
+        if Job.objects.filter(pk=run.id).held_by(run.job.lease_token).exists():
+            services.finish(job=run.job, now=clock.now())
+
+
+def _failed(job: Job, code: str, *, retry: bool) -> None:
+    try:
+        with transaction():
+            services.fail(job=job, code=code, now=clock.now(), retry=retry)
+    except LeaseLost:
+        logger.warning("lease_lost", extra={"job": str(job.pk), "type": job.type})
+
+
+def code_of(error: BaseException) -> str:
+    """A reason code for an exception: its own, or its type in snake case. Never its text, which may quote a row."""
+    if isinstance(error, JobError):
+        return error.code
+    if isinstance(error, SoftTimeLimitExceeded):
+        return "time_limit"
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()

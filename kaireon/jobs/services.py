@@ -1,0 +1,188 @@
+"""What happens to a job row. Every step is one conditional UPDATE, so the database decides who was first."""
+
+import logging
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.db.models import Case, F, PositiveIntegerField, When
+from django.db.models.functions import Coalesce
+from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError as BrokerUnavailable
+from redis.exceptions import RedisError
+
+from kaireon.jobs import registry
+from kaireon.jobs.models import Job, JobQuerySet, JobState
+from kaireon.tenancy import context
+from kaireon.tenancy.context import requires_transaction
+
+logger = logging.getLogger("kaireon.jobs")
+
+LEASE = timedelta(seconds=30)
+MAX_RETRIES = 3
+# A job that takes its worker down again and again is poison; restarts of workers must not look like it.
+MAX_LOSSES = 10
+WORKER_LOST = "worker_lost"
+
+_LONGEST_VALUE = 128
+
+
+class PayloadRefused(ValueError):
+    """A payload holds ids and plain parameters only: text, numbers, booleans and null, one level deep."""
+
+
+class LeaseLost(RuntimeError):
+    """Somebody else holds this job now, or finished it. Roll back and do nothing more."""
+
+
+class JobNotFailed(RuntimeError):
+    """Only a failed job is retried."""
+
+
+@requires_transaction
+def enqueue(
+    *,
+    type: str,  # noqa: A002  the word everybody uses for it
+    payload: Mapping[str, object],
+    now: datetime,
+    delay: timedelta = timedelta(0),
+) -> Job:
+    """Write the job down in the caller's transaction: both happen or neither. Call `wake` after the commit.
+
+    Raises registry.UnknownJobType and PayloadRefused.
+    """
+    known = registry.get(type)
+    return Job.objects.create(
+        type=known.name,
+        queue=known.queue,
+        payload=_plain(payload),
+        request_id=context.current().request_id[:128],
+        due_at=now + delay,
+        created_at=now,
+    )
+
+
+def wake(job: Job) -> bool:
+    """Tell a worker of a job, after the commit. Best effort: without a broker the sweep finds the job later."""
+    return send(tenant_id=str(job.tenant_id), job_id=job.pk, queue=job.queue, type=job.type)
+
+
+def send(*, tenant_id: str, job_id: UUID, queue: str, type: str) -> bool:  # noqa: A002
+    """Send the message that wakes a worker. False when the broker is away. A message too many does nothing."""
+    from kaireon.jobs.tasks import run
+
+    limit = registry.get(type).time_limit
+    try:
+        run.apply_async(
+            kwargs={"tenant_id": tenant_id, "job_id": str(job_id)},
+            queue=queue,
+            soft_time_limit=limit,
+            time_limit=limit + 15,
+        )
+    except (BrokerUnavailable, KombuError, RedisError, OSError) as error:
+        logger.warning("wake_failed", extra={"queue": queue, "error_type": type_name(error)})
+        return False
+    return True
+
+
+@requires_transaction
+def claim(*, job_id: UUID, now: datetime) -> Job | None:
+    """Take the lease. None when there is nothing to do: unknown, not due, finished, or somebody's lease is alive."""
+    taken = (
+        Job.objects.filter(pk=job_id)
+        .claimable(now)
+        .update(
+            state=JobState.RUNNING,
+            lease_token=uuid4(),
+            lease_until=now + LEASE,
+            attempts=F("attempts") + 1,
+            losses=Case(
+                When(state=JobState.RUNNING, then=F("losses") + 1),
+                default=F("losses"),
+                output_field=PositiveIntegerField(),
+            ),
+            started_at=Coalesce(F("started_at"), now),
+        )
+    )
+    return Job.objects.get(pk=job_id) if taken else None
+
+
+@requires_transaction
+def heartbeat(*, job: Job, now: datetime) -> bool:
+    """Renew the lease. False when it is not ours any more."""
+    return bool(_held(job).update(lease_until=now + LEASE))
+
+
+@requires_transaction
+def finish(*, job: Job, now: datetime, result: Mapping[str, object] | None = None) -> None:
+    """Mark the job done, in the transaction of its effect. Raises LeaseLost, which must roll that effect back."""
+    done = _held(job).update(
+        state=JobState.DONE,
+        lease_token=None,
+        lease_until=None,
+        error="",
+        result=dict(result) if result is not None else None,
+        finished_at=now,
+    )
+    if not done:
+        raise LeaseLost(str(job.pk))
+
+
+@requires_transaction
+def fail(*, job: Job, code: str, now: datetime, retry: bool = True) -> bool:
+    """Note a failure: queued again after a growing pause, or failed for good, when the type's `gave_up` runs too.
+
+    True when it is failed for good. Raises LeaseLost.
+    """
+    for_good = not retry or job.failures >= MAX_RETRIES
+    failed = _held(job).update(
+        state=JobState.FAILED if for_good else JobState.QUEUED,
+        lease_token=None,
+        lease_until=None,
+        failures=F("failures") + 1,
+        error=code[:64],
+        due_at=now + retry_delay(job.failures + 1),
+        finished_at=now if for_good else None,
+    )
+    if not failed:
+        raise LeaseLost(str(job.pk))
+    gave_up = registry.get(job.type).gave_up
+    if for_good and gave_up is not None:
+        gave_up(Job.objects.get(pk=job.pk))
+    return for_good
+
+
+@requires_transaction
+def retry(*, job: Job, now: datetime) -> None:
+    """Queue a failed job again, with all its retries. Raises JobNotFailed. Call `wake` after the commit."""
+    again = Job.objects.filter(pk=job.pk, state=JobState.FAILED).update(
+        state=JobState.QUEUED, failures=0, losses=0, due_at=now, finished_at=None
+    )
+    if not again:
+        raise JobNotFailed(str(job.pk))
+
+
+def retry_delay(failures: int) -> timedelta:
+    """5, 15, 45 … seconds, each times 0.5 to 1.5 so that what failed together does not come back together."""
+    return timedelta(seconds=5 * 3 ** (failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+
+
+def type_name(error: BaseException) -> str:
+    return type(error).__name__
+
+
+def _held(job: Job) -> JobQuerySet:
+    return Job.objects.filter(pk=job.pk).held_by(job.lease_token)
+
+
+def _plain(payload: Mapping[str, object]) -> dict[str, object]:
+    return {key: _plain_value(key, value) for key, value in payload.items()}
+
+
+def _plain_value(key: str, value: object) -> object:
+    if isinstance(value, UUID):
+        return str(value)
+    if value is None or isinstance(value, bool | int) or (isinstance(value, str) and len(value) <= _LONGEST_VALUE):
+        return value
+    raise PayloadRefused(f"{key}: a payload takes ids and plain parameters only.")

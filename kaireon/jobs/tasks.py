@@ -1,0 +1,86 @@
+"""The two messages: work on this job; look for jobs that nobody works on."""
+
+import logging
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from celery import current_app, shared_task
+from celery.signals import worker_ready
+from django.db import DatabaseError, connection, connections
+from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError as BrokerUnavailable
+from redis.exceptions import RedisError
+
+from kaireon.jobs import registry, runner, services
+from kaireon.lib import clock
+from kaireon.tenancy.tasks import TenantTask
+
+logger = logging.getLogger("kaireon.jobs")
+
+# cron/schedule.py gives the sweep its beat row by this name.
+SWEEP_TASK = "jobs.sweep"
+SWEEP_SECONDS = 5
+SWEEP_AT_MOST = 1000
+
+
+@shared_task(base=TenantTask, name="jobs.run", acks_late=True)
+def run(*, tenant_id: str, job_id: str, **_newer: object) -> None:
+    """Work on one job. A message that comes twice, or late, finds nothing to claim."""
+    runner.run(job_id=UUID(job_id))
+
+
+@shared_task(name=SWEEP_TASK, acks_late=True, expires=SWEEP_SECONDS * 2)
+def sweep(**_newer: object) -> int:
+    """Send a message for every due job and every expired lease whose message may be lost; how many were sent."""
+    return sweep_due(now=clock.now())
+
+
+def sweep_due(*, now: datetime, limit: int = SWEEP_AT_MOST) -> int:
+    """Across tenants, by the resolver's function `due_jobs`, which tells ids and nothing else.
+
+    A queue that holds at least as many messages as there are due jobs is left to its workers: sending again every few
+    seconds would bury them.
+    """
+    sent = 0
+    for queue, jobs in _due(now, limit).items():
+        if _waiting(queue) >= len(jobs):
+            continue
+        for tenant_id, job_id, type_name in jobs:
+            try:
+                sent += services.send(tenant_id=tenant_id, job_id=job_id, queue=queue, type=type_name)
+            except registry.UnknownJobType:
+                # An older or newer version's job: a worker of that version will find it.
+                logger.warning("unknown_job_type", extra={"type": type_name})
+    return sent
+
+
+def _due(now: datetime, limit: int) -> dict[str, list[tuple[str, UUID, str]]]:
+    found: dict[str, list[tuple[str, UUID, str]]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tenant_id, id, queue, type FROM public.due_jobs(%s, %s)", [now, limit])
+        for tenant_id, job_id, queue, type_name in cursor.fetchall():
+            found[queue].append((tenant_id, job_id, type_name))
+    return found
+
+
+def _waiting(queue: str) -> int:
+    """Messages in a queue of the broker; 0 for one that does not exist yet."""
+    with current_app.connection_for_write() as broker:
+        try:
+            channel: Any = broker.default_channel
+            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+        except broker.channel_errors:
+            return 0
+
+
+@worker_ready.connect
+def sweep_at_start(**_kwargs: Any) -> None:
+    """A worker that starts looks for work at once: its predecessor may have died, or Redis may have been wiped."""
+    try:
+        sweep_due(now=clock.now())
+    except (DatabaseError, BrokerUnavailable, KombuError, RedisError, OSError) as error:
+        logger.warning("sweep_failed", extra={"error_type": type(error).__name__})
+    finally:
+        connections.close_all()
