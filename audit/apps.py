@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -6,4 +8,4 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit log"
 
     def ready(self) -> None:
-        from audit import receivers  # noqa: F401  connects the signals of the layers below
+        import_module("audit.receivers")  # hears the signals of the layers below

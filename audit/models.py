@@ -79,6 +79,9 @@ class AuditInbox(models.Model):
         db_table = "audit_inbox"
         indexes = [models.Index(fields=["tenant_id", "id"], name="audit_inbox_order")]
 
+    def __str__(self) -> str:
+        return f"{self.action} {self.entity_type}, not yet sequenced"
+
 
 class AuditHead(models.Model):
     """Where a tenant's chain ends: the next record links to this hash."""
@@ -89,3 +92,6 @@ class AuditHead(models.Model):
 
     class Meta:
         db_table = "audit_head"
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id} at {self.seq}"

@@ -59,7 +59,8 @@ _COLUMNS: dict[str, str] = {
 
 # COPY is refused under row-level security; unnest is not.
 _APPEND = (
-    f"INSERT INTO public.audit_record ({', '.join(_COLUMNS)}) SELECT * FROM unnest("
+    # Made of the constant above only.
+    f"INSERT INTO public.audit_record ({', '.join(_COLUMNS)}) SELECT * FROM unnest("  # noqa: S608
     + ", ".join(f"%s::{'text[]::jsonb' if kind == 'jsonb' else kind}[]" for kind in _COLUMNS.values())
     + ")"
 )
@@ -97,7 +98,7 @@ def drain(tenant: str) -> int:
 def _is_waiting(tenant: str) -> bool:
     with connections[ALIAS].cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM public.audit_inbox WHERE tenant_id = %s)", [tenant])
-        return bool(cursor.fetchone()[0])  # type: ignore[index]
+        return bool(cursor.fetchone()[0])
 
 
 def _sequence(cursor: CursorWrapper, tenant: str, batch: int) -> int:
@@ -150,7 +151,7 @@ def _chained(tenant: str, head: _Head, row: tuple[Any, ...]) -> tuple[Any, ...]:
     )
     leaf = leaf_hash(
         wire(
-            id=record_id,
+            record_id=record_id,
             seq=head.seq,
             action=action,
             entity_type=kind,
@@ -207,10 +208,10 @@ def changes_of(before: Any, after: Any, personal: str | None) -> dict[str, Any]:
     }
 
 
-def wire(*, id: UUID | str, **fields: Any) -> dict[str, Any]:  # noqa: A002  the wire calls it id
+def wire(*, record_id: UUID | str, **fields: Any) -> dict[str, Any]:
     """A record as it is hashed and shown: camelCase, all 18 fields."""
     record = {_CAMEL[name]: value for name, value in fields.items()}
-    record["id"] = str(id)
+    record["id"] = str(record_id)
     return record
 
 

@@ -19,10 +19,27 @@ SELECT id::text, seq, action, entity_type, entity_id, entity_name, changes::text
        leaf_hash
   FROM public.audit_record WHERE tenant_id = %s AND seq > %s ORDER BY seq
 """
-_FIELDS = (
-    "id seq action entityType entityId entityName changes before after entityVersion userId userName actorType tenantId"
-    " requestId timestamp integrityHash prevHash leafHash"
-).split()
+_FIELDS = [
+    "id",
+    "seq",
+    "action",
+    "entityType",
+    "entityId",
+    "entityName",
+    "changes",
+    "before",
+    "after",
+    "entityVersion",
+    "userId",
+    "userName",
+    "actorType",
+    "tenantId",
+    "requestId",
+    "timestamp",
+    "integrityHash",
+    "prevHash",
+    "leafHash",
+]
 _CHUNK = 2000
 
 
@@ -157,4 +174,4 @@ def _head(cursor: CursorWrapper, tenant: str) -> _Link:
 
 def _count(cursor: CursorWrapper, tenant: str) -> int:
     cursor.execute("SELECT count(*) FROM public.audit_record WHERE tenant_id = %s", [tenant])
-    return int(cursor.fetchone()[0])  # type: ignore[index]
+    return int(cursor.fetchone()[0])

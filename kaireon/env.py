@@ -43,7 +43,6 @@ CRON_SECRET: str = env.str("CRON_SECRET", default="")
 SCHEDULER_SERVICE_API_KEY: str = env.str("SCHEDULER_SERVICE_API_KEY", default="")
 
 DSAR_PACKAGE_DAYS: int = env.int("DSAR_PACKAGE_DAYS", default=30)
-OBJECT_STORAGE: str = env.str("OBJECT_STORAGE", default="file")
 OBJECT_ROOT: str = env.str("OBJECT_ROOT", default=str(BASE_DIR / ".local" / "objects"))
 
 

@@ -8,7 +8,6 @@ from django.urls import reverse_lazy
 
 from kaireon import env
 
-
 BASE_DIR = env.BASE_DIR
 ENVIRONMENT = env.ENVIRONMENT
 DEBUG = env.DEBUG

@@ -98,7 +98,6 @@ class Migration(migrations.Migration):
                 "db_table": "audit_record",
                 "abstract": False,
                 "base_manager_name": "objects",
-                "default_manager_name": "objects",
                 "indexes": [
                     models.Index(fields=["tenant", "entity_type", "entity_id", "seq"], name="audit_record_entity")
                 ],

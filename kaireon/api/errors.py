@@ -18,7 +18,7 @@ logger = logging.getLogger("kaireon.api")
 class ApiError(exceptions.APIException):
     """An answer other than success: `code` is a snake_case fact, the message says what to do."""
 
-    status_code = status.HTTP_400_BAD_REQUEST
+    status_code: int = status.HTTP_400_BAD_REQUEST
     default_code = "bad_request"
     default_detail = "The request cannot be understood."
 
@@ -110,7 +110,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     return _answer("internal_error", "Something went wrong on our side; it has been noted.", 500, {})
 
 
-def _translated(error: Exception) -> Exception:
+def _translated(error: Exception) -> Exception:  # noqa: PLR0911  a table, one line a kind
     if isinstance(error, Http404):
         return NotFound()
     if isinstance(error, PermissionDenied):

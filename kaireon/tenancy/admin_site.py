@@ -25,13 +25,13 @@ def principal_of(request: HttpRequest) -> Principal:
     return principal
 
 
-class KaireonAdminSite(UnfoldAdminSite):
+class KaireonAdminSite(UnfoldAdminSite):  # type: ignore[misc]
     """Open to active members of the chosen tenant; what each page allows is in the role table."""
 
     def has_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and getattr(request, "principal", None) is not None
 
-    def get_urls(self) -> list[URLResolver | URLPattern]:  # type: ignore[override]
+    def get_urls(self) -> list[URLResolver | URLPattern]:
         return [path("switch-tenant/", self.admin_view(switch_tenant), name="switch_tenant"), *super().get_urls()]
 
 
@@ -68,13 +68,13 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
         return self.can_delete and self._may(request, self.change_permission)
 
     # Django's own log keeps names without a tenant; the triggers record every change instead.
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
         return None
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
         return None
 
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:  # type: ignore[override]
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
         return None
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from rest_framework_simplejwt.settings import api_settings
 
 from kaireon.api import throttles
 from kaireon.api.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
@@ -132,7 +133,7 @@ class MeView(TenantAPIView):
 
     def check_permissions(self, request: Any) -> None:
         if request.user is None:
-            raise Unauthenticated()
+            raise Unauthenticated
 
     @extend_schema(responses=MeOut, operation_id="auth_me")
     def get(self, request: TenantRequest) -> Response:
@@ -224,7 +225,7 @@ class ApiKeyRevokeView(TenantAPIView):
         """Revoke a key at once."""
         row = ApiKey.objects.filter(pk=key_id).first()
         if row is None:
-            raise NotFound()
+            raise NotFound
         try:
             keys.revoke_key(key=row, now=clock.now())
         except keys.KeyAlreadyRevoked as error:
@@ -244,7 +245,7 @@ def _tenant_for(user: User, wanted: str | None) -> str:
 
 
 def _with_cookies(session: sessions.Session) -> Response:
-    lifetime = int(settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"].total_seconds())
+    lifetime = int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())
     response = Response(
         {
             "accessToken": session.access,

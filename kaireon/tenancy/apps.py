@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -7,4 +9,4 @@ class TenancyConfig(AppConfig):
     verbose_name = "Tenants and access"
 
     def ready(self) -> None:
-        from kaireon.tenancy import checks  # noqa: F401  registers the system checks
+        import_module("kaireon.tenancy.checks")  # registers the system checks

@@ -1,6 +1,6 @@
 """Password sign-in with the account lock: 5 failures in a row lock it for 30 minutes."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,14 +26,13 @@ class LockingBackend(BaseBackend):
         email = (username or credentials.get("email") or "").strip().lower()
         now = clock.now()
         user = User.objects.filter(email=email).first()
-        right = (user or User()).check_password(password or "") if user else _spend_the_time(password)
-        if user is None or not user.is_active:
-            return _refused("unknown_user" if user is None else "inactive", user)
-        if user.locked_until and user.locked_until > now:
-            return _refused("locked", user)
-        if not right:
-            _count_failure(user)
-            return _refused("wrong_password", user)
+        right = user.check_password(password or "") if user is not None else _spend_the_time(password)
+        reason = _fault(user, right=right, now=now)
+        if user is None or reason:
+            if user is not None and reason == "wrong_password":
+                _count_failure(user)
+            signals.login_failed.send(sender=LockingBackend, reason=reason, user=user, request_id=request_id())
+            return None
         User.objects.filter(pk=user.pk).exclude(failed_logins=0, locked_until=None).update(
             failed_logins=0, locked_until=None
         )
@@ -46,6 +45,16 @@ class LockingBackend(BaseBackend):
             return None
 
 
+def _fault(user: User | None, *, right: bool, now: datetime) -> str:
+    if user is None:
+        return "unknown_user"
+    if not user.is_active:
+        return "inactive"
+    if user.locked_until and user.locked_until > now:
+        return "locked"
+    return "" if right else "wrong_password"
+
+
 def _spend_the_time(password: str | None) -> bool:
     User().set_password(password or "")
     return False
@@ -55,7 +64,3 @@ def _count_failure(user: User) -> None:
     rows = User.objects.filter(pk=user.pk)
     rows.update(failed_logins=F("failed_logins") + 1)
     rows.filter(failed_logins__gte=FAILURES_TO_LOCK).update(locked_until=clock.now() + LOCK_FOR, failed_logins=0)
-
-
-def _refused(reason: str, user: User | None) -> None:
-    signals.login_failed.send(sender=LockingBackend, reason=reason, user=user, request_id=request_id())

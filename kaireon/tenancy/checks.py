@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
 
 from kaireon import env
 
@@ -62,7 +63,9 @@ def sealing_keys_parse(app_configs: Sequence[Any] | None, **kwargs: Any) -> list
 def cron_is_reachable(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     if settings.CRON_SECRET:
         return []
-    return [Warning("CRON_SECRET is not set: every cron route refuses.", hint="Set CRON_SECRET.", id="kaireon.W001")]
+    return [
+        checks.Warning("CRON_SECRET is not set: every cron route refuses.", hint="Set CRON_SECRET.", id="kaireon.W001")
+    ]
 
 
 @register(Tags.security)
@@ -87,7 +90,7 @@ def production_is_production(app_configs: Sequence[Any] | None, **kwargs: Any) -
         found.append(Error("DEBUG is on in production.", hint="Unset DEBUG.", id="kaireon.E013"))
     if settings.PRODUCTION and not env.TRUSTED_PROXIES:
         found.append(
-            Warning(
+            checks.Warning(
                 "TRUSTED_PROXIES is 0 in production: TLS must end in this process.",
                 hint="Set TRUSTED_PROXIES to the number of proxies in front.",
                 id="kaireon.W002",

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 
@@ -66,7 +67,7 @@ def find_key(key: str, *, now: datetime) -> resolver.KeyRow | None:
 
 
 @requires_transaction
-def touch_key(key_id: object, *, now: datetime) -> None:
+def touch_key(key_id: UUID, *, now: datetime) -> None:
     """Note that the key was used, at most once a minute: a hot key must not become a hot row."""
     ApiKey.objects.filter(pk=key_id).exclude(last_used_at__gt=now - TOUCH_EVERY).update(last_used_at=now)
 

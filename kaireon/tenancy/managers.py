@@ -35,7 +35,7 @@ class TenantQuerySet(models.QuerySet[M, M]):
     def _insert(self, objs: Iterable[models.Model], *args: Any, **kwargs: Any) -> Any:
         active = context.tenant_id()
         for obj in objs:
-            if getattr(obj, "tenant_id") != active:  # noqa: B009  the attribute belongs to every tenant model
+            if obj.tenant_id != active:  # type: ignore[attr-defined]
                 raise context.WrongTenant(f"This object belongs to another tenant than the active {active!r}.")
         if not context.in_transaction(self.db):
             raise context.OutsideTransaction("Tenant data is read and written inside transaction() only.")
@@ -59,6 +59,9 @@ class TenantManager(models.Manager[M]):
 
     def raw(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise context.WrongTenant("raw() cannot be bound to a tenant: use a cursor inside transaction().")
+
+
+DefaultTenantManager = TenantManager.from_queryset(TenantQuerySet)
 
 
 class UserManager(BaseUserManager["User"]):

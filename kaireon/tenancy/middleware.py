@@ -12,6 +12,7 @@ from kaireon.api.logs import request_id
 from kaireon.tenancy import resolver
 from kaireon.tenancy.authentication import SINGLE_TENANT
 from kaireon.tenancy.context import Actor, scope, transaction
+from kaireon.tenancy.models import User
 from kaireon.tenancy.principal import Principal
 from kaireon.tenancy.roles import permissions_of
 
@@ -59,6 +60,8 @@ BEFORE_ADMIN_REQUEST: list[Callable[[str], object]] = []
 def choose_tenant(request: HttpRequest) -> Principal | None:
     """The principal in the tenant chosen in this session, else in the member's first; None without any membership."""
     user = request.user
+    if not isinstance(user, User):
+        return None
     request.tenants = resolver.memberships(user.pk)  # type: ignore[attr-defined]
     if settings.SINGLE_TENANT_MODE:
         request.tenants = [m for m in request.tenants if m.tenant_id == SINGLE_TENANT]  # type: ignore[attr-defined]
@@ -69,7 +72,7 @@ def choose_tenant(request: HttpRequest) -> Principal | None:
     if member is None:
         return None
     principal = Principal(
-        actor=Actor(id=str(user.pk), name=user.name, type="user"),  # type: ignore[union-attr]
+        actor=Actor(id=str(user.pk), name=user.name, type="user"),
         tenant_id=member.tenant_id,
         tenant_name=member.tenant_name,
         role=member.role,

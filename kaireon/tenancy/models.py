@@ -2,15 +2,17 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.base import ModelBase
 
 from kaireon.lib.ids import uuid7
 from kaireon.tenancy import context
-from kaireon.tenancy.managers import TenantManager, TenantQuerySet, UserManager
+from kaireon.tenancy.managers import DefaultTenantManager, TenantManager, TenantQuerySet, UserManager
 from kaireon.tenancy.roles import Role
 
 TENANT_ID = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -35,7 +37,17 @@ class Tenant(models.Model):
         return self.name
 
 
-class TenantModel(models.Model):
+class TenantModelBase(ModelBase):
+    """Gives every tenant model that brings no manager of its own the tenant's. None is ever left with Django's."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any], **kwargs: Any) -> Any:
+        abstract = getattr(attrs.get("Meta"), "abstract", False)
+        if not abstract and not isinstance(attrs.get("objects"), TenantManager):
+            attrs["objects"] = DefaultTenantManager()
+        return super().__new__(cls, name, bases, attrs, **kwargs)
+
+
+class TenantModel(models.Model, metaclass=TenantModelBase):
     """A row that belongs to one tenant. Its table needs `tenant_table` in the migration that creates it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -51,12 +63,9 @@ class TenantModel(models.Model):
     )
     tenant_id: str
 
-    objects = TenantManager.from_queryset(TenantQuerySet)()
-
     class Meta:
         abstract = True
         base_manager_name = "objects"
-        default_manager_name = "objects"
 
     def save(self, *args: object, **kwargs: object) -> None:
         self._check_tenant()
@@ -155,6 +164,9 @@ class RefreshToken(TenantModel):
     class Meta(TenantModel.Meta):
         indexes = [models.Index(fields=["tenant", "family"], name="refresh_by_family")]
 
+    def __str__(self) -> str:
+        return f"refresh token of {self.family}"
+
 
 class IdempotencyKey(TenantModel):
     """The answer to a POST that carried an Idempotency-Key, sealed, for a day."""
@@ -170,3 +182,6 @@ class IdempotencyKey(TenantModel):
 
     class Meta(TenantModel.Meta):
         constraints = [models.UniqueConstraint(fields=["tenant", "principal", "key"], name="idempotency_once")]
+
+    def __str__(self) -> str:
+        return f"idempotency key {self.pk}"

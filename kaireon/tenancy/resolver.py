@@ -41,8 +41,9 @@ def api_key(prefix: str) -> KeyRow | None:
     rows = _ask("SELECT * FROM public.resolve_api_key(%s)", prefix)
     if not rows:
         return None
-    *head, scopes, expires_at, revoked_at, active = rows[0]
-    return KeyRow(*head, scopes.split(",") if scopes else [], expires_at, revoked_at, active)
+    key_id, tenant_id, name, secret_hash, role, scopes, expires_at, revoked_at, active = rows[0]
+    narrowed = scopes.split(",") if scopes else []
+    return KeyRow(key_id, tenant_id, name, secret_hash, role, narrowed, expires_at, revoked_at, active)
 
 
 def memberships(user_id: UUID) -> list[MembershipRow]:
@@ -66,4 +67,4 @@ def active_tenants() -> list[str]:
 def _ask(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, list(parameters))
-        return cursor.fetchall()
+        return list(cursor.fetchall())

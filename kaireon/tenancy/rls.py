@@ -45,7 +45,7 @@ def month_partitioned(table: str, column: str) -> RunSQL:
 
 def resolver_function(signature: str, returns: str, query: str) -> RunSQL:
     """A SECURITY DEFINER function of the resolver: one narrow question across tenants, for the application to ask."""
-    name = signature.split("(")[0]
+    name = signature.split("(", maxsplit=1)[0]
     arguments = signature[len(name) :]
     types = ", ".join(a.split()[-1] for a in arguments.strip("()").split(",") if a.strip())
     return RunSQL(

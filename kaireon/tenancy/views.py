@@ -59,7 +59,7 @@ class TenantAPIView(APIView):
     request: TenantRequest
 
     @classmethod
-    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+    def as_view(cls, **initkwargs: Any) -> Any:
         return csrf_exempt(super().as_view(**initkwargs))
 
     @classmethod
@@ -75,14 +75,14 @@ class TenantAPIView(APIView):
             parser_context=self.get_parser_context(request),
         )
 
-    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
         self._after_commit: list[Callable[[], None]] = []
         self.headers = self.default_response_headers
         self.request = drf_request = self.initialize_request(request, *args, **kwargs)
         try:
             response = self._answer(drf_request)
-        except Exception as error:  # every exception becomes the one error shape
+        except Exception as error:  # noqa: BLE001  every exception becomes the one error shape
             response = self.handle_exception(error)
         self.response = self.finalize_response(drf_request, response, *args, **kwargs)
         return self.response
@@ -144,7 +144,7 @@ class TenantAPIView(APIView):
 
     def check_permissions(self, request: Any) -> None:
         if request.user is None:
-            raise Unauthenticated()
+            raise Unauthenticated
         method = request.method if request.method != "HEAD" else "GET"
         if method == "OPTIONS" or not hasattr(self, method.lower()):
             return
@@ -153,7 +153,7 @@ class TenantAPIView(APIView):
             signals.access_refused.send(
                 sender=type(self), principal=request.principal, reason=str(needed), request_id=request_id()
             )
-            raise Forbidden()
+            raise Forbidden
 
     def check_throttles(self, request: Any) -> None:
         if rate := self.rates.get(request.method):

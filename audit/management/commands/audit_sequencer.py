@@ -36,7 +36,9 @@ class Command(BaseCommand):
                     raise
                 # The rows are safe in the inbox: wait for the database and go on.
                 pause = min(pause * 2, LONGEST_PAUSE)
-                logger.error("sequencer_waits", extra={"error_type": type(error).__name__, "seconds": round(pause, 2)})
+                logger.warning(
+                    "sequencer_waits", extra={"error_type": type(error).__name__, "seconds": round(pause, 2)}
+                )
                 connections[sequencer.ALIAS].close()
                 made = 0
             if not made:

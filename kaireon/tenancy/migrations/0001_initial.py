@@ -117,7 +117,6 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
-                "default_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
@@ -155,7 +154,6 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
-                "default_manager_name": "objects",
                 "indexes": [models.Index(fields=["tenant", "family"], name="refresh_by_family")],
             },
         ),
@@ -203,7 +201,6 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
-                "default_manager_name": "objects",
                 "constraints": [models.UniqueConstraint(fields=("tenant", "user"), name="membership_once")],
             },
         ),
@@ -238,7 +235,6 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
-                "default_manager_name": "objects",
                 "constraints": [
                     models.UniqueConstraint(fields=("tenant", "principal", "key"), name="idempotency_once")
                 ],
