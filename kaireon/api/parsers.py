@@ -4,8 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import IO, Any
 
+from django.conf import settings
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
+
+from kaireon.api.errors import PayloadTooLarge
 
 MAX_DEPTH = 64
 
@@ -16,7 +19,11 @@ class StrictJSONParser(BaseParser):
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        data = stream.read()
+        # Read by hand: Django limits `request.body` but not the stream that a parser gets.
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
+        data = stream.read(limit + 1)
+        if len(data) > limit:
+            raise PayloadTooLarge
         try:
             value = json.loads(data.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_unique)
         except UnicodeDecodeError as error:
