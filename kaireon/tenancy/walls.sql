@@ -133,3 +133,9 @@ BEGIN
     PERFORM set_config('app.tenant_id', caller, true);
     RETURN true;
 END $$;
+
+-- What builds walls is the owner's; the application may ask for the tenant and for a coming month.
+REVOKE ALL ON FUNCTION public.secure_one_table(regclass, text, text, boolean),
+    public.secure_tenant_table(text, text, text, boolean), public.add_tenant_reference(text, text, text, text),
+    public.partition_by_month(text, text), public.partition_ensure(text, date) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.partition_ensure(text, date) TO kaireon_app;
