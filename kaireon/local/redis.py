@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from kaireon.local.folder import free_port, port_is_free, write_private
 from kaireon.local.server import ServerDidNotStart, command_line, spawn, stop_pid, tail
@@ -123,10 +125,16 @@ class EmbeddedRedis:
         return int(settings["port"])
 
     def _answers(self) -> bool:
-        client = redis.Redis.from_url(self.url(), socket_timeout=2, socket_connect_timeout=2)
-        try:
-            return bool(client.ping())
-        except redis.RedisError:
-            return False
-        finally:
-            client.close()
+        return ping_error(self.url()) is None
+
+
+def ping_error(url: str) -> redis.RedisError | None:
+    """Why that server does not answer, or None when it does. Asks once: the client would insist for seconds."""
+    client = redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0))
+    try:
+        client.ping()
+    except redis.RedisError as e:
+        return e
+    finally:
+        client.close()
+    return None

@@ -3,14 +3,12 @@
 import os
 from dataclasses import dataclass
 
-import redis
-
 from kaireon.local import databases
 from kaireon.local.databases import DatabaseUrls
 from kaireon.local.folder import LocalFolder, write_private
 from kaireon.local.postgres import EmbeddedPostgres
 from kaireon.local.progress import step
-from kaireon.local.redis import EmbeddedRedis
+from kaireon.local.redis import EmbeddedRedis, ping_error
 
 DATABASE = "kaireon"
 
@@ -77,7 +75,7 @@ def start(local: LocalFolder, *, leashed: bool) -> Servers:
                 urls = databases.bootstrap(postgres.url(DATABASE), password=local.secret)
         if redis_url := os.environ.get("REDIS_URL"):
             with step("Redis from REDIS_URL"):
-                _ping(redis_url)
+                _require(redis_url)
         else:
             embedded = embedded_redis(local, leashed=leashed)
             servers.append(embedded)
@@ -125,11 +123,6 @@ def _configured_port(variable: str) -> int | None:
     return int(text) if text else None
 
 
-def _ping(url: str) -> None:
-    client = redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)
-    try:
-        client.ping()
-    except redis.RedisError as e:
-        raise RedisNotReady(f"REDIS_URL does not answer: {e}") from e
-    finally:
-        client.close()
+def _require(redis_url: str) -> None:
+    if error := ping_error(redis_url):
+        raise RedisNotReady(f"REDIS_URL does not answer: {error}") from error

@@ -7,6 +7,8 @@ import redis
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.migrations.executor import MigrationExecutor
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,13 @@ def database() -> bool:
 
 
 def broker() -> bool:
-    client = redis.Redis.from_url(settings.CELERY_BROKER_URL, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
+    client = redis.Redis.from_url(
+        settings.CELERY_BROKER_URL,
+        socket_timeout=_SECONDS,
+        socket_connect_timeout=_SECONDS,
+        # The client would insist for longer than a probe waits.
+        retry=Retry(NoBackoff(), 0),
+    )
     try:
         return bool(client.ping())
     except redis.RedisError as e:

@@ -1,0 +1,57 @@
+"""The operations port."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.test import Client, override_settings
+
+from kaireon.ops import health
+
+
+class Probe(Client):
+    """Asks as orchestrators do: on the operations port, by an address that is no allowed host."""
+
+    def generic(self, *args: Any, **extra: Any) -> Any:
+        return super().generic(*args, **{"SERVER_PORT": str(settings.OPS_PORT), "HTTP_HOST": "10.1.2.3:9090", **extra})
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe()
+
+
+def test_it_is_alive_without_a_database(probe: Probe) -> None:
+    response = probe.get("/healthz")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+
+
+def test_it_is_ready_with_everything_there(probe: Probe, db: str) -> None:
+    response = probe.get("/readyz")
+    assert response.json() == {"status": "ok", "checks": {"database": "ok", "redis": "ok", "migrations": "ok"}}
+    assert response.status_code == 200
+
+
+@override_settings(CELERY_BROKER_URL="redis://127.0.0.1:1/0")
+def test_it_is_not_ready_without_redis(probe: Probe, db: str) -> None:
+    response = probe.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"]["redis"] == "failed"
+
+
+def test_it_is_not_ready_with_a_migration_missing(db: str, superuser_url: str) -> None:
+    with psycopg.connect(superuser_url) as connection:
+        connection.execute("DELETE FROM django_migrations WHERE app = 'django_celery_beat' AND name LIKE '0019%'")
+    assert health.MigrationsApplied()() is False
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/api/v1/docs/", "/"])
+def test_the_product_is_not_on_the_operations_port(probe: Probe, path: str) -> None:
+    assert probe.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_is_not_on_the_public_port_whatever_the_host_header_says(path: str) -> None:
+    assert Client(HTTP_HOST="localhost:9090").get(path).status_code == 404
