@@ -118,7 +118,8 @@ def transaction(*, durable: bool = False, using: str = DEFAULT_DB_ALIAS) -> Iter
     """A database transaction that knows the scope; nested, a savepoint. All or nothing, reads included."""
     here = current()
     connection = connections[using]
-    with django_transaction.atomic(using=using, durable=durable), _told(connection, here):
+    surrounded = connection.in_atomic_block
+    with django_transaction.atomic(using=using, durable=durable), _told(connection, here, surrounded=surrounded):
         yield
 
 
@@ -151,11 +152,11 @@ def across_all_tenants(*, reason: str, actor: Actor, request_id: str = "") -> It
             yield tenant
 
 
-def check_bound(tenant: str, connection: BaseDatabaseWrapper) -> None:
+def check_bound(tenant: str | None, connection: BaseDatabaseWrapper) -> None:
     """Let SQL be made only for the tenant that is active here and that PostgreSQL was told of."""
     active = tenant_id()
     if active != tenant:
-        raise WrongTenant(f"This query was built for tenant {tenant!r}, but {active!r} is active.")
+        raise WrongTenant(f"This query or object belongs to tenant {tenant!r}, but {active!r} is active.")
     if _applied(connection) is None:
         raise OutsideTransaction("Tenant data is read and written inside transaction() only.")
 
@@ -168,7 +169,7 @@ def _applied(connection: BaseDatabaseWrapper) -> Scope | None:
 
 
 @contextmanager
-def _told(connection: BaseDatabaseWrapper, here: Scope) -> Iterator[None]:
+def _told(connection: BaseDatabaseWrapper, here: Scope, *, surrounded: bool) -> Iterator[None]:
     outer = _applied(connection)
     if outer != here:
         _tell(connection, here)
@@ -180,16 +181,20 @@ def _told(connection: BaseDatabaseWrapper, here: Scope) -> Iterator[None]:
         connection.kaireon_scope = outer  # type: ignore[attr-defined]
         raise
     connection.kaireon_scope = outer  # type: ignore[attr-defined]
-    # Transaction-local settings outlive the release of a savepoint, so the outer ones are said again.
-    if outer is not None and outer != here and not connection.needs_rollback:
+    # Transaction-local settings outlive the release of a savepoint, so the outer ones are said again; inside an
+    # atomic block of somebody else's there were none, and there shall be none.
+    if surrounded and outer != here and not connection.needs_rollback:
         _tell(connection, outer)
 
 
-def _tell(connection: BaseDatabaseWrapper, here: Scope) -> None:
+def _tell(connection: BaseDatabaseWrapper, here: Scope | None) -> None:
+    settings = ["", "", "", "", ""]
+    if here is not None:
+        settings = [here.tenant_id, here.actor.id, here.actor.name, here.actor.type, here.request_id]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT set_config('app.tenant_id', %s, true), set_config('app.actor_id', %s, true),"
             " set_config('app.actor_name', %s, true), set_config('app.actor_type', %s, true),"
             " set_config('app.request_id', %s, true)",
-            [here.tenant_id, here.actor.id, here.actor.name, here.actor.type, here.request_id],
+            settings,
         )

@@ -31,12 +31,16 @@ class BoundTenant(models.Value):
         return super().as_sql(compiler, connection)  # type: ignore[return-value]
 
 
+def _check_same_tenant(objs: Iterable[models.Model]) -> None:
+    active = context.tenant_id()
+    for obj in objs:
+        if obj.tenant_id != active:  # type: ignore[attr-defined]
+            raise context.WrongTenant(f"This object belongs to another tenant than the active {active!r}.")
+
+
 class TenantQuerySet(models.QuerySet[M, M]):
     def _insert(self, objs: Iterable[models.Model], *args: Any, **kwargs: Any) -> Any:
-        active = context.tenant_id()
-        for obj in objs:
-            if obj.tenant_id != active:  # type: ignore[attr-defined]
-                raise context.WrongTenant(f"This object belongs to another tenant than the active {active!r}.")
+        _check_same_tenant(objs)
         if not context.in_transaction(self.db):
             raise context.OutsideTransaction("Tenant data is read and written inside transaction() only.")
         return super()._insert(objs, *args, **kwargs)  # type: ignore[misc]
@@ -45,6 +49,12 @@ class TenantQuerySet(models.QuerySet[M, M]):
         if "tenant" in kwargs or "tenant_id" in kwargs:
             raise context.WrongTenant("Rows do not change tenant.")
         return super().update(**kwargs)
+
+    def bulk_update(self, objs: Iterable[models.Model], *args: Any, **kwargs: Any) -> int:
+        # Their rows are out of reach anyway; saying nothing about it would hide the mistake.
+        given = list(objs)
+        _check_same_tenant(given)
+        return super().bulk_update(given, *args, **kwargs)  # type: ignore[arg-type]
 
     def raw(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise context.WrongTenant("raw() cannot be bound to a tenant: use a cursor inside transaction().")

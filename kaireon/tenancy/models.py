@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models import Q
 from django.db.models.base import ModelBase
 
@@ -67,17 +67,14 @@ class TenantModel(models.Model, metaclass=TenantModelBase):
         abstract = True
         base_manager_name = "objects"
 
-    def save(self, *args: object, **kwargs: object) -> None:
-        self._check_tenant()
-        super().save(*args, **kwargs)  # type: ignore[arg-type]
+    def save(self, *args: Any, using: str | None = None, **kwargs: Any) -> None:
+        context.check_bound(self.tenant_id, connections[using or DEFAULT_DB_ALIAS])
+        super().save(*args, using=using, **kwargs)
 
-    def delete(self, *args: object, **kwargs: object) -> tuple[int, dict[str, int]]:
-        self._check_tenant()
-        return super().delete(*args, **kwargs)  # type: ignore[arg-type]
-
-    def _check_tenant(self) -> None:
-        if self.tenant_id != context.tenant_id():
-            raise context.WrongTenant(f"This object belongs to another tenant than {context.tenant_id()!r}.")
+    def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        # Django deletes an instance by its key alone, past every manager.
+        context.check_bound(self.tenant_id, connections[using or DEFAULT_DB_ALIAS])
+        return super().delete(using=using, keep_parents=keep_parents)
 
 
 class User(AbstractBaseUser):
