@@ -32,7 +32,7 @@ _PIP_COMPILE = (
 )
 
 _SECRET = "made-up-for-checks-" + "0123456789abcdef" * 3
-_NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
+_NOWHERE = "postgresql://{}:nothing@127.0.0.1:1/nowhere"
 
 PRODUCTION_LIKE = {
     "KAIREON_ENV_FILE": os.devnull,
@@ -47,9 +47,9 @@ PRODUCTION_LIKE = {
     "SEALING_KEYS": "v1:" + base64.b64encode(bytes(range(32))).decode(),
     "CRON_SECRET": _SECRET[:32],
     "SCHEDULER_SERVICE_API_KEY": _SECRET[8:40],
-    "DATABASE_URL": _NOWHERE,
-    "OWNER_DATABASE_URL": _NOWHERE,
-    "SEQUENCER_DATABASE_URL": _NOWHERE,
+    "DATABASE_URL": _NOWHERE.format("kaireon_app"),
+    "OWNER_DATABASE_URL": _NOWHERE.format("kaireon_owner"),
+    "SEQUENCER_DATABASE_URL": _NOWHERE.format("kaireon_sequencer"),
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "DJANGO_SETTINGS_MODULE": "kaireon.settings",
 }
