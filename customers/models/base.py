@@ -32,4 +32,3 @@ class AboutCustomer(TenantModel):
     def __str__(self) -> str:
         # Names and addresses stay out of log lines and page titles.
         return f"{self._meta.verbose_name} {self.pk}"
-

@@ -1,0 +1,29 @@
+"""The personal data itself. customers/catalogue.py says for each table what retention and erasure do to it."""
+
+from customers.models.attachment import Attachment
+from customers.models.consent import ConsentRecord, Suppression, SuppressionTombstone
+from customers.models.customer import Customer, IdentityLink
+from customers.models.decision import AttributionResult, DecisionTrace, VariantAssignment
+from customers.models.dynamic import DynamicRow, DynamicSchema
+from customers.models.import_run import ImportRun
+from customers.models.interaction import Interaction, InteractionSummary
+from customers.models.journey import Delivery, JourneyEnrollment
+
+__all__ = [
+    "Attachment",
+    "AttributionResult",
+    "ConsentRecord",
+    "Customer",
+    "DecisionTrace",
+    "Delivery",
+    "DynamicRow",
+    "DynamicSchema",
+    "IdentityLink",
+    "ImportRun",
+    "Interaction",
+    "InteractionSummary",
+    "JourneyEnrollment",
+    "Suppression",
+    "SuppressionTombstone",
+    "VariantAssignment",
+]
