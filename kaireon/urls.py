@@ -6,6 +6,9 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from audit import api as audit
+from compliance import api as compliance
+from cron import api as cron
+from customers import api as customers
 from kaireon.tenancy import api as tenancy
 
 api_v1 = [
@@ -19,7 +22,13 @@ api_v1 = [
     path("audit-logs", audit.AuditLogsView.as_view(), name="audit-logs"),
     path("audit-logs/verify", audit.AuditVerifyView.as_view(), name="audit-logs-verify"),
     path("audit-logs/<uuid:record_id>", audit.AuditLogView.as_view(), name="audit-log"),
+    path("customers", customers.CustomersView.as_view(), name="customers"),
+    path("customers/<path:customer_id>", customers.CustomerView.as_view(), name="customer"),
+    path("interactions", customers.InteractionsView.as_view(), name="interactions"),
+    path("consents", customers.ConsentsView.as_view(), name="consents"),
     path("api-keys/<uuid:key_id>", tenancy.ApiKeyRevokeView.as_view(), name="api-key-revoke"),
+    path("admin/retention-configs", compliance.RetentionConfigsView.as_view(), name="retention-configs"),
+    path("cron/<str:name>", cron.CronView.as_view(), name="cron"),
 ]
 
 urlpatterns = [
