@@ -105,27 +105,30 @@ class Heartbeat:
             return True
 
 
-def run(*, job_id: UUID, retry: bool = True, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Job | None:
-    """Claim the job and run its handler, in the tenant's scope and outside any transaction.
-
-    Gives the row as it stands afterwards, or None when there was nothing to claim. What the handler raises becomes
-    state: retried with a pause, or failed at once when `retry` is False.
-    """
-    here = context.current()
+def run(*, job_id: UUID) -> Job | None:
+    """Claim the job and work on it. Gives the row as it stands afterwards, or None when there was nothing to claim."""
     with transaction():
         job = services.claim(job_id=job_id, now=clock.now())
-    if job is None:
-        return None
+    return None if job is None else work(job)
+
+
+def work(job: Job, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Job:
+    """Run the handler of a claimed job in the tenant's scope, outside any transaction; gives the row afterwards.
+
+    What the handler raises becomes state: tried again after a pause, or failed. Call it yourself only for a job you
+    claimed in the transaction that enqueued it, to have its effect at once and still survive a crash.
+    """
+    here = context.current()
     with scope(tenant_id=here.tenant_id, actor=Actor.job(job.type), request_id=job.request_id or here.request_id):
         if job.losses >= services.MAX_LOSSES:
             _failed(job, services.WORKER_LOST, retry=False)
         else:
-            _handle(JobRun(job), retry=retry, heartbeat_seconds=heartbeat_seconds)
+            _handle(JobRun(job), heartbeat_seconds)
         with transaction():
             return Job.objects.get(pk=job.pk)
 
 
-def _handle(run: JobRun, *, retry: bool, heartbeat_seconds: float) -> None:
+def _handle(run: JobRun, heartbeat_seconds: float) -> None:
     try:
         with Heartbeat(run, every=heartbeat_seconds):
             registry.get(run.job.type).handler(run)
@@ -134,7 +137,7 @@ def _handle(run: JobRun, *, retry: bool, heartbeat_seconds: float) -> None:
         logger.warning("lease_lost", extra={"job": str(run.id), "type": run.job.type})
     except Exception as error:  # every failure of a handler becomes the job's state
         logger.exception("job_failed", extra={"job": str(run.id), "type": run.job.type, "code": code_of(error)})
-        _failed(run.job, code_of(error), retry=retry and not (isinstance(error, JobError) and error.permanent))
+        _failed(run.job, code_of(error), retry=not (isinstance(error, JobError) and error.permanent))
 
 
 def _finished(run: JobRun) -> None:

@@ -71,7 +71,6 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
-                "default_manager_name": "objects",
                 "indexes": [
                     models.Index(fields=["tenant", "-created_at"], name="jobs_by_creation"),
                     models.Index(condition=models.Q(("state", "queued")), fields=["due_at"], name="jobs_due"),
