@@ -80,6 +80,8 @@ class EmbeddedRedis:
             self.port = self._port_on_file()
             if self._answers():
                 return
+            # It hangs, or has another password than we know: two servers must not write the same file.
+            self.stop()
         if not self.port or not port_is_free(self.port):
             self.port = free_port()
         # In a file, not in the arguments: every user of the machine can read those.
