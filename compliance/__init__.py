@@ -1,0 +1,1 @@
+"""The rules: how long each class of data is kept, what is held, and the purge that obeys both."""

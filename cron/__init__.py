@@ -1,0 +1,1 @@
+"""What runs when: the table of jobs, their schedules, their runs, and the four doors to each."""

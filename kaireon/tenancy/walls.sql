@@ -96,7 +96,7 @@ DECLARE
     part text := format('%s_%s', name, to_char(first, 'YYYY_MM'));
     grants text;
     resolver boolean;
-    def text;
+    copied record;
 BEGIN
     IF (SELECT relkind FROM pg_class WHERE oid = parent) <> 'p' THEN
         RAISE EXCEPTION '% is not partitioned by month', name;
@@ -119,12 +119,17 @@ BEGIN
     EXECUTE format('CREATE TABLE public.%I (LIKE %s INCLUDING DEFAULTS)', part, parent);
     PERFORM public.secure_one_table(format('public.%I', part)::regclass, 'tenant_id', coalesce(grants, ''), resolver);
     -- Row triggers are cloned by ATTACH; statement triggers are not, and a statement may name the partition itself.
-    FOR def IN
-        SELECT replace(replace(pg_get_triggerdef(t.oid), ' ON ' || parent::text || ' ', format(' ON public.%I ', part)),
-                       ' ON public.' || name || ' ', format(' ON public.%I ', part))
+    FOR copied IN
+        SELECT t.tgname AS name, t.tgenabled = 'A' AS always,
+               replace(replace(pg_get_triggerdef(t.oid), ' ON ' || parent::text || ' ', format(' ON public.%I ', part)),
+                       ' ON public.' || name || ' ', format(' ON public.%I ', part)) AS def
           FROM pg_trigger t WHERE t.tgrelid = parent AND NOT t.tgisinternal AND (t.tgtype & 1) = 0
     LOOP
-        EXECUTE def;
+        EXECUTE copied.def;
+        -- The definition does not say that it fires in replica sessions too.
+        IF copied.always THEN
+            EXECUTE format('ALTER TABLE public.%I ENABLE ALWAYS TRIGGER %I', part, copied.name);
+        END IF;
     END LOOP;
     -- Attaching validates the references as the owner, who is bound by the policies too: some tenant must be set.
     PERFORM set_config('app.tenant_id', '_platform', true);

@@ -1,0 +1,26 @@
+"""The migration operation that puts a table under legal hold's guard. The functions are in guards.sql."""
+
+from django.db.migrations.operations import RunSQL
+
+# SQLSTATE of every refusal for a hold: class 23 makes it an IntegrityError, K01 is our own.
+LEGAL_HOLD = "23K01"
+
+
+def guarded(table: str, data_class: str) -> RunSQL:
+    """Refuse DELETE on the table, for every role, while the tenant holds `data_class`; refuse TRUNCATE always.
+
+    Partitions that exist are guarded too; later ones copy the triggers. The refusals say "legal hold" and carry the
+    SQLSTATE LEGAL_HOLD. A statement on a class that is not held costs one row lock and one indexed look-up.
+    """
+    return RunSQL(f"SELECT public.guard_table('{table}', '{data_class}')", f"SELECT public.unguard_table('{table}')")
+
+
+def guarded_by_row(table: str, reference: str, *, classes: str, class_column: str) -> RunSQL:
+    """The same for a table whose rows take their class from another: `classes`.`class_column`, through `reference`.
+
+    A class that is held cannot be changed in that other table either. Not for partitioned tables.
+    """
+    return RunSQL(
+        f"SELECT public.guard_table_by_row('{table}', '{reference}', '{classes}', '{class_column}')",
+        f"SELECT public.unguard_table('{table}'); DROP TRIGGER hold_class ON public.\"{classes}\"",
+    )

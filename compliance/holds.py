@@ -1,0 +1,88 @@
+"""What is held, and the row on which holds and deletions meet."""
+
+from datetime import datetime
+
+from django.db import DatabaseError, connection
+
+import audit
+from compliance import policies
+from compliance.guards import LEGAL_HOLD
+from compliance.models import MAX_DAYS, RetentionPolicy
+from kaireon.tenancy.context import Actor, requires_transaction
+
+
+class HoldAlreadyPlaced(RuntimeError):
+    """This class is held already. Release the hold first if its reason must change."""
+
+
+class HoldAlreadyReleased(RuntimeError):
+    """This class is not held, or somebody was faster: of two concurrent releases exactly one counts."""
+
+
+@requires_transaction
+def held_classes() -> frozenset[str]:
+    """The data classes the active tenant holds. Take the epoch first when you act on the answer."""
+    return frozenset(RetentionPolicy.objects.held().values_list("data_class", flat=True))
+
+
+@requires_transaction
+def lock_epoch() -> None:
+    """Keep what is held as it is until this transaction ends: placing or releasing a hold waits for it.
+
+    Read `held_classes` after it, in READ COMMITTED (then no hold is missed). In stricter isolation it raises
+    OperationalError (serialization failure) when a hold moved since the snapshot: run the transaction again.
+    """
+    with connection.cursor() as cursor:
+        # The function takes the row FOR SHARE, which the application has no grant to do itself.
+        cursor.execute("SELECT public.hold_check('', false)")
+
+
+@requires_transaction
+def place_hold(*, data_class: str, reason: str, actor: Actor, now: datetime) -> RetentionPolicy:
+    """Hold a whole class, at once. Waits for a deletion that is under way, and no later one passes.
+
+    A class without a policy gets one that keeps as long as the contract allows. Raises UnknownDataClass,
+    HoldAlreadyPlaced.
+    """
+    policies.check_class(data_class)
+    policy = RetentionPolicy.objects.select_for_update().filter(data_class=data_class).first()
+    if policy is not None and policy.legal_hold:
+        raise HoldAlreadyPlaced(data_class)
+    return policies.upsert_policy(
+        data_class=data_class,
+        retention_days=policy.retention_days if policy else MAX_DAYS,
+        legal_hold=True,
+        hold_reason=reason,
+        actor=actor,
+        now=now,
+    )
+
+
+@requires_transaction
+def release_hold(*, data_class: str, actor: Actor, now: datetime) -> None:
+    """Let retention resume for a class. Raises UnknownDataClass, HoldAlreadyReleased."""
+    policies.check_class(data_class)
+    policy = RetentionPolicy.objects.filter(data_class=data_class).first()
+    if policy is None:
+        raise HoldAlreadyReleased(data_class)
+    audit.action(policies.HOLD_VERB, entity=policy)
+    # The condition is in the UPDATE, so the database decides who was first.
+    released = (
+        RetentionPolicy.objects.held()
+        .filter(pk=policy.pk)
+        .update(
+            legal_hold=False,
+            held_since=None,
+            hold_reason="",
+            updated_by=actor.id,
+            updated_at=now,
+            version=policies.NEXT,
+        )
+    )
+    if not released:
+        raise HoldAlreadyReleased(data_class)
+
+
+def refused_by_hold(error: DatabaseError) -> bool:
+    """True when the database refused a deletion because of a hold that came in between."""
+    return getattr(error.__cause__, "sqlstate", None) == LEGAL_HOLD

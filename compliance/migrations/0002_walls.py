@@ -1,0 +1,52 @@
+"""Row-level security and audit for the rules, and the guards of legal hold."""
+
+from pathlib import Path
+
+from django.db import migrations
+
+from audit.capture import captured
+from compliance.guards import guarded, guarded_by_row
+from kaireon.tenancy.rls import tenant_table
+
+GUARDS = (Path(__file__).resolve().parent.parent / "guards.sql").read_text()
+
+# Tenants that are there already get their epoch; the owner is bound by the policies too, so FORCE is lifted meanwhile.
+EPOCHS = """
+ALTER TABLE public.tenancy_tenant NO FORCE ROW LEVEL SECURITY;
+INSERT INTO public.compliance_holdepoch (id, tenant_id, epoch) SELECT gen_random_uuid(), id, 0 FROM public.tenancy_tenant;
+ALTER TABLE public.tenancy_tenant FORCE ROW LEVEL SECURITY;
+"""
+
+# Table and data class; tenant-defined rows take theirs from their schema.
+GUARDED = {
+    "customers_interaction": "interactions",
+    "customers_journeyenrollment": "interactions",
+    "customers_interactionsummary": "metrics",
+    "customers_decisiontrace": "decisions",
+    "customers_attributionresult": "decisions",
+    "customers_variantassignment": "decisions",
+    "customers_customer": "profiles",
+    "customers_identitylink": "profiles",
+    "customers_consentrecord": "consents",
+    "customers_suppression": "consents",
+    "customers_suppressiontombstone": "consents",
+    "customers_delivery": "deliveries",
+    "customers_attachment": "attachments",
+}
+
+
+class Migration(migrations.Migration):
+    dependencies = [("compliance", "0001_initial"), ("audit", "0002_walls"), ("customers", "0002_walls")]
+
+    operations = [
+        migrations.RunSQL(EPOCHS, ""),
+        tenant_table("compliance_retentionpolicy", "SELECT, INSERT, UPDATE", resolver=True),
+        tenant_table("compliance_holdepoch", "SELECT", resolver=True),
+        tenant_table("compliance_objectremoval"),
+        captured("compliance_retentionpolicy", "RetentionPolicy", name="data_class"),
+        migrations.RunSQL(GUARDS, ""),
+        *(guarded(table, data_class) for table, data_class in GUARDED.items()),
+        guarded_by_row(
+            "customers_dynamicrow", "schema_id", classes="customers_dynamicschema", class_column="data_class"
+        ),
+    ]

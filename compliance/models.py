@@ -1,0 +1,100 @@
+"""What a tenant keeps, for how long, and what it holds."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from kaireon.tenancy.managers import TenantManager, TenantQuerySet
+from kaireon.tenancy.models import TenantModel
+
+MIN_DAYS = 1
+MAX_DAYS = 36500
+
+
+class RetentionPolicyQuerySet(TenantQuerySet["RetentionPolicy"]):
+    def held(self) -> "RetentionPolicyQuerySet":
+        return self.filter(legal_hold=True)
+
+    def by_class(self) -> "RetentionPolicyQuerySet":
+        return self.order_by("data_class")
+
+
+class RetentionPolicy(TenantModel):
+    """How long a tenant keeps one data class, and whether all of that class is on legal hold.
+
+    The database moves the tenant's hold epoch whenever `legal_hold` changes, whoever changes it.
+    """
+
+    data_class = models.CharField(max_length=32)
+    retention_days = models.PositiveIntegerField(
+        validators=[MinValueValidator(MIN_DAYS), MaxValueValidator(MAX_DAYS)],
+        help_text=f"Days from each row's own clock, {MIN_DAYS} to {MAX_DAYS}.",
+    )
+    legal_hold = models.BooleanField(default=False, help_text="Nothing of this class is deleted while it is set.")
+    hold_reason = models.CharField(max_length=500, default="", blank=True)
+    held_since = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)
+    updated_by = models.CharField(max_length=64, default="", help_text="Id of the member, key or job that acted last.")
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    objects = TenantManager.from_queryset(RetentionPolicyQuerySet)()
+
+    class Meta(TenantModel.Meta):
+        verbose_name = "retention policy"
+        verbose_name_plural = "retention policies"
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "data_class"], name="policy_once_per_class"),
+            models.CheckConstraint(
+                condition=Q(retention_days__gte=MIN_DAYS, retention_days__lte=MAX_DAYS), name="policy_days_in_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(legal_hold=True, held_since__isnull=False) | Q(legal_hold=False, held_since=None),
+                name="policy_hold_has_its_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.data_class}: {self.retention_days} days{', held' if self.legal_hold else ''}"
+
+
+class HoldEpoch(TenantModel):
+    """The row on which holds and deletions of a tenant meet: placing or releasing a hold updates it, a deletion
+    takes it FOR SHARE. Made with the tenant, moved by triggers only.
+
+    Exempt from audit capture: a counter that says nothing its cause, the policy's record, does not say.
+    """
+
+    epoch = models.BigIntegerField(default=0)
+
+    class Meta(TenantModel.Meta):
+        verbose_name = "hold epoch"
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="hold_epoch_once")]
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}"
+
+
+class ObjectRemovalQuerySet(TenantQuerySet["ObjectRemoval"]):
+    def oldest_first(self) -> "ObjectRemovalQuerySet":
+        return self.order_by("created_at", "pk")
+
+
+class ObjectRemoval(TenantModel):
+    """A stored object whose row a purge deleted: written with that deletion, removed once storage confirms.
+
+    Exempt from audit capture: the object's name would be the key to its bytes. The purge's record counts them.
+    """
+
+    object_name = models.CharField(max_length=255)
+    created_at = models.DateTimeField()
+    failures = models.PositiveIntegerField(default=0)
+
+    objects = TenantManager.from_queryset(ObjectRemovalQuerySet)()
+
+    class Meta(TenantModel.Meta):
+        verbose_name = "object removal"
+        indexes = [models.Index(fields=["tenant", "created_at"], name="removals_by_age")]
+
+    def __str__(self) -> str:
+        return f"object removal {self.pk}"

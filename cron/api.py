@@ -1,0 +1,79 @@
+"""POST /api/v1/cron/<name>: an outside scheduler starts a job. No tenant's credentials work here."""
+
+import hmac
+import logging
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cron import runner
+from cron.jobs import UnknownJob
+from cron.models import Trigger
+from kaireon.api.errors import NotFound, Unauthenticated
+from kaireon.tenancy.addresses import source_address
+
+logger = logging.getLogger("kaireon.cron")
+
+
+class JobAnswer(serializers.Serializer[Any]):
+    """What every job answers; each adds its own fields."""
+
+    ok = serializers.BooleanField()
+    skipped = serializers.CharField(required=False, help_text='"already running": another run is under way.')
+    error = serializers.CharField(required=False)
+    tenantsScanned = serializers.IntegerField(required=False)
+    perTenant = serializers.ListField(child=serializers.DictField(), required=False)
+
+
+class CronView(APIView):
+    """Authorization: Bearer $CRON_SECRET, and nothing else."""
+
+    authentication_classes: list[Any] = []
+
+    @extend_schema(
+        request=None,
+        responses={
+            200: JobAnswer,
+            401: OpenApiResponse(description="Wrong secret, or CRON_SECRET is not set."),
+            500: OpenApiResponse(JobAnswer, description="Something failed; everything else was done."),
+        },
+        operation_id="cron_run",
+        auth=[],
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """Run a job now and wait for it, by `Authorization: Bearer $CRON_SECRET`. An overlap answers `skipped`."""
+        require_secret(request)
+        try:
+            ran = runner.run_job(name, trigger=Trigger.HTTP)
+        except UnknownJob as e:
+            raise NotFound(f"There is no job named {name}.") from e
+        return Response(ran.body, status=200 if ran.ok else 500)
+
+
+def require_secret(request: Request) -> None:
+    """Raises Unauthenticated unless the request carries CRON_SECRET as its bearer token. Unset, nothing is right."""
+    expected: str = settings.CRON_SECRET
+    if not expected:
+        logger.error("cron_misconfigured", extra={"reason": "CRON_SECRET is not set"})
+        raise _refused()
+    scheme, _, given = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() == "bearer" and hmac.compare_digest(_bytes(given.strip()), expected.encode()):
+        return
+    logger.warning("auth_failure", extra={"reason": "cron_secret", "source_ip": source_address(request._request)})
+    raise _refused()
+
+
+def _bytes(header: str) -> bytes:
+    """What was on the wire: WSGI hands headers over as Latin-1."""
+    return header.encode("latin-1", "backslashreplace")
+
+
+def _refused() -> Unauthenticated:
+    return Unauthenticated(
+        "Send Authorization: Bearer with the cron secret.", headers={"WWW-Authenticate": 'Bearer realm="cron"'}
+    )

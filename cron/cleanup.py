@@ -1,0 +1,54 @@
+"""The job `cleanup`: what is past its time goes, and the coming months get their partitions."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from django.db import connection
+
+from compliance import purge
+from cron.work import Work
+from kaireon.tenancy.context import transaction
+from kaireon.tenancy.models import IdempotencyKey, RefreshToken
+
+MONTHS_AHEAD = 3
+
+_PARTITIONED = """
+SELECT c.relname FROM pg_catalog.pg_partitioned_table p JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
+ WHERE c.relnamespace = 'public'::regnamespace AND p.partstrat = 'r' ORDER BY 1
+"""
+
+
+def prepare_partitions(work: Work) -> Mapping[str, Any]:
+    """Create this month's partition and the next three of every table kept by the month; answers how many are new."""
+    created = 0
+    with connection.cursor() as cursor:
+        cursor.execute(_PARTITIONED)
+        tables = [table for (table,) in cursor.fetchall()]
+        for table in tables:
+            for month in months_from(work.now):
+                if work.dry_run:
+                    cursor.execute("SELECT to_regclass(%s) IS NULL", [f"public.{table}_{month:%Y_%m}"])
+                else:
+                    # Each commits by itself: creating one waits for those who write to the table.
+                    cursor.execute("SELECT public.partition_ensure(%s, %s)", [table, month])
+                created += cursor.fetchone() == (True,)
+    return {"partitionsCreated": created}
+
+
+def months_from(now: datetime, ahead: int = MONTHS_AHEAD) -> list[date]:
+    """The first days of this month and the next ones."""
+    number = now.year * 12 + now.month - 1
+    return [date((number + i) // 12, (number + i) % 12 + 1, 1) for i in range(ahead + 1)]
+
+
+def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """Purge the active tenant by class, then its used-up keys and tokens: `{deleted: {entity: count}, …}`, errors."""
+    purged = purge.purge_expired(now=work.now, actor=work.actor, dry_run=work.dry_run, budget=work.budget)
+    for name, rows in (
+        ("idempotencyKey", IdempotencyKey.objects.filter(expires_at__lt=work.now)),
+        ("refreshToken", RefreshToken.objects.filter(expires_at__lt=work.now)),
+    ):
+        with transaction():
+            purged.add(name, rows.count() if work.dry_run else rows.delete()[0])
+    return purged.as_dict(), purged.errors

@@ -1,0 +1,33 @@
+"""The table of jobs. Everything that runs on a schedule or on call stands here, once."""
+
+from cron import cleanup
+from cron.work import Job
+
+
+class UnknownJob(LookupError):
+    """No job has this name. `str()` of it lists those there are."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is no job; known are {', '.join(sorted(JOBS))}.")
+
+
+JOBS: dict[str, Job] = {
+    job.name: job
+    for job in (
+        Job(
+            name="cleanup",
+            help="Delete what is past its retention, expired suppressions and dossiers; create coming partitions.",
+            for_all=cleanup.prepare_partitions,
+            for_tenant=cleanup.cleanup_tenant,
+            schedule="30 4 * * *",
+        ),
+    )
+}
+
+
+def find(name: str) -> Job:
+    """Raises UnknownJob."""
+    try:
+        return JOBS[name]
+    except KeyError as e:
+        raise UnknownJob(name) from e

@@ -1,0 +1,26 @@
+"""One run of a job at a time, whoever starts it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+
+@contextmanager
+def only_run(job: str) -> Iterator[bool]:
+    """True when nobody else runs the job now; then nobody does until the block ends, or this process does.
+
+    The advisory lock belongs to a transaction that stays open on a connection of its own, so it holds through
+    PgBouncer's transaction mode too. It reads and writes nothing and keeps no snapshot, so it is in nobody's way.
+    """
+    connection = connections.create_connection(DEFAULT_DB_ALIAS)
+    try:
+        connection.set_autocommit(False)
+        with connection.cursor() as cursor:
+            # The role ends idle transactions after 30 s; this one is idle on purpose.
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('cron:' || %s, 0))", [job])
+            taken = cursor.fetchone() == (True,)
+        yield taken
+    finally:
+        connection.close()

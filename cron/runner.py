@@ -1,0 +1,176 @@
+"""The one function behind the four doors: HTTP, beat, command, admin."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import connection
+
+import audit
+from cron import jobs
+from cron.locks import only_run
+from cron.models import JobRun, RunState, Trigger
+from cron.work import Job, Outcome, Work
+from kaireon.api.logs import request_id
+from kaireon.lib import clock
+from kaireon.lib.budget import Budget
+from kaireon.tenancy import resolver
+from kaireon.tenancy.context import Actor, across_all_tenants, platform_scope, transaction
+
+logger = logging.getLogger("kaireon.cron")
+
+ALREADY_RUNNING = "already running"
+LOST = "the process ended before the run did"
+
+
+class InsideTransaction(RuntimeError):
+    """A job opens its own transactions, tenant by tenant: start it outside any, or send it to a worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """What came of it. `body` is the answer of the HTTP route; `run` is None when another run was under way."""
+
+    body: dict[str, Any]
+    run: JobRun | None = None
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.body["ok"])
+
+    @property
+    def skipped(self) -> bool:
+        return self.run is None
+
+
+@dataclass
+class _Progress:
+    common: Mapping[str, Any] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def run_job(name: str, *, trigger: Trigger | str, actor: Actor | None = None, dry_run: bool = False) -> Ran:
+    """Run a job now, in this process, through every tenant, and keep a row of it.
+
+    One tenant's failure does not stop the others. The answer is `{ok: true, …the job's own}`, with `ok: false` and
+    `error` when anything failed, or `{ok: true, skipped: "already running"}`. `actor` defaults to the job itself.
+
+    Raises UnknownJob, InsideTransaction.
+    """
+    job = jobs.find(name)
+    if connection.in_atomic_block:
+        raise InsideTransaction(name)
+    with only_run(job.name) as free:
+        if not free:
+            logger.info("job_skipped", extra={"job": job.name, "trigger": str(trigger)})
+            return Ran(body={"ok": True, "skipped": ALREADY_RUNNING})
+        run = _open(job, Trigger(trigger), actor or Actor.job(job.name))
+        work = Work(
+            run_id=run.pk,
+            actor=actor or Actor.job(job.name),
+            now=clock.now(),
+            budget=Budget(job.deadline),
+            dry_run=dry_run,
+        )
+        return _close(job, run, work, _work(job, work))
+
+
+def _open(job: Job, trigger: Trigger, actor: Actor) -> JobRun:
+    now = clock.now()
+    # We hold the job's lock, so whoever left these rows is gone.
+    JobRun.objects.of(job.name).unfinished().update(state=RunState.LOST, finished_at=now, error=LOST)
+    return JobRun.objects.create(
+        job=job.name,
+        trigger=trigger,
+        actor_id=actor.id[:64],
+        actor_name=actor.name[:200],
+        request_id=request_id()[:128],
+        started_at=now,
+    )
+
+
+def _work(job: Job, work: Work) -> _Progress:
+    progress = _Progress()
+    if job.for_all is not None:
+        try:
+            progress.common = job.for_all(work)
+        except Exception as error:  # noqa: BLE001  whatever it is becomes the run's state; the tenants are still served
+            _log(job, error)
+            progress.errors.append(_fact(error))
+    if job.for_tenant is None:
+        return progress
+    try:
+        waiting = len(resolver.active_tenants())
+        for tenant in across_all_tenants(
+            reason=job.name, actor=work.actor, request_id=request_id() or str(work.run_id)
+        ):
+            progress.outcomes.append(_in_tenant(job, work, tenant, work.budget.share(waiting)))
+            waiting -= 1
+    except Exception as error:  # noqa: BLE001  no list of tenants, or no time left: the run says so
+        _log(job, error)
+        progress.errors.append(_fact(error))
+    return progress
+
+
+def _in_tenant(job: Job, work: Work, tenant: str, budget: Budget) -> Outcome:
+    assert job.for_tenant is not None  # noqa: S101  the caller asked
+    started = time.monotonic()
+    body: Mapping[str, Any] = {}
+    try:
+        share = Work(run_id=work.run_id, actor=work.actor, now=work.now, budget=budget, dry_run=work.dry_run)
+        body, errors = job.for_tenant(share)
+    except SoftTimeLimitExceeded:
+        # The worker is about to be ended: that concerns the whole run.
+        raise
+    except Exception as error:  # noqa: BLE001  one tenant's failure is its outcome, and the others are still served
+        _log(job, error, tenant)
+        errors = [_fact(error)]
+    return Outcome(tenant_id=tenant, body=body, errors=errors, seconds=round(time.monotonic() - started, 3))
+
+
+def _close(job: Job, run: JobRun, work: Work, progress: _Progress) -> Ran:
+    failed = [outcome.tenant_id for outcome in progress.outcomes if outcome.errors]
+    body: dict[str, Any] = {"ok": not failed and not progress.errors, **progress.common}
+    if job.for_tenant is not None:
+        body |= job.answer(progress.outcomes)
+    if work.dry_run:
+        body["dryRun"] = True
+    if not body["ok"]:
+        facts = [*progress.errors, *([f"{len(failed)} of {len(progress.outcomes)} tenants failed"] if failed else [])]
+        body["error"] = "; ".join(facts)[:200]
+    run.state = RunState.SUCCEEDED if body["ok"] else RunState.FAILED
+    run.finished_at = max(clock.now(), run.started_at)
+    run.error = body.get("error", "")
+    run.result = body
+    run.outcomes = [
+        {"tenantId": o.tenant_id, "ok": not o.errors, "seconds": o.seconds, "errors": list(o.errors)}
+        for o in progress.outcomes
+    ]
+    with platform_scope(actor=work.actor, request_id=run.request_id or str(run.pk)), transaction():
+        run.save()
+        audit.record(
+            action="job.run",
+            entity_type="JobRun",
+            entity_id=str(run.pk),
+            entity_name=job.name,
+            changes={"trigger": run.trigger, "state": run.state, "tenants": len(run.outcomes), "failed": len(failed)},
+            platform=True,
+        )
+    logger.info(
+        "job_finished",
+        extra={"job": job.name, "trigger": run.trigger, "state": run.state, "tenants": len(run.outcomes)},
+    )
+    return Ran(body=body, run=run)
+
+
+def _fact(error: Exception) -> str:
+    """An error without its text, which may quote a row."""
+    return type(error).__name__
+
+
+def _log(job: Job, error: Exception, tenant: str = "") -> None:
+    logger.error("job_failed", exc_info=error, extra={"job": job.name, "tenant": tenant})

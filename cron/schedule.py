@@ -1,0 +1,45 @@
+"""What beat sends, and when: the jobs that have a schedule, and the pulse of the layers below. All in UTC."""
+
+from dataclasses import dataclass, field
+
+from cron.jobs import JOBS
+from cron.tasks import QUEUE, RUN_TASK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One beat row. `cron` (five fields, UTC) or `every` seconds; `expires` seconds after which nobody wants it."""
+
+    name: str
+    task: str
+    help: str
+    cron: str = ""
+    every: int = 0
+    expires: int | None = None
+    queue: str = QUEUE
+    arguments: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def when(self) -> str:
+        """The schedule as text, the same for the same schedule."""
+        return self.cron or f"every {self.every} s"
+
+
+SCHEDULE: tuple[Entry, ...] = (
+    *(
+        Entry(name=job.name, task=RUN_TASK, help=job.help, cron=job.schedule, arguments={"job": job.name})
+        for job in JOBS.values()
+        if job.schedule
+    ),
+    # Each is a look at what is there: one that comes late is made up for by the next.
+    Entry(
+        name="jobs.sweep", task="jobs.sweep", help="Wake workers for jobs whose message was lost.", every=5, expires=10
+    ),
+    Entry(
+        name="audit.drain",
+        task="audit.drain_all",
+        help="Sequence what waits, should no sequencer run.",
+        every=60,
+        expires=60,
+    ),
+)

@@ -1,0 +1,68 @@
+"""What a job is, what its function gets, and what it gives back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from kaireon.lib.budget import Budget
+from kaireon.tenancy.context import Actor
+
+DEFAULT_DEADLINE = 600  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a job's function gets: who acts, when, how long it may take, and whether it only pretends."""
+
+    run_id: UUID
+    actor: Actor
+    now: datetime
+    budget: Budget
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a job came to in one tenant. `body` is its entry in the answer; any error makes the run a failure.
+
+    Errors and warnings are facts about kinds and counts: they are stored, logged and answered, so nothing personal.
+    """
+
+    tenant_id: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    errors: Sequence[str] = ()
+    seconds: float = 0.0
+
+    def entry(self) -> dict[str, Any]:
+        return {"tenantId": self.tenant_id, **self.body, "errors": list(self.errors)}
+
+
+def per_tenant(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """`{tenantsScanned, perTenant: [{tenantId, …, errors}]}`"""
+    return {"tenantsScanned": len(outcomes), "perTenant": [outcome.entry() for outcome in outcomes]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A job and when it runs.
+
+    `for_all` runs once, first, outside any tenant, and gives its part of the answer. `for_tenant` runs in each active
+    tenant's scope, outside any transaction, and gives `(body, errors)`; `answer` makes one of them. A job has a
+    schedule (cron, UTC) or says in `unscheduled` why it has none. `deadline` is in seconds, for all tenants together:
+    what does not fit is left for the next run.
+    """
+
+    name: str
+    help: str
+    for_all: Callable[[Work], Mapping[str, Any]] | None = None
+    for_tenant: Callable[[Work], tuple[Mapping[str, Any], Sequence[str]]] | None = None
+    answer: Callable[[Sequence[Outcome]], dict[str, Any]] = per_tenant
+    deadline: int = DEFAULT_DEADLINE
+    schedule: str | None = None
+    unscheduled: str = ""
+
+    @property
+    def is_global(self) -> bool:
+        return self.for_tenant is None

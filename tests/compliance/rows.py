@@ -1,0 +1,65 @@
+"""Rows to keep and to delete: Acme's customers and what they did, so many days ago."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from compliance import policies
+from customers.models import Customer, DecisionTrace, Interaction
+from customers.partitions import ensure_months
+from kaireon.lib.clock import at
+from kaireon.tenancy.context import transaction
+from tests.cast import ACME, ADA, GLOBEX, MALLORY, Person
+
+NOW = at("12:00")
+
+
+def days_ago(days: float, *, now: datetime = NOW) -> datetime:
+    return now - timedelta(days=days)
+
+
+def customer(number: str = "c-1", *, who: Person = ADA, active: datetime = NOW) -> Customer:
+    with who.here(), transaction():
+        return Customer.objects.create(customer_id=number, name="Somebody", last_activity_at=active)
+
+
+def interactions(of: Customer, *days: float, who: Person = ADA) -> list[Interaction]:
+    moments = [days_ago(d) for d in days]
+    with who.here(), transaction():
+        ensure_months("customers_interaction", moments)
+        return Interaction.objects.bulk_create(
+            Interaction(customer=of, kind="visit", occurred_at=moment, external_id="") for moment in moments
+        )
+
+
+def traces(of: Customer, *days: float, who: Person = ADA) -> list[DecisionTrace]:
+    moments = [days_ago(d) for d in days]
+    with who.here(), transaction():
+        ensure_months("customers_decisiontrace", moments)
+        return DecisionTrace.objects.bulk_create(
+            DecisionTrace(customer=of, decision="offer", decided_at=moment) for moment in moments
+        )
+
+
+def policy(data_class: str, days: int, *, hold: bool | None = None, who: Person = ADA) -> None:
+    with who.here(), transaction():
+        policies.upsert_policy(data_class=data_class, retention_days=days, legal_hold=hold, actor=who.actor, now=NOW)
+
+
+def count(model: Any, *, who: Person = ADA) -> int:
+    with who.here(), transaction():
+        return model.objects.count()
+
+
+def connect(url: str, *, tenant: str | None = ACME, level: str = "read committed") -> psycopg.Connection[Any]:
+    """A connection of its own inside a transaction that says who and where, as an SQL console would have it."""
+    connection = psycopg.connect(url)
+    connection.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
+    connection.execute("SELECT set_config('app.actor_type', 'user', true), set_config('app.actor_id', 'ada', true)")
+    if tenant:
+        connection.execute("SELECT set_config('app.tenant_id', %s, true)", [tenant])
+    return connection
+
+
+__all__ = ["ACME", "ADA", "GLOBEX", "MALLORY", "NOW"]
