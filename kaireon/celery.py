@@ -1,11 +1,33 @@
 """The Celery application. Rows are the queue of record; Celery carries the wake-up."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
+from django.db import connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kaireon.settings")
 
 app = Celery("kaireon")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def refuse_to_start_without_walls(**_: Any) -> None:
+    """In production, do not work on a database whose walls between tenants are down."""
+    from django.conf import settings
+
+    from kaireon.tenancy import walls
+
+    if not settings.PRODUCTION:
+        return
+    try:
+        walls.require()
+    except walls.WallsDown as error:
+        # Celery swallows what a receiver raises, but for this.
+        raise SystemExit(f"The worker does not start: {error}") from error
+    finally:
+        # The pool's processes are forked from this one and open connections of their own.
+        connections.close_all()
