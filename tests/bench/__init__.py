@@ -1,0 +1,1 @@
+"""`make bench`: what an audited write costs, against the same write without audit and against other packages."""

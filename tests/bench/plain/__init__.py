@@ -1,0 +1,1 @@
+"""The order in a plain Django project: no tenant walls, no audit."""

@@ -1,0 +1,5 @@
+"""No routes: writes come from the writers."""
+
+from typing import Any
+
+urlpatterns: list[Any] = []

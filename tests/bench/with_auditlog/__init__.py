@@ -1,0 +1,1 @@
+"""The order under django-auditlog: registered, its middleware in the way."""

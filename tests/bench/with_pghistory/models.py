@@ -1,0 +1,11 @@
+import pghistory
+from django.db import models
+
+from kaireon.lib.ids import uuid7
+from tests.bench.order import OrderColumns
+
+
+@pghistory.track()
+class Order(OrderColumns):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant_id = models.CharField(max_length=63)

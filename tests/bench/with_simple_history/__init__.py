@@ -1,0 +1,1 @@
+"""The order under django-simple-history: a HistoricalRecords field, its middleware in the way."""
