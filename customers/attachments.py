@@ -5,30 +5,49 @@ promises what is gone.
 """
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from customers.models import Attachment, Customer
+from customers import bulk
+from customers.models import Attachment
+from customers.models.attachment import object_name
 from kaireon.tenancy.context import requires_transaction
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upload:
+    """A file of a customer, before it is stored."""
+
+    customer_id: UUID
+    name: str
+    content: bytes
+    content_type: str = "application/octet-stream"
+    uploaded_at: datetime
+
+
 @requires_transaction
-def attach(
-    customer: Customer, *, name: str, content: bytes, content_type: str = "application/octet-stream", now: datetime
-) -> Attachment:
-    """Store a file of a customer under a random object name."""
+def attach(uploads: Sequence[Upload]) -> list[Attachment]:
+    """Store files of customers, each under a random object name, and their rows in one statement."""
+    stored = [_stored(upload) for upload in uploads]
+    bulk.insert(stored)
+    return stored
+
+
+def _stored(upload: Upload) -> Attachment:
     attachment = Attachment(
-        customer=customer,
-        name=name,
-        content_type=content_type,
-        size=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        uploaded_at=now,
+        customer_id=upload.customer_id,
+        name=upload.name,
+        content_type=upload.content_type,
+        size=len(upload.content),
+        sha256=hashlib.sha256(upload.content).hexdigest(),
+        uploaded_at=upload.uploaded_at,
     )
-    attachment.file.save(name, ContentFile(content), save=False)
-    attachment.save(force_insert=True)
+    attachment.file.name = default_storage.save(object_name(attachment, upload.name), ContentFile(upload.content))
     return attachment
 
 

@@ -326,7 +326,6 @@ CATALOGUE: tuple[Entity, ...] = (
 EXEMPT: dict[str, str] = {
     "customers.DynamicSchema": "The definition of a table; its rows are in the catalogue.",
     "customers.SuppressionTombstone": "A keyed hash and a channel: what erasure leaves so that a suppression lasts.",
-    "dsar.ObjectDeletion": "The random name of an object that goes; emptied once it is gone.",
     "customers.ImportRun": "The position in a file, known by its hash.",
     "dsar.ObjectDeletion": "The random name of a stored file that is being removed, emptied when it is gone.",
 }

@@ -1,0 +1,260 @@
+"""Customers and what is known about them: to be read. They change through the API, imports and subjects' requests."""
+
+import unicodedata
+from typing import Any, Generic, TypeVar
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from customers.catalogue import CATALOGUE
+from customers.models import (
+    Attachment,
+    AttributionResult,
+    ConsentRecord,
+    Customer,
+    DecisionTrace,
+    Delivery,
+    DynamicRow,
+    DynamicSchema,
+    IdentityLink,
+    ImportRun,
+    Interaction,
+    InteractionSummary,
+    JourneyEnrollment,
+    Suppression,
+    SuppressionTombstone,
+    VariantAssignment,
+)
+from customers.models.customer import normal_email, normal_name
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, masked_value, since
+from kaireon.tenancy.models import TenantModel
+from kaireon.tenancy.roles import Permission
+
+M = TypeVar("M", bound=TenantModel)
+
+ERASED = "erased"
+
+# The catalogue says what is personal and how it is masked; the customer's own number names them, too.
+PERSONAL = {e.model: dict.fromkeys(e.personal) | dict(e.masks) for e in CATALOGUE}
+
+
+class CustomerDataAdmin(TenantModelAdmin[M], Generic[M]):
+    """Read-only rows about customers, found by the customer's number or our id of the row."""
+
+    view_permission = Permission.READ_CUSTOMERS
+    linked_by: tuple[str, ...] = ("customer",)
+    list_select_related: Any = ("customer",)
+    search_equal: tuple[str, ...] = ("customer__customer_id",)
+    search_help_text = "Customer number"
+    clock = ""
+
+    def __init__(self, model: type[M], admin_site: Any) -> None:
+        self.personal = PERSONAL.get(model._meta.label, {})
+        self.ordering = (f"-{self.clock}",) if self.clock else ("pk",)
+        if self.clock:
+            label = str(model._meta.get_field(self.clock).verbose_name)  # type: ignore[union-attr]
+            self.list_filter = (*self.list_filter, since(self.clock, label))
+        super().__init__(model, admin_site)
+        self._masked["whose"] = _whose_masked
+
+    def normal(self, name: str, term: str) -> str:
+        return unicodedata.normalize("NFC", term)
+
+    def _takes(self, name: str, term: str) -> bool:
+        return True
+
+    @column("Customer")
+    def whose(self, row: Any) -> str | SafeString:
+        return _link(row, row.customer.customer_id) if row.customer_id else ERASED
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        left_out = {"id", "tenant", "name_key", "subject_key", "email_key", "file", "customer"}
+        names = [f.name for f in self.model._meta.concrete_fields if f.name not in left_out]
+        whose = ["whose"] if any(f.name == "customer" for f in self.model._meta.concrete_fields) else []
+        return [(None, {"fields": self._shown(request, [*whose, *names])})]
+
+
+@column("Customer")
+def _whose_masked(row: Any) -> str | SafeString:
+    return _link(row, masked_value(row.customer.customer_id)) if row.customer_id else ERASED
+
+
+def _link(row: Any, text: str) -> SafeString:
+    page = reverse("admin:customers_customer_change", args=[row.customer_id])
+    return format_html('<a class="k-link" href="{}">{}</a>', page, text)
+
+
+@admin.register(Customer)
+class CustomerAdmin(TenantModelAdmin[Customer]):
+    view_permission = Permission.READ_CUSTOMERS
+    personal = PERSONAL["customers.Customer"] | {"customer_id": None}
+    list_display = ("customer_id", "name", "email", "country", "language", "last_activity_at", "created_at")
+    list_filter = (since("last_activity_at", "last activity"), since("created_at", "creation"))
+    search_equal = ("customer_id", "email", "name_key")
+    search_prefix = ("customer_id", "email", "name_key")
+    search_help_text = "Number, e-mail or name"
+    ordering = ("-last_activity_at",)
+    fieldsets = (
+        ("Profile", {"fields": ("customer_id", "name", "email", "phone", "birth_date", "address")}),
+        ("Settings", {"fields": ("country", "language", "attributes")}),
+        ("Times", {"fields": ("last_activity_at", "created_at", "updated_at")}),
+    )
+    change_form_after_template = "admin/customers/known.html"
+    when_empty = "They come with the API or with manage.py import_customers."
+
+    def normal(self, name: str, term: str) -> str:
+        return {"email": normal_email, "name_key": normal_name}.get(name, str.strip)(term)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        customer = self.get_object(request, object_id) if object_id else None
+        known = _known(customer) if customer is not None else []
+        return super().changeform_view(request, object_id, form_url, {"known": known, **(extra_context or {})})
+
+
+def _known(customer: Customer) -> list[dict[str, Any]]:
+    """How many rows of each kind there are about a customer, with the page that lists them."""
+    rows = []
+    for entity in CATALOGUE:
+        model = entity.model_class
+        if entity.subject != "customer_id" or model not in admin.site._registry:
+            continue
+        page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        count = entity.about(customer.pk).count()
+        rows.append(
+            {
+                "title": str(model._meta.verbose_name_plural),
+                "count": count,
+                "url": f"{page}?customer={customer.pk}",
+            }
+        )
+    return rows
+
+
+@admin.register(Interaction)
+class InteractionAdmin(CustomerDataAdmin[Interaction]):
+    clock = "occurred_at"
+    list_display = ("occurred_at", "whose", "kind", "channel", "offer", "quantity", "amount", "currency")
+    list_filter = ("kind",)
+    when_empty = "They come with the API or with manage.py import_customers."
+
+
+@admin.register(InteractionSummary)
+class InteractionSummaryAdmin(CustomerDataAdmin[InteractionSummary]):
+    clock = "period_end"
+    list_display = ("period_end", "whose", "kind", "channel", "interactions", "quantity", "amount", "currency")
+    list_filter = ("kind",)
+
+
+@admin.register(DecisionTrace)
+class DecisionTraceAdmin(CustomerDataAdmin[DecisionTrace]):
+    clock = "decided_at"
+    list_display = ("decided_at", "whose", "decision", "channel", "outcome", "model_version")
+
+
+@admin.register(AttributionResult)
+class AttributionResultAdmin(CustomerDataAdmin[AttributionResult]):
+    clock = "recorded_at"
+    list_display = ("recorded_at", "whose", "method", "channel", "credit", "amount", "currency")
+
+
+@admin.register(VariantAssignment)
+class VariantAssignmentAdmin(CustomerDataAdmin[VariantAssignment]):
+    clock = "recorded_at"
+    list_display = ("recorded_at", "whose", "experiment", "variant")
+
+
+@admin.register(JourneyEnrollment)
+class JourneyEnrollmentAdmin(CustomerDataAdmin[JourneyEnrollment]):
+    clock = "entered_at"
+    list_display = ("entered_at", "whose", "journey", "step", "state", "ended_at")
+    list_filter = ("state",)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(CustomerDataAdmin[Delivery]):
+    clock = "sent_at"
+    list_display = ("sent_at", "whose", "channel", "template", "destination", "status")
+    list_filter = ("status",)
+
+
+@admin.register(ConsentRecord)
+class ConsentRecordAdmin(CustomerDataAdmin[ConsentRecord]):
+    clock = "recorded_at"
+    list_display = ("recorded_at", "whose", "channel", "purpose", "status", "withdrawn_at")
+    list_filter = ("status",)
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(CustomerDataAdmin[Suppression]):
+    clock = "created_at"
+    list_display = ("created_at", "whose", "channel", "reason", "expires_at")
+
+
+@admin.register(SuppressionTombstone)
+class SuppressionTombstoneAdmin(CustomerDataAdmin[SuppressionTombstone]):
+    clock = "created_at"
+    linked_by = ()
+    list_select_related = False
+    search_equal = ("channel",)
+    search_help_text = "Channel"
+    list_display = ("created_at", "id", "channel", "expires_at")
+    when_empty = "An erasure leaves one for each suppression, so that it lasts."
+
+
+@admin.register(IdentityLink)
+class IdentityLinkAdmin(CustomerDataAdmin[IdentityLink]):
+    clock = "last_seen_at"
+    list_display = ("last_seen_at", "whose", "kind", "value", "source")
+    list_filter = ("kind",)
+
+
+@admin.register(Attachment)
+class AttachmentAdmin(CustomerDataAdmin[Attachment]):
+    clock = "uploaded_at"
+    list_display = ("uploaded_at", "whose", "name", "content_type", "size")
+
+
+@admin.register(DynamicRow)
+class DynamicRowAdmin(CustomerDataAdmin[DynamicRow]):
+    clock = "clock_at"
+    linked_by = ("customer", "schema")
+    list_select_related = ("customer", "schema")
+    list_display = ("clock_at", "whose", "schema", "row_key")
+
+
+@admin.register(DynamicSchema)
+class DynamicSchemaAdmin(TenantModelAdmin[DynamicSchema]):
+    view_permission = Permission.READ_CUSTOMERS
+    list_display = ("name", "label", "data_class", "clock_field", "columns", "created_at")
+    search_equal = ("name", "data_class")
+    ordering = ("name",)
+    fieldsets = ((None, {"fields": ("name", "label", "data_class", "clock_field", "columns", "created_at")}),)
+
+    @column("Columns")
+    def columns(self, row: DynamicSchema) -> SafeString:
+        return format_html_join(", ", "{} <small>{}</small>", ((f["name"], f.get("type", "text")) for f in row.fields))
+
+
+@admin.register(ImportRun)
+class ImportRunAdmin(TenantModelAdmin[ImportRun]):
+    view_permission = Permission.READ_JOBS
+    list_display = ("started_at", "kind", "format", "progress", "created", "updated", "unchanged", "rejected")
+    list_filter = ("kind",)
+    search_equal = ("fingerprint",)
+    search_help_text = "SHA-256 of the file"
+    ordering = ("-started_at",)
+    fieldsets = (
+        (None, {"fields": ("kind", "format", "fingerprint", "size", "progress")}),
+        ("Rows", {"fields": ("line", "created", "updated", "unchanged", "rejected")}),
+        ("Times", {"fields": ("started_at", "updated_at", "finished_at")}),
+    )
+    when_empty = "manage.py import_customers FILE --tenant … makes one."
+
+    @column("Progress")
+    def progress(self, row: ImportRun) -> str:
+        return "done" if row.finished_at else f"{100 * row.offset // row.size if row.size else 0} %"
