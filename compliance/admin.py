@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -17,7 +16,7 @@ from compliance import holds, policies
 from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
 from customers.catalogue import DATA_CLASSES
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
 from kaireon.tenancy.roles import Permission
 
 
@@ -44,7 +43,7 @@ class PolicyForm(DaysForm):
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=500,
-        help_text="The matter or order this hold is for. It is kept with the hold and in the audit log; name no customer.",
+        help_text="The matter or order this hold is for, kept with it and in the audit log. Name no customer.",
         widget=UnfoldAdminTextareaWidget(),
     )
 
@@ -74,11 +73,11 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
     actions_detail = ("edit", "place", "release")
     when_empty = "Without a policy everything is kept, and warned about."
 
-    @display(description="Covers")
+    @column("Covers")
     def covers(self, row: RetentionPolicy) -> str:
         return DATA_CLASSES.get(row.data_class, "")
 
-    @display(description="Hold", label={"Held": "warning", "Not held": ""}, ordering="legal_hold")
+    @column("Hold", label={"Held": "warning", "Not held": ""}, ordering="legal_hold")
     def hold_label(self, row: RetentionPolicy) -> str:
         return "Held" if row.legal_hold else "Not held"
 
@@ -118,7 +117,7 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
         return self.ask(
             request,
             title=f"How long to keep {policy.data_class}",
-            lead=f"{DATA_CLASSES[policy.data_class]}. A shorter time counts at the next cleanup, for what is there too.",
+            lead=f"{DATA_CLASSES[policy.data_class]}. A shorter time counts from the next cleanup, for old rows too.",
             form=DaysForm(request.POST or None, initial={"retention_days": policy.retention_days}),
             do=lambda given: self._set_days(request, policy.data_class, given["retention_days"]),
             refusals=(policies.UnknownDataClass, policies.DaysOutOfRange),

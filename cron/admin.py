@@ -1,4 +1,4 @@
-"""Runs of jobs, and the button that starts one. A run goes through every tenant: each sees what it came to in its own."""
+"""Runs of jobs, and the button that starts one. A run goes through all tenants; each sees its own outcome."""
 
 import json
 from typing import Any
@@ -10,7 +10,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
-from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget
 
@@ -18,11 +17,11 @@ from cron import tasks
 from cron.jobs import JOBS
 from cron.models import JobRun, RunState, Trigger
 from kaireon.tenancy import context
-from kaireon.tenancy.admin_pages import TenantModelAdmin, principal_of, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, since, verb
 from kaireon.tenancy.roles import Permission
 
 STATES = {"Running": "primary", "Succeeded": "success", "Failed": "danger", "Lost": "warning"}
-DURATION_UNKNOWN = "–"
+NOTHING = "-"
 
 
 class RunForm(forms.Form):
@@ -48,26 +47,26 @@ class JobRunAdmin(TenantModelAdmin[JobRun]):
     actions_list = ("start",)
     when_empty = "Jobs run on their schedule, or when you start one."
 
-    @display(description="State", label=STATES, ordering="state")
+    @column("State", label=STATES, ordering="state")
     def state_label(self, row: JobRun) -> str:
         return str(row.get_state_display())
 
-    @display(description="Took")
+    @column("Took")
     def duration_label(self, row: JobRun) -> str:
-        return f"{row.duration.total_seconds():.1f} s" if row.duration is not None else DURATION_UNKNOWN
+        return f"{row.duration.total_seconds():.1f} s" if row.duration is not None else NOTHING
 
-    @display(description="Here")
+    @column("Here")
     def here(self, row: JobRun) -> str:
         outcome = row.outcome_of(context.tenant_id())
         if outcome is None:
-            return "running" if row.state == RunState.RUNNING else "–"
+            return "running" if row.state == RunState.RUNNING else NOTHING
         return "done" if outcome.get("ok") else "failed"
 
-    @display(description="Result")
+    @column("Result")
     def result_here(self, row: JobRun) -> str | SafeString:
         outcome = row.outcome_of(context.tenant_id())
         if outcome is None:
-            return "–"
+            return NOTHING
         shown = {name: value for name, value in outcome.items() if name != "tenantId"}
         return format_html('<pre class="k-json">{}</pre>', json.dumps(shown, indent=2, ensure_ascii=False))
 

@@ -25,7 +25,8 @@ TRUSTED_PROXIES = env.TRUSTED_PROXIES
 OPS_PORT = env.OPS_PORT
 
 INSTALLED_APPS = [
-    "unfold",
+    # Without its own admin site: ours is set in kaireon/apps.py.
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "kaireon.apps.KaireonAdminConfig",
     "django.contrib.auth",
@@ -110,7 +111,7 @@ CACHES = {
     }
     for alias, database in (("sessions", 0), ("default", 1))
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+SESSION_ENGINE = "kaireon.tenancy.admin_sessions"
 SESSION_CACHE_ALIAS = "sessions"
 SESSION_COOKIE_AGE = 12 * 3600
 
@@ -136,6 +137,7 @@ SECURE_SSL_REDIRECT = False  # The proxy in front terminates TLS and redirects; 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.TRUSTED_PROXIES else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "kaireon.tenancy.admin_errors.csrf_failure"
 SILENCED_SYSTEM_CHECKS = ["security.W008"]
 
 LANGUAGE_CODE = "en"
@@ -145,6 +147,7 @@ USE_I18N = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "kaireon" / "static"]
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
@@ -221,10 +224,30 @@ LOGGING: dict[str, Any] = {
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Kaireon Compliance",
-    "SITE_HEADER": "Kaireon Compliance",
+    "SITE_HEADER": "Kaireon",
+    "SITE_URL": None,
     "SITE_SYMBOL": "verified_user",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("kaireon/favicon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "8px",
+    "COLORS": {
+        "primary": {
+            "50": "#f1f7f9",
+            "100": "#dcecf1",
+            "200": "#bddbe4",
+            "300": "#8fc1d0",
+            "400": "#5a9fb4",
+            "500": "#3e8399",
+            "600": "#2b6a80",
+            "700": "#265668",
+            "800": "#254857",
+            "900": "#233d4a",
+            "950": "#122732",
+        },
+    },
     "DASHBOARD_CALLBACK": "kaireon.admin.dashboard",
+    "GLOBAL_CALLBACK": "kaireon.admin.everywhere",
     "STYLES": [lambda request: static("kaireon/admin.css")],
     "SIDEBAR": {"show_search": True, "navigation": "kaireon.admin.navigation"},
     "SITE_DROPDOWN": "kaireon.admin.tenant_switcher",

@@ -9,6 +9,7 @@ from audit import api as audit
 from compliance import api as compliance
 from cron import api as cron
 from customers import api as customers
+from dsar import api as dsar
 from kaireon.tenancy import api as tenancy
 
 api_v1 = [
@@ -28,6 +29,11 @@ api_v1 = [
     path("consents", customers.ConsentsView.as_view(), name="consents"),
     path("api-keys/<uuid:key_id>", tenancy.ApiKeyRevokeView.as_view(), name="api-key-revoke"),
     path("admin/retention-configs", compliance.RetentionConfigsView.as_view(), name="retention-configs"),
+    path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
+    path("dsar/<uuid:request_id>", dsar.DsarRequestView.as_view(), name="dsar-request"),
+    path("dsar/<uuid:request_id>/clock", dsar.DsarClockView.as_view(), name="dsar-clock"),
+    path("dsar/<uuid:request_id>/download", dsar.DsarDownloadView.as_view(), name="dsar-download"),
+    path("gdpr/erasure", dsar.ErasureView.as_view(), name="gdpr-erasure"),
     path("cron/<str:name>", cron.CronView.as_view(), name="cron"),
 ]
 
@@ -37,7 +43,7 @@ urlpatterns = [
     path("api/v1/", include(api_v1)),
 ]
 
-handler400 = "kaireon.api.errors.bad_request"
-handler403 = "kaireon.api.errors.forbidden"
-handler404 = "kaireon.api.errors.not_found"
-handler500 = "kaireon.api.errors.server_error"
+handler400 = "kaireon.tenancy.admin_errors.bad_request"
+handler403 = "kaireon.tenancy.admin_errors.forbidden"
+handler404 = "kaireon.tenancy.admin_errors.not_found"
+handler500 = "kaireon.tenancy.admin_errors.server_error"

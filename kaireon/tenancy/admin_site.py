@@ -1,88 +1,120 @@
-"""The admin site and the base of its pages: role permissions of the chosen tenant, audited by triggers alone."""
+"""The admin site: open to members of the chosen tenant, closed to everybody else and to pages that know no tenants."""
 
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any
 
-from django.contrib import messages
-from django.core.exceptions import PermissionDenied
-from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, URLResolver, path, reverse
-from unfold.admin import ModelAdmin
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from kaireon.tenancy.middleware import switch_tenant
-from kaireon.tenancy.principal import Principal
-from kaireon.tenancy.roles import Permission
+from kaireon.api import throttles
+from kaireon.api.errors import TooManyRequests
+from kaireon.api.logs import request_id
+from kaireon.tenancy import signals
+from kaireon.tenancy.addresses import source_address
+from kaireon.tenancy.admin_pages import TenantModelAdmin
+from kaireon.tenancy.api import LOGIN_FAILURES
+from kaireon.tenancy.context import PLATFORM
+from kaireon.tenancy.middleware import choose_tenant, switch_tenant
+from kaireon.tenancy.models import User
 
-M = TypeVar("M", bound=Model)
+REFUSED = "E-mail or password is wrong, or the account is locked."
+# Django's routes that have no place here: its search and its links out know neither roles nor tenants.
+LEFT_OUT = frozenset({"search", "view_on_site", "logout"})
 
 
-def principal_of(request: HttpRequest) -> Principal:
-    """Who asks, in the chosen tenant. Raises PermissionDenied for an account without membership."""
-    principal: Principal | None = getattr(request, "principal", None)
-    if principal is None:
-        raise PermissionDenied("This account is a member of no tenant.")
-    return principal
+class SignInForm(AuthenticationForm):  # type: ignore[misc]
+    """Wrong, unknown, locked and inactive look the same."""
+
+    error_messages = {"invalid_login": REFUSED, "inactive": REFUSED}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "E-mail"
+        self.fields["username"].widget.input_type = "email"
+        self.fields["username"].widget.attrs["autocomplete"] = "username"
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Whether somebody may enter is decided by membership, when they are inside."""
+
+    def get_invalid_login_error(self) -> forms.ValidationError:
+        return forms.ValidationError(REFUSED, code="invalid_login")
 
 
 class KaireonAdminSite(UnfoldAdminSite):  # type: ignore[misc]
-    """Open to active members of the chosen tenant; what each page allows is in the role table."""
+    """What each page allows is in the role table; nobody is a superuser."""
+
+    login_form = SignInForm
+    enable_nav_sidebar = True
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Take our own pages only: those that other packages bring ask for neither tenant nor role."""
+        if isinstance(admin_class, type) and issubclass(admin_class, TenantModelAdmin):
+            super().register(model_or_iterable, admin_class, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and getattr(request, "principal", None) is not None
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        return [path("switch-tenant/", self.admin_view(switch_tenant), name="switch_tenant"), *super().get_urls()]
+        ours = [
+            path("switch-tenant/", self.admin_view(switch_tenant), name="switch_tenant"),
+            # Signing out is open to those, too, whom the site has nothing to show.
+            path("logout/", csrf_protect(self.logout), name="logout"),
+        ]
+        return [*ours, *(url for url in super().get_urls() if getattr(url, "name", None) not in LEFT_OUT)]
+
+    def search(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
+        raise Http404
+
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Sign in. At most ten failures a minute from one address, and a successful one is recorded."""
+        if self.has_permission(request):
+            return redirect("admin:index")
+        if request.user.is_authenticated:
+            return render(request, "admin/no_tenant.html", {"account": request.user}, status=403)
+        address = source_address(request)
+        if request.method == "POST":
+            try:
+                throttles.check(LOGIN_FAILURES, address)
+            except TooManyRequests as refused:
+                context = {"wait": refused.headers["Retry-After"]}
+                answer = render(request, "admin/too_many_attempts.html", context, status=429)
+                answer["Retry-After"] = refused.headers["Retry-After"]
+                return answer
+        response: HttpResponse = super().login(request, extra_context)
+        if request.method == "POST":
+            _note_attempt(request, response, address)
+        return response
 
 
-class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
-    """A page on one tenant's rows. Without `change_permission` nothing can be added, changed or deleted."""
+def _note_attempt(request: HttpRequest, response: HttpResponse, address: str) -> None:
+    if isinstance(response, TemplateResponse):
+        form = (response.context_data or {}).get("form")
+        if form is not None and form.has_error(NON_FIELD_ERRORS):
+            _count(address)
+        return
+    if isinstance(request.user, User):
+        principal = choose_tenant(request)
+        signals.logged_in.send(
+            sender=KaireonAdminSite,
+            user=request.user,
+            tenant_id=principal.tenant_id if principal else PLATFORM,
+            request_id=request_id(),
+            method="admin",
+        )
 
-    view_permission: ClassVar[Permission] = Permission.READ_TENANT
-    change_permission: ClassVar[Permission | None] = None
-    can_add: ClassVar[bool] = False
-    can_delete: ClassVar[bool] = False
 
-    list_per_page = 50
-    show_full_result_count = True
-    compressed_fields = True
-    warn_unsaved_form = True
-
-    def _may(self, request: HttpRequest, permission: Permission | None) -> bool:
-        principal: Principal | None = getattr(request, "principal", None)
-        return principal is not None and permission is not None and permission in principal.permissions
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._may(request, self.view_permission)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._may(request, self.change_permission)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.can_add and self._may(request, self.change_permission)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.can_delete and self._may(request, self.change_permission)
-
-    # Django's own log keeps names without a tenant; the triggers record every change instead.
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
-        return None
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
-        return None
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
-        return None
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        return HttpResponseRedirect(f"{reverse('admin:audit_auditrecord_changelist')}?q={object_id}")
-
-    def after_commit(self, request: HttpRequest, call: Any) -> None:
-        """Run `call` when the page's transaction has been committed."""
-        request.__dict__.setdefault("after_commit", []).append(call)
-
-    def succeed(self, request: HttpRequest, text: str) -> None:
-        self.message_user(request, text, messages.SUCCESS)
+def _count(address: str) -> None:
+    try:
+        throttles.take(LOGIN_FAILURES, address)
+    except TooManyRequests:
+        # Another attempt took the last place in between: the next one is refused, this one has its answer.
+        return

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 
 from kaireon.api.logs import request_id
-from kaireon.tenancy import resolver
+from kaireon.tenancy import resolver, signals
 from kaireon.tenancy.authentication import SINGLE_TENANT
 from kaireon.tenancy.context import Actor, scope, transaction
 from kaireon.tenancy.models import User
@@ -47,10 +47,23 @@ class AdminTenantMiddleware:
             elif not connection.needs_rollback:
                 # Deferred constraints are checked before the page says it worked.
                 connection.check_constraints()
-        if not connection.needs_rollback:
+        if response.status_code < 400:
             for call in getattr(request, "after_commit", []):
                 call()
+        elif response.status_code == 403:
+            # Outside the transaction, which took everything else back.
+            _note_refusal(request)
         return response
+
+
+def _note_refusal(request: HttpRequest) -> None:
+    page = request.resolver_match.url_name if request.resolver_match else ""
+    signals.access_refused.send(
+        sender=AdminTenantMiddleware,
+        principal=request.principal,  # type: ignore[attr-defined]
+        reason=f"admin:{page}",
+        request_id=request_id(),
+    )
 
 
 # Layers above put here what must be done before an admin page reads; called with the tenant's id.

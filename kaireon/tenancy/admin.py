@@ -1,0 +1,164 @@
+"""Members and API keys of the chosen tenant."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from unfold.enums import ActionVariant
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from kaireon.lib import clock
+from kaireon.tenancy import keys
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
+from kaireon.tenancy.models import ApiKey, Membership
+from kaireon.tenancy.roles import Permission, Role
+
+LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", "": "Does not expire"}
+
+
+@admin.register(Membership)
+class MembershipAdmin(TenantModelAdmin[Membership]):
+    view_permission = Permission.MANAGE_MEMBERS
+    list_display = ("name", "email", "role_label", "joined_at")
+    list_filter = ("role",)
+    list_select_related = ("user",)
+    search_equal = ("user__email",)
+    ordering = ("joined_at",)
+    fieldsets = ((None, {"fields": ("name", "email", "role_label", "joined_at")}),)
+
+    def _takes(self, name: str, term: str) -> bool:
+        return True
+
+    def normal(self, name: str, term: str) -> str:
+        return term.lower()
+
+    @column("Name")
+    def name(self, row: Membership) -> str:
+        return row.user.name
+
+    @column("E-mail")
+    def email(self, row: Membership) -> str:
+        return row.user.email
+
+    @column("Role", ordering="role")
+    def role_label(self, row: Membership) -> str:
+        return str(row.get_role_display())
+
+
+class KeyForm(forms.Form):
+    name = forms.CharField(
+        max_length=100, help_text="What will use it, such as “warehouse import”.", widget=UnfoldAdminTextInputWidget()
+    )
+    role = forms.ChoiceField(choices=Role.choices, initial=Role.EDITOR, widget=UnfoldAdminSelectWidget())
+    scopes = forms.MultipleChoiceField(
+        choices=[(str(p), str(p).replace("_", " ")) for p in Permission],
+        required=False,
+        help_text="Narrow it to these permissions of its role. None ticked: all of them.",
+        widget=UnfoldAdminCheckboxSelectMultipleWidget(),
+    )
+    lifetime = forms.ChoiceField(
+        choices=list(LIFETIMES.items()), required=False, initial="365", widget=UnfoldAdminSelectWidget()
+    )
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(TenantModelAdmin[ApiKey]):
+    view_permission = Permission.MANAGE_KEYS
+    list_display = ("name", "shown_prefix", "role", "state", "created_at", "last_used_at", "expires_at")
+    list_filter = ("role",)
+    search_equal = ("name", "prefix")
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("name", "shown_prefix", "role", "scopes", "state")}),
+        ("Times", {"fields": ("created_at", "last_used_at", "expires_at", "revoked_at")}),
+    )
+    actions_list = ("make",)
+    actions_detail = ("revoke",)
+    when_empty = "Make one for each system that calls the API."
+
+    def normal(self, name: str, term: str) -> str:
+        # People paste the whole key, or its beginning as the list shows it.
+        parts = term.split("_")
+        return parts[1] if name == "prefix" and parts[0] == "krn" and len(parts) > 1 else term
+
+    @column("Key")
+    def shown_prefix(self, row: ApiKey) -> str:
+        return str(row)
+
+    @column("State", label={"Active": "success", "Revoked": "danger", "Expired": "warning"})
+    def state(self, row: ApiKey) -> str:
+        if row.revoked_at:
+            return "Revoked"
+        return "Expired" if row.expires_at and row.expires_at <= clock.now() else "Active"
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        key = self.get_object(request, object_id)
+        return [] if key is None or key.revoked_at else super().get_actions_detail(request, object_id)
+
+    @verb(
+        permission=Permission.MANAGE_KEYS,
+        description="New key",
+        icon="add",
+        url_path="new",
+        variant=ActionVariant.PRIMARY,
+    )
+    def make(self, request: HttpRequest) -> HttpResponse:
+        def do(given: dict[str, Any]) -> HttpResponse:
+            days = given["lifetime"]
+            row, key = keys.create_key(
+                name=given["name"],
+                role=Role(given["role"]),
+                scopes=[Permission(s) for s in given["scopes"]],
+                expires_at=clock.now() + timedelta(days=int(days)) if days else None,
+                actor=principal_of(request).actor,
+            )
+            context = self.admin_site.each_context(request)
+            context |= {"opts": self.opts, "title": "New key", "name": row.name, "key": key}
+            response = render(request, "admin/key_created.html", {**context, "back": self.url("changelist")})
+            response["Cache-Control"] = "no-store"
+            return response
+
+        return self.ask(
+            request,
+            title="New key",
+            lead="The key is shown once, on the next page.",
+            form=KeyForm(request.POST or None),
+            do=do,
+            refusals=(keys.ScopeBeyondRole,),
+            submit="Make the key",
+            cancel=self.url("changelist"),
+        )
+
+    @verb(
+        permission=Permission.MANAGE_KEYS,
+        description="Revoke",
+        icon="block",
+        url_path="revoke",
+        variant=ActionVariant.DANGER,
+    )
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        key = self.row(request, object_id)
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            keys.revoke_key(key=key, now=clock.now())
+            self.succeed(request, f"{key.name} is revoked.")
+            return HttpResponseRedirect(self.url("changelist"))
+
+        return self.ask(
+            request,
+            title=f"Revoke {key.name}",
+            lead="Whatever uses this key is refused from now on. A revoked key cannot be brought back.",
+            form=forms.Form(request.POST or None),
+            do=do,
+            refusals=(keys.KeyAlreadyRevoked,),
+            submit="Revoke the key",
+            cancel=self.url("change", key.pk),
+            danger=True,
+        )

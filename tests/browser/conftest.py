@@ -1,0 +1,71 @@
+"""A headless Chromium and the product behind it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from customers.demo.loader import Share, load
+from kaireon.lib import clock
+from kaireon.local import chromium
+from kaireon.local.folder import LocalFolder
+from kaireon.tenancy import tenants
+from kaireon.tenancy.context import scope, transaction
+from kaireon.tenancy.roles import Role
+from tests.browser.live import serving, working
+from tests.cast import ACME, ADA, GLOBEX, SETUP
+
+# A hundredth of the demo, for each tenant its own.
+SHARES = {ACME: Share(prefix="A", rest=0, of=120), GLOBEX: Share(prefix="G", rest=1, of=120)}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = chromium.find(LocalFolder())
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps a loop running in this thread, which Django takes for an asynchronous caller.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        launched = playwright.chromium.launch(
+            executable_path=found.executable, args=found.args, env={**os.environ, **found.env}
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def live(browser: Browser, db: str, tmp_path: Path) -> Iterator[str]:
+    """The product on demo data, with Ada an administrator of Acme and a viewer at Globex; gives its address."""
+    for tenant, share in SHARES.items():
+        with scope(tenant_id=tenant, actor=SETUP), transaction():
+            load(share, now=clock.now(), advance=lambda _: None)
+    with scope(tenant_id=GLOBEX, actor=SETUP), transaction():
+        tenants.add_member(user=ADA.user, role=Role.VIEWER)
+    with serving(tmp_path) as url, working(tmp_path, "dsar-jobs", "batch-jobs"):
+        yield url
+
+
+class Watched:
+    """A page, and everything that went wrong on it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.faults: list[str] = []
+        page.on("console", lambda m: self.faults.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else 0)
+        page.on("pageerror", lambda e: self.faults.append(f"exception: {e}"))
+        page.on("requestfailed", self._failed)
+        page.on("response", lambda r: self.faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+
+    def _failed(self, request: object) -> None:
+        # Chromium calls a navigation that became a download, or was overtaken by the next one, aborted.
+        if "ERR_ABORTED" not in str(request.failure):  # type: ignore[attr-defined]
+            self.faults.append(f"failed: {request.url} {request.failure}")  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def watched(browser: Browser, live: str) -> Iterator[Watched]:
+    context = browser.new_context(base_url=live, viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    context.set_default_timeout(10_000)
+    yield Watched(context.new_page())
+    context.close()
