@@ -57,8 +57,8 @@ format: dev ## Format the code and fix what can be fixed
 generate: dev ## Write the generated files anew
 	@$(BIN)/python -m kaireon.local.checks generate
 
-bench: dev ## Measure appending to the audit log against its peers
-	@$(BIN)/python -m bench
+bench: dev ## Measure what an audited write costs, and write docs/benchmarks.md
+	@$(BIN)/python -m tests.bench --write
 
 browser: dev ## Fetch a headless Chromium where none is installed
 	@$(BIN)/python -m kaireon.local chromium
