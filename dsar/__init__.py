@@ -1,0 +1,1 @@
+"""What a subject asks for: requests and their clocks, dossiers, erasure."""

@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class DsarConfig(AppConfig):
     name = "dsar"
     verbose_name = "Subject requests"
+
+    def ready(self) -> None:
+        from dsar import tasks  # noqa: F401  registers the job types

@@ -1,0 +1,403 @@
+"""Requests of data subjects over HTTP."""
+
+import json
+import re
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.http import HttpResponse
+from django.utils.http import content_disposition_header
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+import audit
+from dsar import deadlines, dossier, services, subjects
+from dsar.models import Dossier, DsarRequest, Outcome, RequestType, State, Status, SubjectType
+from kaireon.api.errors import ApiError, BadRequest, Conflict, Gone, NotFound, Unavailable
+from kaireon.api.paging import whole_number
+from kaireon.api.serializers import ErrorBodySerializer, StrictSerializer
+from kaireon.api.throttles import Rate
+from kaireon.jobs import runner
+from kaireon.jobs import services as jobs
+from kaireon.lib import clock
+from kaireon.tenancy.context import transaction
+from kaireon.tenancy.models import Tenant
+from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.views import TenantAPIView, TenantRequest
+
+# Larger packages are downloaded; a list carries no more than this of all its packages together.
+INLINE_BYTES = 1024 * 1024
+INLINE_BYTES_PER_LIST = 4 * INLINE_BYTES
+MOST_LISTED = 200
+
+DOWNLOADED_VERB = "dsar.export.downloaded"
+
+
+class ErasureFailed(ApiError):
+    status_code = 500
+    default_code = "erasure_failed"
+    default_detail = "The erasure failed and was rolled back: nothing was erased."
+
+
+class DsarIn(StrictSerializer):
+    requestType = serializers.ChoiceField(choices=RequestType.choices)
+    subjectId = serializers.CharField(max_length=subjects.MOST_CHARACTERS)
+    subjectType = serializers.ChoiceField(choices=SubjectType.choices, default=SubjectType.CUSTOMER_ID)
+    regulation = serializers.ChoiceField(choices=list(deadlines.LAWS), required=False)
+    receivedAt = serializers.DateTimeField(required=False, help_text="When it reached you; default now.")
+    encrypt = serializers.BooleanField(default=False, help_text="Answer an export with an encrypted envelope.")
+
+
+class DsarFiledOut(serializers.Serializer[Any]):
+    requestId = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=Status.choices)
+
+
+class RetainedOut(serializers.Serializer[Any]):
+    entity = serializers.CharField()
+    count = serializers.IntegerField()
+    ground = serializers.CharField()
+    until = serializers.CharField(allow_null=True)
+
+
+class DsarOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    tenantId = serializers.CharField()
+    requestType = serializers.ChoiceField(choices=RequestType.choices)
+    subjectId = serializers.CharField(help_text="After an erasure a pseudonym, `erased-…`.")
+    subjectType = serializers.ChoiceField(choices=SubjectType.choices)
+    regulation = serializers.CharField()
+    requestedBy = serializers.CharField()
+    requestedByName = serializers.CharField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    state = serializers.ChoiceField(choices=State.choices)
+    outcome = serializers.ChoiceField(choices=Outcome.choices, allow_null=True)
+    error = serializers.CharField(allow_null=True, help_text="Reason code of a failure.")
+    encrypt = serializers.BooleanField()
+    receivedAt = serializers.DateTimeField()
+    requestedAt = serializers.DateTimeField()
+    startedAt = serializers.DateTimeField(allow_null=True)
+    completedAt = serializers.DateTimeField(allow_null=True)
+    dueAt = serializers.CharField(help_text="The end of the last day in time, in the tenant's offset.")
+    counts = serializers.DictField(child=serializers.IntegerField(), required=False, help_text="Of an export.")
+    packageExpiresAt = serializers.DateTimeField(required=False)
+    exportedData = serializers.JSONField(required=False, help_text="A completed export of at most 1 MB.")
+    downloadUrl = serializers.CharField(required=False, help_text="A larger one.")
+    deletedCounts = serializers.DictField(child=serializers.IntegerField(), required=False)
+    reducedCounts = serializers.DictField(child=serializers.IntegerField(), required=False)
+    totalDeleted = serializers.IntegerField(required=False)
+    objects = serializers.DictField(child=serializers.IntegerField(), required=False)
+    retained = RetainedOut(many=True, required=False)
+
+
+class DsarListOut(serializers.Serializer[Any]):
+    requests = DsarOut(many=True)
+    count = serializers.IntegerField(help_text="How many this answer holds.")
+    total = serializers.IntegerField(help_text="How many there are.")
+
+
+class RuleOut(serializers.Serializer[Any]):
+    rule = serializers.CharField()
+    article = serializers.CharField()
+    effect = serializers.CharField()
+
+
+class ClockOut(serializers.Serializer[Any]):
+    receivedAt = serializers.CharField()
+    dueAt = serializers.CharField()
+    extendedDueAt = serializers.CharField(required=False)
+    acknowledgeBy = serializers.CharField(required=False)
+    rules = RuleOut(many=True)
+
+
+class ErasureIn(StrictSerializer):
+    customerId = serializers.CharField(max_length=128)
+
+
+class ErasureOut(serializers.Serializer[Any]):
+    success = serializers.BooleanField()
+    customerId = serializers.CharField()
+    deletedCounts = serializers.DictField(child=serializers.IntegerField())
+    reducedCounts = serializers.DictField(child=serializers.IntegerField())
+    totalDeleted = serializers.IntegerField()
+    retained = RetainedOut(many=True)
+    requestId = serializers.UUIDField()
+
+
+class AnyFormat(DefaultContentNegotiation):
+    """`format` in the query is the package's, not DRF's."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        renderer = renderers[0]
+        return renderer, renderer.media_type
+
+
+class DsarRequestsView(TenantAPIView):
+    permissions = {"GET": Permission.READ_DSAR, "POST": Permission.MANAGE_DSAR}
+    rates = {"POST": Rate("dsar-create", per_minute=10)}
+    idempotent = True
+
+    @extend_schema(
+        request=DsarIn,
+        responses={202: DsarFiledOut, 400: ErrorBodySerializer},
+        operation_id="dsar_create",
+        parameters=[OpenApiParameter("encrypt", bool, description="The same as in the body.")],
+    )
+    def post(self, request: TenantRequest) -> Response:
+        """File a request. A worker answers it; read it back by its id."""
+        serializer = DsarIn(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        given = serializer.validated_data
+        filed = file_request(
+            request_type=given["requestType"],
+            subject_id=given["subjectId"],
+            subject_type=given["subjectType"],
+            regulation=given.get("regulation"),
+            received_at=given.get("receivedAt"),
+            encrypt=given["encrypt"] or _flag(request, "encrypt"),
+            request=request,
+        )
+        self.after_commit(lambda: services.wake(filed))
+        return Response({"requestId": str(filed.request.pk), "status": filed.request.status}, status=202)
+
+    @extend_schema(
+        responses=DsarListOut,
+        operation_id="dsar_list",
+        parameters=[OpenApiParameter("status", str, enum=Status.values), OpenApiParameter("limit", int)],
+    )
+    def get(self, request: TenantRequest) -> Response:
+        """The tenant's requests, newest first; at most 200."""
+        rows = DsarRequest.objects.newest_first()
+        if status := request.query_params.get("status"):
+            if status not in Status.values:
+                raise BadRequest(f"must be one of {', '.join(Status.values)}.", field="status")
+            rows = rows.filter(status=status)
+        limit = whole_number(request, "limit", default=50, most=MOST_LISTED)
+        shown = _shown(list(rows[:limit]), now=clock.now(), via="list")
+        return Response({"requests": shown, "count": len(shown), "total": rows.count()})
+
+
+class DsarRequestView(TenantAPIView):
+    permission = Permission.READ_DSAR
+
+    @extend_schema(responses={200: DsarOut, 404: ErrorBodySerializer}, operation_id="dsar_get")
+    def get(self, request: TenantRequest, request_id: Any) -> Response:
+        """One request; a completed export of at most 1 MB comes with it. Reading a package is recorded."""
+        return Response(_shown([_found(request_id)], now=clock.now(), via="request")[0])
+
+
+class DsarClockView(TenantAPIView):
+    permission = Permission.READ_DSAR
+
+    @extend_schema(responses={200: ClockOut, 404: ErrorBodySerializer}, operation_id="dsar_clock")
+    def get(self, request: TenantRequest, request_id: Any) -> Response:
+        """When the answer is due, and the articles that say so."""
+        times = services.clock_of(_found(request_id))
+        answer: dict[str, Any] = {
+            "receivedAt": times.received.astimezone(times.tz).isoformat(),
+            "dueAt": _end_of(times.due, times.tz),
+        }
+        if times.extension is not None:
+            answer["extendedDueAt"] = _end_of(times.extended_due, times.tz)
+        if times.acknowledge_by is not None:
+            answer["acknowledgeBy"] = _end_of(times.acknowledge_by, times.tz)
+        answer["rules"] = [{"rule": r.rule, "article": r.article, "effect": r.effect} for r in times.rules]
+        return Response(answer)
+
+
+class DsarDownloadView(TenantAPIView):
+    permission = Permission.READ_DSAR
+    content_negotiation_class = AnyFormat
+
+    @extend_schema(
+        responses={
+            200: OpenApiResponse(OpenApiTypes.BINARY, description="The package as a file."),
+            **dict.fromkeys((404, 409, 410), ErrorBodySerializer),
+        },
+        operation_id="dsar_download",
+        parameters=[OpenApiParameter("format", str, enum=["json"])],
+    )
+    def get(self, request: TenantRequest, request_id: Any) -> HttpResponse:
+        """The package of a completed export as a file. Recorded."""
+        if request.query_params.get("format", "json") != "json":
+            raise BadRequest("must be json.", field="format")
+        row = _found(request_id)
+        if row.request_type != RequestType.EXPORT:
+            raise Conflict("Only an export request has a package.", code="not_an_export")
+        if row.status != Status.COMPLETED:
+            raise Conflict(f"The export is {row.status}: try again when it is completed.", code="not_completed")
+        package = Dossier.objects.fresh(clock.now()).filter(request=row).first()
+        if package is None:
+            raise Gone("The package has expired or was erased: file a new request.", code="package_gone")
+        _record_reading(row, via="download")
+        content = json.dumps(dossier.envelope(package)).encode() if row.encrypt else dossier.opened(package)
+        return HttpResponse(
+            content,
+            content_type="application/json",
+            headers={
+                "Content-Disposition": content_disposition_header(True, file_name(row)) or "attachment",
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
+
+
+class ErasureView(TenantAPIView):
+    permission = Permission.MANAGE_DSAR
+    idempotent = True
+    atomic = False
+
+    @extend_schema(
+        request=ErasureIn,
+        responses={200: ErasureOut, **dict.fromkeys((400, 404, 500), ErrorBodySerializer)},
+        operation_id="gdpr_erasure",
+    )
+    def post(self, request: TenantRequest) -> Response:
+        """Erase a customer at once. Rows go in one transaction; stored files follow, as the request then tells.
+
+        The job is claimed in the transaction that files it, so that a crash in the middle is finished by a worker.
+        """
+        serializer = ErasureIn(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        number = serializer.validated_data["customerId"]
+        with transaction():
+            self._refuse_unknown(number)
+            filed = file_request(
+                request_type=RequestType.DELETE, subject_id=number, at_once=True, request=request, field="customerId"
+            )
+            job = jobs.claim(job_id=filed.job.pk, now=clock.now())
+        if job is not None:
+            runner.work(job)
+        with transaction():
+            row = DsarRequest.objects.get(pk=filed.request.pk)
+        if row.status == Status.FAILED and not row.counts:
+            raise ErasureFailed
+        if not row.counts:
+            raise Unavailable(f"The erasure goes on in the background: read /api/v1/dsar/{row.pk}.")
+        if row.outcome == Outcome.NO_DATA:
+            # Somebody else erased the same customer a moment before.
+            raise NotFound("There is no such customer.")
+        return Response({"success": True, "customerId": number, **_erased(row), "requestId": str(row.pk)})
+
+    def _refuse_unknown(self, number: str) -> None:
+        try:
+            customer = subjects.resolve(SubjectType.CUSTOMER_ID, number)
+        except subjects.SubjectRefused as error:
+            raise BadRequest(str(error), field="customerId") from error
+        if customer is None:
+            raise NotFound("There is no such customer.")
+
+
+def file_request(*, request: TenantRequest, field: str = "subjectId", **given: Any) -> services.Filed:
+    """`services.create_request`, with what it refuses told by the caller's field."""
+    try:
+        return services.create_request(actor=request.actor, now=clock.now(), **given)
+    except subjects.SubjectRefused as error:
+        raise BadRequest(str(error), field=field) from error
+    except services.ReceivedAtRefused as error:
+        raise BadRequest(str(error), field="receivedAt") from error
+
+
+def file_name(row: DsarRequest) -> str:
+    """`dsar-export-{subjectId}-{date}.json`, with nothing in it that a file system or a header could stumble on."""
+    who = re.sub(r"[^\w.@+-]+", "_", row.subject_id)[:80].strip("._") or "subject"
+    day = (row.closed_at or row.requested_at).date()
+    return f"dsar-export-{who}-{day.isoformat()}.json"
+
+
+def _found(request_id: Any) -> DsarRequest:
+    row = DsarRequest.objects.filter(pk=request_id).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _shown(rows: list[DsarRequest], *, now: datetime, via: str) -> list[dict[str, Any]]:
+    exports = [row.pk for row in rows if row.request_type == RequestType.EXPORT and row.status == Status.COMPLETED]
+    packages = {p.request_id: p for p in Dossier.objects.fresh(now).filter(request__in=exports).defer("sealed")}
+    zone = _zone()
+    budget = INLINE_BYTES_PER_LIST
+    shown = []
+    for row in rows:
+        answer = _plain(row, zone)
+        package = packages.get(row.pk)
+        if package is not None:
+            if package.size <= min(INLINE_BYTES, budget):
+                budget -= package.size
+                answer["exportedData"] = (
+                    dossier.envelope(package) if row.encrypt else json.loads(dossier.opened(package))
+                )
+                _record_reading(row, via=via)
+            else:
+                answer["downloadUrl"] = f"/api/v1/dsar/{row.pk}/download?format=json"
+        shown.append(answer)
+    return shown
+
+
+def _plain(row: DsarRequest, zone: ZoneInfo) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "id": str(row.pk),
+        "tenantId": row.tenant_id,
+        "requestType": row.request_type,
+        "subjectId": row.subject_id,
+        "subjectType": row.subject_type,
+        "regulation": row.regulation,
+        "requestedBy": row.requested_by,
+        "requestedByName": row.requested_by_name,
+        "status": row.status,
+        "state": row.state,
+        "outcome": row.outcome or None,
+        "error": row.error or None,
+        "encrypt": row.encrypt,
+        "receivedAt": clock.rfc3339(row.received_at),
+        "requestedAt": clock.rfc3339(row.requested_at),
+        "startedAt": _moment(row.started_at),
+        "completedAt": _moment(row.closed_at),
+        "dueAt": _end_of(row.due_on, zone),
+    }
+    if row.request_type == RequestType.DELETE and row.erased_at is not None:
+        answer |= _erased(row)
+        answer["objects"] = row.counts.get("objects", {})
+    if row.package_expires_at is not None:
+        answer |= {"counts": row.counts, "packageExpiresAt": _moment(row.package_expires_at)}
+    return answer
+
+
+def _erased(row: DsarRequest) -> dict[str, Any]:
+    deleted = row.counts.get("deleted", {})
+    return {
+        "deletedCounts": deleted,
+        "reducedCounts": row.counts.get("reduced", {}),
+        "totalDeleted": sum(deleted.values()),
+        "retained": row.retained,
+    }
+
+
+def _record_reading(row: DsarRequest, *, via: str) -> None:
+    audit.record(
+        action=DOWNLOADED_VERB, entity_type="DsarRequest", entity_id=str(row.pk), changes={"via": {"new": via}}
+    )
+
+
+def _zone() -> ZoneInfo:
+    return ZoneInfo(Tenant.objects.values_list("time_zone", flat=True).get())
+
+
+def _end_of(day: date, zone: ZoneInfo) -> str:
+    return deadlines.end_of(day, zone).isoformat()
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return clock.rfc3339(moment) if moment else None
+
+
+def _flag(request: TenantRequest, name: str) -> bool:
+    text = request.query_params.get(name, "false").lower()
+    if text not in ("true", "false", "1", "0"):
+        raise BadRequest("must be true or false.", field=name)
+    return text in ("true", "1")

@@ -1,0 +1,337 @@
+"""Erasing a person: every row by its own class, in one transaction; stored files after it, in steps that resume.
+
+What is under hold is retained and said so; of what must outlive the person (consents, requests) only keyed evidence is
+left. Afterwards the same look-up that exports use runs again: a residue that is not on the retained list is a failure.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import audit
+from compliance import holds
+from customers import attachments, consents, suppressions
+from customers import subjects as customer_keys
+from customers.catalogue import CATALOGUE, Entity, Erasure
+from customers.models import Attachment, ConsentRecord, Customer
+from dsar import services, subjects
+from dsar.models import DsarRequest, ObjectDeletion, Outcome, State
+from kaireon.jobs.runner import JobError, JobRun, code_of
+from kaireon.lib import clock
+from kaireon.tenancy.context import requires_transaction, transaction
+from kaireon.tenancy.managers import TenantQuerySet
+
+ROWS_VERB = "dsar.erasure.rows_erased"
+COMPLETED_VERB = "dsar.erasure.completed"
+
+LEGAL_HOLD = "legal_hold"
+# The customer's row, emptied, because held rows refer to it.
+REFERRED_TO = "referenced_by_held_rows"
+
+
+class ResidueFound(JobError):
+    """Rows are left that nothing allows to keep. The erasure did not happen, or is tried again."""
+
+    def __init__(self) -> None:
+        super().__init__("residue_found")
+
+
+@dataclass(kw_only=True)
+class Erased:
+    """What became of the rows, by entity. `reduced` stay without the person; `retained` stay as they were."""
+
+    deleted: dict[str, int] = field(default_factory=dict)
+    reduced: dict[str, int] = field(default_factory=dict)
+    retained: list[dict[str, Any]] = field(default_factory=list)
+
+    def retain(self, name: str, count: int, ground: str) -> None:
+        if count:
+            self.retained.append({"entity": name, "count": count, "ground": ground, "until": None})
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """One erasure under way, in its transaction. The names by which the person is known were taken at its start."""
+
+    request: DsarRequest
+    customer: Customer
+    was_remnant: bool
+    request_keys: list[str]
+    pseudonym: str
+    held: frozenset[str]
+    now: datetime
+    erased: Erased = field(default_factory=Erased)
+
+
+def process_erasure(run: JobRun) -> None:
+    """Answer the erasure request of a job. Opens its own transactions.
+
+    The rows go in one; what happened there is in the request, so that a worker who comes later goes on behind it.
+    """
+    request_id = UUID(run.payload["request_id"])
+    with transaction():
+        request = services.start(request_id=request_id, now=clock.now())
+        if request is None:
+            run.finish()
+            return
+    if request.erased_at is None:
+        try:
+            with transaction():
+                erase_rows(request_id=request_id, now=clock.now())
+        except subjects.AmbiguousSubject as e:
+            raise JobError("ambiguous_subject", permanent=True) from e
+        except Exception as e:
+            if run.payload.get("at_once"):
+                # Somebody waits for the answer, and is told that nothing happened: so nothing may happen later.
+                raise JobError(code_of(e), permanent=True) from e
+            raise
+    remove_objects(run, request_id)
+    _close(run, request_id)
+
+
+@requires_transaction
+def erase_rows(*, request_id: UUID, now: datetime) -> None:
+    """Everything the database holds about the subject, all or nothing; the counts are written into the request.
+
+    Raises AmbiguousSubject, ResidueFound, and what the database raises.
+    """
+    # No hold is placed or released until this transaction ends.
+    holds.lock_epoch()
+    held = holds.held_classes()
+    customer = subjects.customer_of(DsarRequest.objects.get(pk=request_id))
+    if customer is not None:
+        # Always the customer before the request: the erasure of another request takes this one's row too.
+        customer = Customer.objects.select_for_update().filter(pk=customer.pk).first()
+    request = DsarRequest.objects.select_for_update().get(pk=request_id)
+    erased = Erased()
+    if customer is not None:
+        request.customer_ref = customer.pk
+        request.save(update_fields=["customer_ref"])
+        erased = _erase(request, customer, held, now)
+        request.refresh_from_db()
+    _write_down(request, erased, now)
+
+
+def _erase(request: DsarRequest, customer: Customer, held: frozenset[str], now: datetime) -> Erased:
+    work = _Work(
+        request=request,
+        customer=customer,
+        was_remnant=subjects.is_remnant(customer),
+        request_keys=subjects.keys_of(customer),
+        pseudonym=subjects.pseudonym(customer),
+        held=held,
+        now=now,
+    )
+    for entity in CATALOGUE:
+        if prepare := _PREPARE.get(entity.name):
+            prepare(work)
+        _BY_KIND[entity.erasure](entity, work)
+    if residue(customer.pk, work.erased.retained):
+        raise ResidueFound
+    return work.erased
+
+
+def _delete(entity: Entity, work: _Work) -> None:
+    deleted = 0
+    for data_class in entity.data_classes():
+        rows = _rows(entity, work, data_class)
+        if data_class in work.held:
+            work.erased.retain(entity.name, rows.count(), LEGAL_HOLD)
+        elif entity.name == "customer" and _referring(work):
+            _empty_profile(work)
+        else:
+            deleted += rows.delete()[0]
+    work.erased.deleted[entity.name] = deleted
+
+
+def _reduce_to_evidence(entity: Entity, work: _Work) -> None:
+    if entity.data_class in work.held:
+        work.erased.retain(entity.name, _rows(entity, work, entity.data_class).count(), LEGAL_HOLD)
+    elif work.was_remnant:
+        # Their keys were written while the number was still known.
+        rows = ConsentRecord.objects.filter(customer=work.customer)
+        work.erased.reduced[entity.name] = rows.update(customer=None, source="")
+    else:
+        work.erased.reduced[entity.name] = consents.reduce_to_evidence(work.customer)
+
+
+def _shred(entity: Entity, work: _Work) -> None:
+    """The subject's requests, also those filed under an address before it was known whose it is."""
+    mine = DsarRequest.objects.filter(customer_ref=work.customer.pk)
+    theirs = DsarRequest.objects.asked_under(work.request_keys).filter(customer_ref=None)
+    readable = [*mine.filter(subject_sealed__isnull=False), *theirs.filter(subject_sealed__isnull=False)]
+    if entity.data_class in work.held:
+        work.erased.retain(entity.name, len(readable), LEGAL_HOLD)
+        return
+    for request in readable:
+        audit.action("dsar.shred", entity=request)
+    work.erased.reduced[entity.name] = DsarRequest.objects.filter(pk__in=[r.pk for r in readable]).update(
+        subject_sealed=None, subject_key="", pseudonym=work.pseudonym, customer_ref=work.customer.pk
+    )
+
+
+def _leave(entity: Entity, work: _Work) -> None:
+    """Nothing to do: others' rights, or no data of the subject."""
+
+
+_BY_KIND: dict[Erasure, Callable[[Entity, _Work], None]] = {
+    Erasure.DELETE: _delete,
+    Erasure.EVIDENCE: _reduce_to_evidence,
+    Erasure.SHRED: _shred,
+    Erasure.NONE: _leave,
+}
+
+
+def _leave_tombstones(work: _Work) -> None:
+    if not work.was_remnant:
+        suppressions.leave_tombstones(work.customer, now=work.now)
+
+
+def _key_held_consents(work: _Work) -> None:
+    """Statements that stay under hold get their keys now: later nobody knows the number any more."""
+    if "consents" in work.held and not work.was_remnant:
+        ConsentRecord.objects.filter(customer=work.customer).update(
+            subject_key=customer_keys.number_key(work.customer.customer_id),
+            email_key=customer_keys.email_key(work.customer.email),
+        )
+
+
+def _note_objects(work: _Work) -> None:
+    if "attachments" in work.held:
+        return
+    names = Attachment.objects.filter(customer=work.customer).exclude(file="").values_list("file", flat=True)
+    ObjectDeletion.objects.bulk_create(
+        ObjectDeletion(request=work.request, object_name=name, created_at=work.now) for name in names
+    )
+
+
+_PREPARE: dict[str, Callable[[_Work], None]] = {
+    "suppression": _leave_tombstones,
+    "consentRecord": _key_held_consents,
+    "attachment": _note_objects,
+}
+
+
+def _rows(entity: Entity, work: _Work, data_class: str) -> TenantQuerySet[Any]:
+    return entity.in_class(data_class).filter(**{entity.subject: work.customer.pk})
+
+
+def _referring(work: _Work) -> bool:
+    """Whether rows that stay refer to the customer, whose row then stays for them."""
+    kept = {entry["entity"] for entry in work.erased.retained}
+    return any(entity.name in kept for entity in CATALOGUE if entity.subject == "customer_id")
+
+
+def _empty_profile(work: _Work) -> None:
+    audit.action("customer.anonymise", entity=work.customer)
+    Customer.objects.filter(pk=work.customer.pk).update(
+        customer_id=work.pseudonym,
+        email="",
+        phone="",
+        name="",
+        name_key="",
+        birth_date=None,
+        address="",
+        country="",
+        language="",
+        attributes={},
+        updated_at=work.now,
+    )
+    work.erased.retain("customer", 1, REFERRED_TO)
+
+
+@requires_transaction
+def residue(customer_pk: UUID, retained: list[dict[str, Any]]) -> dict[str, int]:
+    """Rows that still tell of the customer beyond what was retained, by entity. Empty is what it should be."""
+    allowed: dict[str, int] = {}
+    for entry in retained:
+        allowed[entry["entity"]] = allowed.get(entry["entity"], 0) + entry["count"]
+    found: dict[str, int] = {}
+    for entity in CATALOGUE:
+        rows = entity.about(customer_pk)
+        if entity.erasure == Erasure.NONE:
+            continue
+        if entity.erasure == Erasure.SHRED:
+            rows = rows.filter(subject_sealed__isnull=False)
+        left = rows.count() - allowed.get(entity.name, 0)
+        if left > 0:
+            found[entity.name] = left
+    return found
+
+
+def _write_down(request: DsarRequest, erased: Erased, now: datetime) -> None:
+    before = request.counts or {}
+    audit.action(ROWS_VERB, entity=request)
+    request.counts = {
+        "deleted": _added(before.get("deleted"), erased.deleted),
+        "reduced": _added(before.get("reduced"), erased.reduced),
+    }
+    request.retained = erased.retained
+    request.erased_at = now
+    request.error = ""
+    request.move_to(State.FINISHING)
+    request.save()
+
+
+def _added(before: dict[str, int] | None, more: dict[str, int]) -> dict[str, int]:
+    before = before or {}
+    return {name: before.get(name, 0) + more.get(name, 0) for name in {**before, **more}}
+
+
+def remove_objects(run: JobRun, request_id: UUID) -> None:
+    """Delete the noted files from storage, each confirmed and ticked off by itself. What is gone already is fine.
+
+    Raises ObjectStillThere and what the storage raises; the next attempt goes on where this one stopped.
+    """
+    with transaction():
+        pending = list(ObjectDeletion.objects.pending().filter(request=request_id))
+    for row in pending:
+        run.check()
+        was_there = attachments.remove_object(row.object_name)
+        with transaction():
+            ObjectDeletion.objects.pending().filter(pk=row.pk).update(
+                deleted_at=clock.now(), was_missing=not was_there, object_name=""
+            )
+
+
+def _close(run: JobRun, request_id: UUID) -> None:
+    """Look again, and only then call it done."""
+    now = clock.now()
+    with transaction():
+        request = DsarRequest.objects.select_for_update().get(pk=request_id)
+        _shred_late(request)
+        if request.customer_ref is None or not residue(request.customer_ref, request.retained):
+            _complete(request, now)
+            run.finish({"deleted": sum(request.counts["deleted"].values())})
+            return
+        # Written since, by somebody who still knew the customer: the next attempt erases that too.
+        request.erased_at = None
+        request.move_to(State.RUNNING)
+        request.save(update_fields=["erased_at", "state", "status"])
+    raise ResidueFound
+
+
+def _shred_late(request: DsarRequest) -> None:
+    """Requests that were filed while the rows went, by somebody who still saw the customer."""
+    kept = {entry["entity"] for entry in request.retained}
+    if request.customer_ref is None or not request.is_shredded or "dsarRequest" in kept:
+        return
+    late = DsarRequest.objects.filter(customer_ref=request.customer_ref, subject_sealed__isnull=False)
+    shredded = late.update(subject_sealed=None, subject_key="", pseudonym=request.pseudonym)
+    request.counts["reduced"] = _added(request.counts["reduced"], {"dsarRequest": shredded} if shredded else {})
+
+
+def _complete(request: DsarRequest, now: datetime) -> None:
+    objects = ObjectDeletion.objects.filter(request=request)
+    request.counts["objects"] = {"deleted": objects.count(), "wereMissing": objects.filter(was_missing=True).count()}
+    if not request.counts["deleted"]:
+        # Nobody was found, or somebody else erased them a moment before.
+        request.outcome = Outcome.NO_DATA
+    else:
+        request.outcome = Outcome.PARTIALLY_COMPLETED if request.retained else Outcome.COMPLETED
+    audit.action(COMPLETED_VERB, entity=request)
+    request.move_to(State.COMPLETED)
+    request.closed_at = now
+    request.save()

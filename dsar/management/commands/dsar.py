@@ -1,0 +1,123 @@
+"""Subject requests from the command line."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import CommandError, CommandParser
+
+from dsar import deadlines, services, subjects
+from dsar.models import DsarRequest, RequestType, Status, SubjectType
+from kaireon.jobs import runner
+from kaireon.lib import clock
+from kaireon.lib.masking import mask
+from kaireon.tenancy import context
+from kaireon.tenancy.commands import TenantCommand
+from kaireon.tenancy.context import transaction
+
+_COLUMNS = ("id", "type", "subject", "status", "outcome", "due", "error")
+
+
+class Command(TenantCommand):
+    help = "List, show, file, process or retry requests of data subjects. Subjects are shown masked."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("action", choices=["list", "show", "create", "process", "retry"])
+        parser.add_argument("request", nargs="?", type=UUID, help="Id of the request, for show, process and retry.")
+        parser.add_argument("--json", action="store_true", help="For programs.")
+        parser.add_argument("--status", choices=Status.values, help="list: only these.")
+        parser.add_argument("--limit", type=int, default=50, help="list: at most so many, newest first.")
+        parser.add_argument("--type", choices=RequestType.values, default=RequestType.EXPORT, help="create: which.")
+        parser.add_argument("--subject-id", help="create: the customer number or e-mail address.")
+        parser.add_argument("--subject-type", choices=SubjectType.values, default=SubjectType.CUSTOMER_ID)
+        parser.add_argument("--regulation", choices=list(deadlines.LAWS), help="create: default is the tenant's.")
+        parser.add_argument("--encrypt", action="store_true", help="create: answer with an encrypted package.")
+
+    def handle_tenant(self, **options: Any) -> str | None:
+        action = options["action"]
+        if action in ("show", "retry") and options["request"] is None:
+            raise CommandError(f"dsar {action} needs the id of a request.")
+        rows = {
+            "list": self._list,
+            "show": self._show,
+            "create": self._create,
+            "process": self._process,
+            "retry": self._retry,
+        }[action](options)
+        with transaction():
+            shown = [_row(row) for row in rows]
+        if options["json"]:
+            return json.dumps(shown, indent=2)
+        return "\n".join(["\t".join(_COLUMNS), *("\t".join(str(row[c]) for c in _COLUMNS) for row in shown)])
+
+    def _list(self, options: dict[str, Any]) -> list[DsarRequest]:
+        with transaction():
+            rows = DsarRequest.objects.newest_first()
+            if options["status"]:
+                rows = rows.filter(status=options["status"])
+            return list(rows[: max(0, options["limit"])])
+
+    def _show(self, options: dict[str, Any]) -> list[DsarRequest]:
+        with transaction():
+            row = DsarRequest.objects.filter(pk=options["request"]).first()
+        if row is None:
+            raise CommandError(f"{options['request']}: this tenant has no such request.")
+        return [row]
+
+    def _create(self, options: dict[str, Any]) -> list[DsarRequest]:
+        if not options["subject_id"]:
+            raise CommandError("dsar create needs --subject-id.")
+        try:
+            with transaction():
+                filed = services.create_request(
+                    request_type=options["type"],
+                    subject_id=options["subject_id"],
+                    subject_type=options["subject_type"],
+                    regulation=options["regulation"],
+                    encrypt=options["encrypt"],
+                    actor=context.current().actor,
+                    now=clock.now(),
+                )
+        except subjects.SubjectRefused as e:
+            raise CommandError(f"--subject-id {e}") from e
+        services.wake(filed)
+        return [filed.request]
+
+    def _process(self, options: dict[str, Any]) -> list[DsarRequest]:
+        """Work on what is due here and now, without a worker; what a worker has already is left to it."""
+        with transaction():
+            due = DsarRequest.objects.exclude(status__in=[Status.COMPLETED, Status.FAILED]).order_by("requested_at")
+            if options["request"]:
+                due = due.filter(pk=options["request"])
+            found = list(due)
+        for row in found:
+            self.stderr.write(f"{row.request_type} request {row.pk} …")
+            if row.job_ref is None or runner.run(job_id=row.job_ref) is None:
+                self.stderr.write("  not due, or a worker has it")
+        with transaction():
+            return list(DsarRequest.objects.filter(pk__in=[row.pk for row in found]).order_by("requested_at"))
+
+    def _retry(self, options: dict[str, Any]) -> list[DsarRequest]:
+        [row] = self._show(options)
+        try:
+            with transaction():
+                filed = services.retry_request(request=row, now=clock.now())
+        except services.RequestNotFailed as e:
+            raise CommandError(f"{row.pk}: only a failed request is tried again; this one is {row.status}.") from e
+        services.wake(filed)
+        return [filed.request]
+
+
+def _row(row: DsarRequest) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "type": row.request_type,
+        "subject": row.subject_id if row.is_shredded else mask(row.subject_id),
+        "status": row.status,
+        "outcome": row.outcome,
+        "due": row.due_on.isoformat(),
+        "error": row.error,
+        "counts": row.counts,
+        "retained": row.retained,
+    }

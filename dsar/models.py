@@ -1,0 +1,209 @@
+"""What subjects asked for, and the packages that answered them."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+
+from kaireon.tenancy.keyring import open_text
+from kaireon.tenancy.managers import TenantManager, TenantQuerySet
+from kaireon.tenancy.models import TenantModel
+
+
+class RequestType(models.TextChoices):
+    EXPORT = "export", "Export"
+    DELETE = "delete", "Erasure"
+
+
+class SubjectType(models.TextChoices):
+    CUSTOMER_ID = "customer_id", "Customer number"
+    EMAIL = "email", "E-mail"
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    PROCESSING = "processing", "Processing"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    FINISHING = "finishing", "Rows erased, removing stored files"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+
+
+# The finer state decides the status that callers see.
+STATUS_OF: dict[State, Status] = {
+    State.QUEUED: Status.QUEUED,
+    State.RUNNING: Status.PROCESSING,
+    State.FINISHING: Status.PROCESSING,
+    State.COMPLETED: Status.COMPLETED,
+    State.FAILED: Status.FAILED,
+}
+
+
+class Outcome(models.TextChoices):
+    NONE = "", "-"
+    COMPLETED = "completed", "Completed"
+    PARTIALLY_COMPLETED = "partially_completed", "Partially completed"
+    NO_DATA = "no_data", "No data about this subject"
+
+
+class DsarRequestQuerySet(TenantQuerySet["DsarRequest"]):
+    def open(self) -> "DsarRequestQuerySet":
+        """Not answered yet. A failed one is open too: the law's clock runs on."""
+        return self.exclude(status=Status.COMPLETED)
+
+    def due_before(self, day: datetime) -> "DsarRequestQuerySet":
+        return self.filter(due_on__lt=day.date())
+
+    def newest_first(self) -> "DsarRequestQuerySet":
+        return self.order_by("-requested_at", "-id")
+
+    def asked_under(self, keys: list[str]) -> "DsarRequestQuerySet":
+        """Those whose subject was named by one of these keys; see dsar.subjects."""
+        return self.filter(subject_key__in=keys)
+
+
+class DsarRequest(TenantModel):
+    """What a subject asked for. Who it is stands sealed; after an erasure only a keyed pseudonym is left.
+
+    `customer_ref` is our opaque id of the customer and no reference: the request outlives the customer.
+    """
+
+    request_type = models.CharField(max_length=16, choices=RequestType.choices)
+    subject_type = models.CharField(max_length=16, choices=SubjectType.choices, default=SubjectType.CUSTOMER_ID)
+    subject_sealed = models.BinaryField(null=True, editable=False)
+    subject_key = models.CharField(max_length=80, blank=True, default="", editable=False)
+    pseudonym = models.CharField(max_length=80, blank=True, default="", editable=False)
+    customer_ref = models.UUIDField(null=True, blank=True, editable=False)
+    regulation = models.CharField(max_length=16)
+    received_at = models.DateTimeField(help_text="When it reached you: the clock starts here.")
+    due_on = models.DateField(help_text="The last day that is in time, in your time zone.")
+    requested_at = models.DateTimeField()
+    requested_by = models.CharField(max_length=64)
+    requested_by_name = models.CharField(max_length=200, blank=True, default="")
+    encrypt = models.BooleanField(default=False, help_text="Answer with an encrypted package.")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    state = models.CharField(max_length=24, choices=State.choices, default=State.QUEUED)
+    outcome = models.CharField(max_length=24, choices=Outcome.choices, blank=True, default=Outcome.NONE)
+    error = models.CharField(max_length=64, blank=True, default="", help_text="Reason code of a failure.")
+    counts = models.JSONField(default=dict, blank=True, help_text="Rows exported or erased, by name.")
+    retained = models.JSONField(default=list, blank=True, help_text="What was kept, on which ground, until when.")
+    started_at = models.DateTimeField(null=True, blank=True)
+    erased_at = models.DateTimeField(null=True, blank=True, help_text="When the rows were erased.")
+    closed_at = models.DateTimeField(null=True, blank=True, help_text="Retention counts from here.")
+    package_expires_at = models.DateTimeField(null=True, blank=True)
+    job_ref = models.UUIDField(null=True, blank=True, editable=False)
+
+    objects = TenantManager.from_queryset(DsarRequestQuerySet)()
+
+    class Meta(TenantModel.Meta):
+        verbose_name = "subject request"
+        indexes = [
+            models.Index(fields=["tenant", "-requested_at"], name="dsar_newest"),
+            models.Index(fields=["tenant", "status", "due_on"], name="dsar_by_status"),
+            models.Index(fields=["tenant", "customer_ref"], name="dsar_by_customer"),
+            models.Index(fields=["tenant", "subject_key"], name="dsar_by_subject_key"),
+            models.Index(fields=["tenant", "closed_at"], name="dsar_by_closing"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    *[Q(state=state, status=status) for state, status in STATUS_OF.items()],
+                    _connector=Q.OR,
+                ),
+                name="dsar_state_fits_status",
+            ),
+            models.CheckConstraint(
+                condition=Q(subject_sealed__isnull=False) | ~Q(pseudonym=""), name="dsar_subject_or_pseudonym"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_type} request {self.pk}"
+
+    @property
+    def subject_id(self) -> str:
+        """Who it is about, as the caller named them; after erasure a pseudonym, `erased-…`. Personal."""
+        if self.subject_sealed is None:
+            return self.pseudonym
+        return open_text(bytes(self.subject_sealed), context=self.sealing_context)
+
+    @property
+    def sealing_context(self) -> str:
+        return f"dsar-subject:{self.tenant_id}:{self.pk}"
+
+    @property
+    def is_shredded(self) -> bool:
+        return self.subject_sealed is None
+
+    def move_to(self, state: State) -> None:
+        self.state = state
+        self.status = STATUS_OF[state]
+
+
+class DossierQuerySet(TenantQuerySet["Dossier"]):
+    def fresh(self, now: datetime) -> "DossierQuerySet":
+        return self.filter(expires_at__gt=now)
+
+    def expired(self, now: datetime) -> "DossierQuerySet":
+        return self.filter(expires_at__lte=now)
+
+
+class Dossier(TenantModel):
+    """The package that answers one export request, sealed under a data key of its own. Derived, and it expires."""
+
+    request = models.ForeignKey(
+        DsarRequest, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    customer_ref = models.UUIDField(null=True, editable=False)
+    sealed = models.BinaryField(editable=False)
+    sha256 = models.CharField(max_length=64, help_text="Of the package before sealing.")
+    size = models.BigIntegerField(help_text="Bytes before sealing.")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    objects = TenantManager.from_queryset(DossierQuerySet)()
+
+    class Meta(TenantModel.Meta):
+        constraints = [models.UniqueConstraint(fields=["tenant", "request"], name="dossier_once")]
+        indexes = [
+            models.Index(fields=["tenant", "customer_ref"], name="dossier_by_customer"),
+            models.Index(fields=["tenant", "expires_at"], name="dossier_by_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"dossier {self.pk}"
+
+    @property
+    def sealing_context(self) -> str:
+        return f"dossier:{self.tenant_id}:{self.pk}"
+
+
+class ObjectDeletionQuerySet(TenantQuerySet["ObjectDeletion"]):
+    def pending(self) -> "ObjectDeletionQuerySet":
+        return self.filter(deleted_at=None)
+
+
+class ObjectDeletion(TenantModel):
+    """A stored file that an erasure takes away. Written with the erasure, done after it: storage cannot roll back."""
+
+    request = models.ForeignKey(
+        DsarRequest, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    object_name = models.CharField(max_length=255, help_text="A random name; emptied once the file is gone.")
+    created_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    was_missing = models.BooleanField(default=False)
+
+    objects = TenantManager.from_queryset(ObjectDeletionQuerySet)()
+
+    class Meta(TenantModel.Meta):
+        indexes = [models.Index(fields=["tenant", "request"], name="object_deletion_by_request")]
+
+    def __str__(self) -> str:
+        return f"object deletion {self.pk}"

@@ -1,0 +1,148 @@
+"""Filing a request, trying it again, giving it up. What the worker does with it is in export.py and erasure.py."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import audit
+from dsar import deadlines, subjects
+from dsar.deadlines import Clock
+from dsar.models import DsarRequest, RequestType, State, Status, SubjectType
+from kaireon.jobs import services as jobs
+from kaireon.jobs.models import Job
+from kaireon.lib.ids import uuid7
+from kaireon.tenancy import context
+from kaireon.tenancy.context import Actor, requires_transaction
+from kaireon.tenancy.keyring import seal_text
+from kaireon.tenancy.models import Tenant
+
+EARLIEST_RECEIPT = datetime(2000, 1, 1, tzinfo=UTC)
+
+JOB_TYPES: dict[str, str] = {RequestType.EXPORT: "dsar_export", RequestType.DELETE: "dsar_erasure"}
+FAILED_VERBS: dict[str, str] = {RequestType.EXPORT: "dsar.export.failed", RequestType.DELETE: "dsar.erasure.failed"}
+
+
+class ReceivedAtRefused(ValueError):
+    """A request was not received in the future, nor before the year 2000."""
+
+
+class RequestNotFailed(RuntimeError):
+    """Only a failed request is tried again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filed:
+    """A request and the job that will answer it. Give it to `wake` after the commit."""
+
+    request: DsarRequest
+    job: Job
+
+
+@requires_transaction
+def create_request(
+    *,
+    request_type: str,
+    subject_id: str,
+    subject_type: str = SubjectType.CUSTOMER_ID,
+    regulation: str | None = None,
+    received_at: datetime | None = None,
+    encrypt: bool = False,
+    at_once: bool = False,
+    actor: Actor,
+    now: datetime,
+) -> Filed:
+    """File a request with its clock and its job; recorded as `dsar.create`.
+
+    An unknown subject is filed too: it has to be answered. `regulation` defaults to the tenant's, `received_at` to now.
+    `at_once` makes a failure final, for a caller who waits for the answer.
+    Raises subjects.SubjectRefused, ReceivedAtRefused, deadlines.UnknownRegulation.
+    """
+    name = subjects.normal(subject_type, subject_id)
+    received = received_at or now
+    if not EARLIEST_RECEIPT <= received <= now:
+        raise ReceivedAtRefused("must lie between 2000 and now.")
+    tenant = Tenant.objects.get(pk=context.tenant_id())
+    law = regulation or tenant.regulation
+    clock = deadlines.clock_for(law, received, ZoneInfo(tenant.time_zone))
+    request = DsarRequest(
+        id=uuid7(),
+        request_type=request_type,
+        subject_type=subject_type,
+        subject_key=subjects.key(subject_type, name),
+        customer_ref=_customer_ref(subject_type, name),
+        regulation=law,
+        received_at=received,
+        due_on=clock.due,
+        requested_at=now,
+        requested_by=actor.id[:64],
+        requested_by_name=actor.name[:200],
+        encrypt=encrypt,
+    )
+    request.subject_sealed = seal_text(name, context=request.sealing_context)
+    payload = {"request_id": request.pk, "at_once": at_once}
+    job = jobs.enqueue(type=JOB_TYPES[request_type], payload=payload, now=now)
+    request.job_ref = job.pk
+    audit.action("dsar.create", entity=request)
+    request.save(force_insert=True)
+    return Filed(request=request, job=job)
+
+
+def wake(filed: Filed) -> None:
+    """Tell a worker, after the commit."""
+    jobs.wake(filed.job)
+
+
+@requires_transaction
+def retry_request(*, request: DsarRequest, now: datetime) -> Filed:
+    """Queue a failed request again; recorded as `dsar.retry`. Raises RequestNotFailed. Call `wake` after the commit."""
+    audit.action("dsar.retry", entity=request)
+    queued = DsarRequest.objects.filter(pk=request.pk, status=Status.FAILED).update(
+        status=Status.QUEUED, state=State.QUEUED, error="", closed_at=None
+    )
+    if not queued:
+        raise RequestNotFailed(str(request.pk))
+    request.refresh_from_db()
+    job = jobs.enqueue(type=JOB_TYPES[request.request_type], payload={"request_id": request.pk}, now=now)
+    DsarRequest.objects.filter(pk=request.pk).update(job_ref=job.pk)
+    return Filed(request=request, job=job)
+
+
+@requires_transaction
+def start(*, request_id: UUID, now: datetime) -> DsarRequest | None:
+    """Note that work on a request began, or goes on after a crash. None when there is nothing left to do."""
+    request = DsarRequest.objects.select_for_update().filter(pk=request_id).first()
+    if request is None or request.status == Status.COMPLETED:
+        return None
+    if request.state == State.QUEUED or request.started_at is None:
+        request.move_to(State.RUNNING)
+        request.started_at = now
+        request.save(update_fields=["state", "status", "started_at"])
+    return request
+
+
+@requires_transaction
+def gave_up(job: Job) -> None:
+    """Mark the request of a job that failed for good, with the job's reason code."""
+    request = DsarRequest.objects.select_for_update().filter(pk=job.payload["request_id"], job_ref=job.pk).first()
+    if request is None or request.status == Status.COMPLETED:
+        return
+    audit.action(FAILED_VERBS[request.request_type], entity=request)
+    request.move_to(State.FAILED)
+    request.error = job.error
+    request.save(update_fields=["state", "status", "error"])
+
+
+@requires_transaction
+def clock_of(request: DsarRequest) -> Clock:
+    """The request's dates, in the tenant's time zone, each with the article it stands in."""
+    tenant = Tenant.objects.get(pk=context.tenant_id())
+    return deadlines.clock_for(request.regulation, request.received_at, ZoneInfo(tenant.time_zone))
+
+
+def _customer_ref(subject_type: str, name: str) -> UUID | None:
+    try:
+        customer = subjects.resolve(subject_type, name)
+    except subjects.AmbiguousSubject:
+        return None
+    return customer.pk if customer else None

@@ -1,0 +1,105 @@
+"""Who a request is about: names in one spelling, keys to find requests by, and the customer behind a name."""
+
+import re
+import unicodedata
+from uuid import UUID
+
+from customers.models import Customer, IdentityLink
+from customers.models.customer import IdentityKind, normal_email
+from customers.subjects import number_key, number_keys
+from dsar.models import DsarRequest, SubjectType
+from kaireon.lib.masking import KeyedHash, keyed_hashes
+from kaireon.tenancy import context
+from kaireon.tenancy.keyring import keyring
+
+MOST_CHARACTERS = 254
+_PURPOSE = "dsar subject"
+_PSEUDONYM = re.compile(r"erased-v[0-9]+-[0-9a-f]{32}")
+
+
+class SubjectRefused(ValueError):
+    """The text names nobody. The message says what would, and never repeats it."""
+
+
+class AmbiguousSubject(LookupError):
+    """Several customers share this e-mail address: ask by customer number, so that nobody gets another's data."""
+
+
+def normal(subject_type: str, subject_id: str) -> str:
+    """One spelling of a subject's name. Raises SubjectRefused."""
+    text = unicodedata.normalize("NFC", subject_id.strip())
+    if not 1 <= len(text) <= MOST_CHARACTERS:
+        raise SubjectRefused(f"must have 1 to {MOST_CHARACTERS} characters.")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise SubjectRefused("may not hold control characters.")
+    if subject_type == SubjectType.EMAIL:
+        local, _, domain = text.rpartition("@")
+        if not local or not domain or any(character.isspace() for character in text):
+            raise SubjectRefused("must be an e-mail address when subjectType is email.")
+        return normal_email(text)
+    return text
+
+
+def key(subject_type: str, subject_id: str) -> str:
+    """The key a request is found by, under the newest master key; `subject_id` in its normal spelling."""
+    hashed = KeyedHash(keyring=keyring(), tenant_id=context.tenant_id(), purpose=_PURPOSE)
+    return hashed(f"{subject_type}:{subject_id}")
+
+
+def keys(subject_type: str, subject_id: str) -> list[str]:
+    """The same under every master key, for looking up."""
+    name = f"{subject_type}:{subject_id}"
+    return keyed_hashes(name, keyring=keyring(), tenant_id=context.tenant_id(), purpose=_PURPOSE)
+
+
+def keys_of(customer: Customer) -> list[str]:
+    """Every key under which a request about this customer may have been filed."""
+    emails = {customer.email} if customer.email else set()
+    emails |= set(
+        IdentityLink.objects.filter(customer_id=customer.pk, kind=IdentityKind.EMAIL).values_list("value", flat=True)
+    )
+    found = keys(SubjectType.CUSTOMER_ID, customer.customer_id)
+    for email in emails:
+        found += keys(SubjectType.EMAIL, email)
+    return found
+
+
+def resolve(subject_type: str, subject_id: str) -> Customer | None:
+    """The customer a name means: by number, or by e-mail address in a profile or an identity link.
+
+    None when there is nobody; raises AmbiguousSubject when there are several. The number also finds what an earlier
+    erasure had to leave of a customer, so that the rest can follow.
+    """
+    name = normal(subject_type, subject_id)
+    if subject_type == SubjectType.CUSTOMER_ID:
+        numbers = [name, *(_pseudonym(key) for key in number_keys(name))]
+        found = {customer.customer_id: customer for customer in Customer.objects.filter(customer_id__in=numbers)}
+        return next((found[number] for number in numbers if number in found), None)
+    ids: set[UUID] = set(Customer.objects.at_address(name).values_list("pk", flat=True)[:3])
+    ids |= set(IdentityLink.objects.resolving(IdentityKind.EMAIL, name).values_list("customer_id", flat=True)[:3])
+    if len(ids) > 1:
+        raise AmbiguousSubject
+    return Customer.objects.filter(pk__in=ids).first()
+
+
+def customer_of(request: DsarRequest) -> Customer | None:
+    """The customer a request is about: as resolved when it was filed, or else now. Raises AmbiguousSubject."""
+    known = Customer.objects.filter(pk=request.customer_ref).first() if request.customer_ref else None
+    if known is not None or request.is_shredded:
+        return known
+    return resolve(request.subject_type, request.subject_id)
+
+
+def pseudonym(customer: Customer) -> str:
+    """What stands in the subject's place after an erasure; equal for equal numbers, and names nobody."""
+    return customer.customer_id if is_remnant(customer) else _pseudonym(number_key(customer.customer_id))
+
+
+def is_remnant(customer: Customer) -> bool:
+    """Whether this is what an erasure left of a customer, for the sake of rows that had to stay."""
+    return _PSEUDONYM.fullmatch(customer.customer_id) is not None and not (customer.email or customer.name)
+
+
+def _pseudonym(key: str) -> str:
+    version, _, digest = key.partition(":")
+    return f"erased-{version}-{digest[:32]}"

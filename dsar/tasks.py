@@ -1,0 +1,15 @@
+"""The jobs behind requests; kaireon.jobs carries them."""
+
+from dsar import erasure, export, services
+from kaireon.jobs.registry import job_type
+from kaireon.jobs.runner import JobRun
+
+
+@job_type("dsar_export", queue="dsar-jobs", time_limit=600, gave_up=services.gave_up)
+def dsar_export(run: JobRun) -> None:
+    export.process_export(run)
+
+
+@job_type("dsar_erasure", queue="dsar-jobs", time_limit=600, gave_up=services.gave_up)
+def dsar_erasure(run: JobRun) -> None:
+    erasure.process_erasure(run)
