@@ -1,0 +1,94 @@
+"""What goes in and what comes out of the endpoints of requests."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from dsar import deadlines, subjects
+from dsar.models import Outcome, RequestType, State, Status, SubjectType
+from kaireon.api.serializers import StrictSerializer
+
+
+class DsarIn(StrictSerializer):
+    requestType = serializers.ChoiceField(choices=RequestType.choices)
+    subjectId = serializers.CharField(max_length=subjects.MOST_CHARACTERS)
+    subjectType = serializers.ChoiceField(choices=SubjectType.choices, default=SubjectType.CUSTOMER_ID)
+    regulation = serializers.ChoiceField(choices=list(deadlines.LAWS), required=False)
+    receivedAt = serializers.DateTimeField(required=False, help_text="When it reached you; default now.")
+    encrypt = serializers.BooleanField(default=False, help_text="Answer an export with an encrypted envelope.")
+
+
+class DsarFiledOut(serializers.Serializer[Any]):
+    requestId = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=Status.choices)
+
+
+class RetainedOut(serializers.Serializer[Any]):
+    entity = serializers.CharField()
+    count = serializers.IntegerField()
+    ground = serializers.CharField()
+    until = serializers.CharField(allow_null=True)
+
+
+class DsarOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    tenantId = serializers.CharField()
+    requestType = serializers.ChoiceField(choices=RequestType.choices)
+    subjectId = serializers.CharField(help_text="After an erasure a pseudonym, `erased-…`.")
+    subjectType = serializers.ChoiceField(choices=SubjectType.choices)
+    regulation = serializers.CharField()
+    requestedBy = serializers.CharField()
+    requestedByName = serializers.CharField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    state = serializers.ChoiceField(choices=State.choices)
+    outcome = serializers.ChoiceField(choices=Outcome.choices, allow_null=True)
+    error = serializers.CharField(allow_null=True, help_text="Reason code of a failure.")
+    encrypt = serializers.BooleanField()
+    receivedAt = serializers.DateTimeField()
+    requestedAt = serializers.DateTimeField()
+    startedAt = serializers.DateTimeField(allow_null=True)
+    completedAt = serializers.DateTimeField(allow_null=True)
+    dueAt = serializers.CharField(help_text="The end of the last day in time, in the tenant's offset.")
+    counts = serializers.DictField(child=serializers.IntegerField(), required=False, help_text="Of an export.")
+    packageExpiresAt = serializers.DateTimeField(required=False)
+    exportedData = serializers.JSONField(required=False, help_text="A completed export of at most 1 MB.")
+    downloadUrl = serializers.CharField(required=False, help_text="A larger one.")
+    deletedCounts = serializers.DictField(child=serializers.IntegerField(), required=False)
+    reducedCounts = serializers.DictField(child=serializers.IntegerField(), required=False)
+    totalDeleted = serializers.IntegerField(required=False)
+    objects = serializers.DictField(child=serializers.IntegerField(), required=False)
+    retained = RetainedOut(many=True, required=False)
+
+
+class DsarListOut(serializers.Serializer[Any]):
+    requests = DsarOut(many=True)
+    count = serializers.IntegerField(help_text="How many this answer holds.")
+    total = serializers.IntegerField(help_text="How many there are.")
+
+
+class RuleOut(serializers.Serializer[Any]):
+    rule = serializers.CharField()
+    article = serializers.CharField()
+    effect = serializers.CharField()
+
+
+class ClockOut(serializers.Serializer[Any]):
+    receivedAt = serializers.CharField()
+    dueAt = serializers.CharField()
+    extendedDueAt = serializers.CharField(required=False)
+    acknowledgeBy = serializers.CharField(required=False)
+    rules = RuleOut(many=True)
+
+
+class ErasureIn(StrictSerializer):
+    customerId = serializers.CharField(max_length=128)
+
+
+class ErasureOut(serializers.Serializer[Any]):
+    success = serializers.BooleanField()
+    customerId = serializers.CharField()
+    deletedCounts = serializers.DictField(child=serializers.IntegerField())
+    reducedCounts = serializers.DictField(child=serializers.IntegerField())
+    totalDeleted = serializers.IntegerField()
+    retained = RetainedOut(many=True)
+    requestId = serializers.UUIDField()
