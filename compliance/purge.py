@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError
-from django.db.models import Exists, Func, Q, UUIDField, Value
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Exists, F, Lookup, Q
+from django.db.models.sql.compiler import SQLCompiler
 
 import audit
 from compliance import holds, objects
@@ -34,6 +36,16 @@ FOREIGN_KEY_VIOLATION = "23503"
 DELETED = (Erasure.DELETE, Erasure.EVIDENCE)
 # Past this moment a suppression has no effect, so without a policy for its class it goes then.
 EXPIRES_WITHOUT_POLICY = ("suppression",)
+
+
+class AnyOf(Lookup):
+    """`column = ANY(array)`: one parameter however many ids."""
+
+    prepare_rhs = False
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+        column, parameters = self.process_lhs(compiler, connection)
+        return f"{column} = ANY(%s)", (*parameters, self.rhs)
 
 
 class RowsChanged(RuntimeError):
@@ -240,11 +252,11 @@ def _next(sweep: Sweep, after: tuple[datetime, UUID] | None) -> TenantQuerySet[A
 
 def _delete(sweep: Sweep, found: list[tuple[Any, ...]]) -> int:
     clock = sweep.entity.clock
-    ids = Func(Value([row[1] for row in found]), function="ANY", output_field=UUIDField())
+    chosen = AnyOf(F("id"), [row[1] for row in found])
     held = RetentionPolicy.objects.held().filter(data_class=sweep.data_class)
     # Everything that makes a row due stands in the DELETE again, and so does the hold. The range of the clock lets
     # PostgreSQL leave out other months; `= ANY(array)` keeps its plan where IN (SELECT …) lost it.
-    rows = _due(sweep).filter(~Exists(held), pk=ids, **{f"{clock}__gte": found[0][0], f"{clock}__lte": found[-1][0]})
+    rows = _due(sweep).filter(chosen, ~Exists(held), **{f"{clock}__gte": found[0][0], f"{clock}__lte": found[-1][0]})
     return rows.delete()[0]
 
 

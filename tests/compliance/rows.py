@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 
@@ -29,7 +30,7 @@ def interactions(of: Customer, *days: float, who: Person = ADA) -> list[Interact
     with who.here(), transaction():
         ensure_months("customers_interaction", moments)
         return Interaction.objects.bulk_create(
-            Interaction(customer=of, kind="visit", occurred_at=moment, external_id="") for moment in moments
+            Interaction(customer=of, kind="visit", occurred_at=moment, external_id=uuid4().hex) for moment in moments
         )
 
 
