@@ -8,6 +8,7 @@ from django.db import connection
 
 from compliance import purge
 from cron.work import Work
+from dsar import retention
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import IdempotencyKey, RefreshToken
 
@@ -43,7 +44,10 @@ def months_from(now: datetime, ahead: int = MONTHS_AHEAD) -> list[date]:
 
 
 def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
-    """Purge the active tenant by class, then its used-up keys and tokens: `{deleted: {entity: count}, …}`, errors."""
+    """Purge the active tenant by class, and what ended by itself.
+
+    Gives `{deleted: {entity: count}, shredded, held, withoutPolicy, blobsDeleted, warnings, finished, …}` and errors.
+    """
     purged = purge.purge_expired(now=work.now, actor=work.actor, dry_run=work.dry_run, budget=work.budget)
     for name, rows in (
         ("idempotencyKey", IdempotencyKey.objects.filter(expires_at__lt=work.now)),
@@ -51,4 +55,6 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     ):
         with transaction():
             purged.add(name, rows.count() if work.dry_run else rows.delete()[0])
-    return purged.as_dict(), purged.errors
+    with transaction():
+        shredded = retention.shred_expired(now=work.now, dry_run=work.dry_run)
+    return {**purged.as_dict(), "shredded": {"dsarRequest": shredded}}, purged.errors

@@ -50,7 +50,7 @@ class JobRun(models.Model):
     state = models.CharField(max_length=16, choices=RunState.choices, default=RunState.RUNNING)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
-    outcomes = models.JSONField(default=list, blank=True, help_text="[{tenantId, ok, seconds, errors}]")
+    outcomes = models.JSONField(default=list, blank=True, help_text="[{tenantId, …the job's own, errors, ok, seconds}]")
     result = models.JSONField(null=True, blank=True, help_text="The answer, as the HTTP route gave or would give it.")
     error = models.CharField(max_length=200, default="", blank=True)
 

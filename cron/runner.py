@@ -146,10 +146,7 @@ def _close(job: Job, run: JobRun, work: Work, progress: _Progress) -> Ran:
     run.finished_at = max(clock.now(), run.started_at)
     run.error = body.get("error", "")
     run.result = body
-    run.outcomes = [
-        {"tenantId": o.tenant_id, "ok": not o.errors, "seconds": o.seconds, "errors": list(o.errors)}
-        for o in progress.outcomes
-    ]
+    run.outcomes = [{**o.entry(), "ok": not o.errors, "seconds": o.seconds} for o in progress.outcomes]
     with platform_scope(actor=work.actor, request_id=run.request_id or str(run.pk)), transaction():
         run.save()
         audit.record(

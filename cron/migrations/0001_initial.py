@@ -43,7 +43,12 @@ class Migration(migrations.Migration):
                 ),
                 ("started_at", models.DateTimeField()),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
-                ("outcomes", models.JSONField(blank=True, default=list, help_text="[{tenantId, ok, seconds, errors}]")),
+                (
+                    "outcomes",
+                    models.JSONField(
+                        blank=True, default=list, help_text="[{tenantId, …the job's own, errors, ok, seconds}]"
+                    ),
+                ),
                 (
                     "result",
                     models.JSONField(

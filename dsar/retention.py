@@ -1,0 +1,37 @@
+"""What retention does to requests: the identifiers go, the skeleton stays."""
+
+from datetime import datetime, timedelta
+
+import audit
+from compliance import holds
+from compliance.models import RetentionPolicy
+from customers import catalogue
+from dsar.models import DsarRequest
+from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.managers import TenantQuerySet
+
+# Stands where the subject stood; it tells nothing, not even who asked twice.
+PSEUDONYM = "expired"
+
+
+@requires_transaction
+def shred_expired(*, now: datetime, dry_run: bool = False) -> int:
+    """Take the subject out of requests that were closed longer ago than the class `dsar` is kept; returns how many.
+
+    Nothing without a policy for the class, and nothing while it is on hold. A dry run only counts.
+    """
+    holds.lock_epoch()
+    policy = RetentionPolicy.objects.filter(data_class="dsar", legal_hold=False).first()
+    if policy is None:
+        return 0
+    rows: TenantQuerySet[DsarRequest] = catalogue.entity("dsarRequest").expired(
+        now - timedelta(days=policy.retention_days)
+    )
+    named = [request.pk for request in rows.filter(subject_sealed__isnull=False).only("pk", "tenant")]
+    if dry_run:
+        return len(named)
+    for pk in named:
+        audit.action("dsar.shred", entity=DsarRequest(pk=pk))
+    return DsarRequest.objects.filter(pk__in=named).update(
+        subject_sealed=None, subject_key="", customer_ref=None, pseudonym=PSEUDONYM
+    )

@@ -1,0 +1,7 @@
+import pytest
+from rest_framework.test import APIClient
+
+
+@pytest.fixture
+def http(db: str) -> APIClient:
+    return APIClient()
