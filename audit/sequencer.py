@@ -6,18 +6,26 @@ inbox as it was. Everything runs on the connection `sequencer`, whose role sees 
 """
 
 import json
+import logging
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from audit.chain import GENESIS, integrity_hash, leaf_hash, timestamp_text
-from kaireon.lib.canonical import exact, loads_exact
+from kaireon.lib.canonical import loads_exact
+
+logger = logging.getLogger("kaireon.audit.sequencer")
 
 ALIAS = "sequencer"
+# Records of one tenant in one transaction, and tenants in it.
 BATCH = 500
+GROUP = 20
+# Bytes, as stored, of one tenant's records in one transaction; the first record is taken whatever its size.
+BATCH_BYTES = 4 * 1024 * 1024
 
 _TENANTS = """
 WITH RECURSIVE waiting AS (
@@ -29,41 +37,63 @@ WITH RECURSIVE waiting AS (
 SELECT tenant_id FROM waiting WHERE tenant_id IS NOT NULL
 """
 
-_WAITING = """
-SELECT id, record_id, operation, action, entity_type, entity_id, entity_name, changes::text, before::text, after::text,
-       personal, user_id, user_name, actor_type, request_id, "timestamp"
-  FROM public.audit_inbox WHERE tenant_id = %s ORDER BY id LIMIT %s
+# The inbox is analysed when it happens to be empty, and then looks too small for its indexes.
+_TRY_LOCKS = """
+SELECT tenant, pg_try_advisory_xact_lock(hashtextextended('audit:' || tenant, 0)),
+       set_config('enable_seqscan', 'off', true)
+  FROM unnest(%s::text[]) tenant
+"""
+_LOCK = """
+SELECT pg_advisory_xact_lock(hashtextextended('audit:' || %s, 0)), set_config('enable_seqscan', 'off', true)
 """
 
-_COLUMNS: dict[str, str] = {
-    "id": "uuid",
-    "tenant_id": "text",
+_HEADS = "SELECT tenant_id, seq, integrity_hash FROM public.audit_head WHERE tenant_id = ANY(%s)"
+
+_WAITING = """
+SELECT id, record_id, tenant_id, operation, action, entity_type, entity_id, entity_name, changes::text, before::text,
+       after::text, personal, user_id, user_name, actor_type, request_id, "timestamp"
+  FROM unnest(%s::text[]) tenant CROSS JOIN LATERAL (
+    SELECT *, sum(coalesce(pg_column_size(changes), 0) + coalesce(pg_column_size(before), 0)
+                  + coalesce(pg_column_size(after), 0)) OVER (ORDER BY id) AS bytes,
+           row_number() OVER (ORDER BY id) AS n
+      FROM (SELECT * FROM public.audit_inbox WHERE tenant_id = tenant ORDER BY id LIMIT %s) first
+  ) waiting
+ WHERE bytes <= %s OR n = 1
+ ORDER BY tenant_id, id
+"""
+
+# Inbox rows go over as they are; only what the sequencer adds travels: numbers, hashes, and the JSON it worked out.
+_LINK_TYPES = {
+    "inbox_id": "bigint",
     "seq": "bigint",
-    "action": "text",
-    "entity_type": "text",
-    "entity_id": "text",
-    "entity_name": "text",
-    "changes": "jsonb",
-    "before": "jsonb",
-    "after": "jsonb",
     "entity_version": "bigint",
-    "user_id": "text",
-    "user_name": "text",
-    "actor_type": "text",
-    "request_id": "text",
-    "timestamp": "timestamptz",
     "integrity_hash": "text",
     "prev_hash": "text",
     "leaf_hash": "text",
+    "changes": "text",
+    "before": "text",
+    "after": "text",
 }
-
-# COPY is refused under row-level security; unnest is not.
-_APPEND = (
-    # Made of the constant above only.
-    f"INSERT INTO public.audit_record ({', '.join(_COLUMNS)}) SELECT * FROM unnest("  # noqa: S608
-    + ", ".join(f"%s::{'text[]::jsonb' if kind == 'jsonb' else kind}[]" for kind in _COLUMNS.values())
-    + ")"
+_APPEND = f"""
+WITH sequenced AS (DELETE FROM public.audit_inbox WHERE id = ANY(%s) RETURNING *)
+INSERT INTO public.audit_record (
+    id, tenant_id, seq, action, entity_type, entity_id, entity_name, changes, before, after, entity_version,
+    user_id, user_name, actor_type, request_id, "timestamp", integrity_hash, prev_hash, leaf_hash
 )
+SELECT i.record_id, i.tenant_id, l.seq, i.action, i.entity_type, i.entity_id, i.entity_name,
+       coalesce(l.changes::jsonb, CASE i.operation WHEN 'I' THEN i.after WHEN 'D' THEN i.before ELSE i.changes END),
+       coalesce(l.before::jsonb, i.before), coalesce(l.after::jsonb, i.after), l.entity_version,
+       i.user_id, i.user_name, i.actor_type, i.request_id, i."timestamp", l.integrity_hash, l.prev_hash, l.leaf_hash
+  FROM sequenced i
+  JOIN unnest({", ".join(f"%s::{kind}[]" for kind in _LINK_TYPES.values())}) l ({", ".join(_LINK_TYPES)})
+    ON l.inbox_id = i.id
+"""  # noqa: S608 - names and types of this file
+
+_MOVE_HEADS = """
+INSERT INTO public.audit_head (tenant_id, seq, integrity_hash)
+SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[])
+ON CONFLICT (tenant_id) DO UPDATE SET seq = excluded.seq, integrity_hash = excluded.integrity_hash
+"""
 
 
 @dataclass
@@ -73,16 +103,14 @@ class _Head:
 
 
 def sweep(*, batch: int = BATCH) -> int:
-    """Sequence up to `batch` records of every tenant that has some and whose lock is free; returns how many."""
-    made = 0
-    with transaction.atomic(using=ALIAS), connections[ALIAS].cursor() as cursor:
+    """Sequence up to `batch` records of every tenant that has some and whose lock is free; returns how many.
+
+    A tenant whose records cannot be sequenced is passed by, and logged as `tenant_not_sequenced`.
+    """
+    with connections[ALIAS].cursor() as cursor:
         cursor.execute(_TENANTS)
-        for (tenant,) in cursor.fetchall():
-            with transaction.atomic(using=ALIAS):
-                cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('audit:' || %s, 0))", [tenant])
-                if cursor.fetchone() == (True,):
-                    made += _sequence(cursor, tenant, batch)
-    return made
+        waiting = [tenant for (tenant,) in cursor.fetchall()]
+    return sum(_sweep_group(waiting[n : n + GROUP], batch) for n in range(0, len(waiting), GROUP))
 
 
 def drain(tenant: str) -> int:
@@ -90,52 +118,71 @@ def drain(tenant: str) -> int:
     made = 0
     while _is_waiting(tenant):
         with transaction.atomic(using=ALIAS, durable=True), connections[ALIAS].cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('audit:' || %s, 0))", [tenant])
-            made += _sequence(cursor, tenant, BATCH)
+            cursor.execute(_LOCK, [tenant])
+            made += _sequence(cursor, [tenant], BATCH)
     return made
+
+
+def _sweep_group(group: list[str], batch: int) -> int:
+    """Together in one transaction; when something is wrong with one of them, each behind a savepoint of its own."""
+    with transaction.atomic(using=ALIAS), connections[ALIAS].cursor() as cursor:
+        cursor.execute(_TRY_LOCKS, [group])
+        tenants = [tenant for tenant, locked, _ in cursor.fetchall() if locked]
+        try:
+            with transaction.atomic(using=ALIAS):
+                return _sequence(cursor, tenants, batch)
+        except (DatabaseError, ValueError):
+            if not connections[ALIAS].is_usable():
+                raise
+        return sum(_sweep_one(cursor, tenant, batch) for tenant in tenants)
+
+
+def _sweep_one(cursor: CursorWrapper, tenant: str, batch: int) -> int:
+    try:
+        with transaction.atomic(using=ALIAS):
+            return _sequence(cursor, [tenant], batch)
+    except (DatabaseError, ValueError) as error:
+        if not connections[ALIAS].is_usable():
+            raise
+        # Without the trace: its last line may show the row.
+        logger.error(  # noqa: TRY400
+            "tenant_not_sequenced", extra={"tenant_id": tenant, "error_type": type(error).__name__}
+        )
+        return 0
 
 
 def _is_waiting(tenant: str) -> bool:
     with connections[ALIAS].cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM public.audit_inbox WHERE tenant_id = %s)", [tenant])
-        return bool(cursor.fetchone()[0])
+        return bool(cursor.fetchone()[0])  # type: ignore[index]
 
 
-def _sequence(cursor: CursorWrapper, tenant: str, batch: int) -> int:
-    head = _head(cursor, tenant)
-    cursor.execute(_WAITING, [tenant, batch])
-    waiting = cursor.fetchall()
-    if not waiting:
+def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
+    """Move the tenants' waiting records to the log. Their locks are held: the heads stand still."""
+    if not tenants:
         return 0
-    rows = [_chained(tenant, head, row) for row in waiting]
-    cursor.execute(_APPEND, [list(column) for column in zip(*rows, strict=True)])
+    cursor.execute(_HEADS, [list(tenants)])
+    heads = {tenant: _Head(seq, digest) for tenant, seq, digest in cursor.fetchall()}
+    cursor.execute(_WAITING, [list(tenants), batch, BATCH_BYTES])
+    links = [_linked(heads.setdefault(row[2], _Head(0, GENESIS)), row) for row in cursor.fetchall()]
+    if not links:
+        return 0
+    columns = [list(column) for column in zip(*links, strict=True)]
+    cursor.execute(_APPEND, [columns[0], *columns])
     cursor.execute(
-        "UPDATE public.audit_head SET seq = %s, integrity_hash = %s WHERE tenant_id = %s",
-        [head.seq, head.integrity_hash, tenant],
+        _MOVE_HEADS, [list(heads), [h.seq for h in heads.values()], [h.integrity_hash for h in heads.values()]]
     )
-    cursor.execute("DELETE FROM public.audit_inbox WHERE id = ANY(%s)", [[row[0] for row in waiting]])
-    return len(rows)
+    return len(links)
 
 
-def _head(cursor: CursorWrapper, tenant: str) -> _Head:
-    query = "SELECT seq, integrity_hash FROM public.audit_head WHERE tenant_id = %s"
-    cursor.execute(query, [tenant])
-    found = cursor.fetchone()
-    if found is None:
-        cursor.execute(
-            "INSERT INTO public.audit_head (tenant_id, seq, integrity_hash) VALUES (%s, 0, %s)", [tenant, GENESIS]
-        )
-        found = (0, GENESIS)
-    return _Head(*found)
-
-
-def _chained(tenant: str, head: _Head, row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """One log row from one inbox row; moves `head` on."""
-    (_, record_id, operation, action, kind, entity_id, name, changes_text, before_text, after_text) = row[:10]
-    personal, user_id, user_name, actor_type, request_id, timestamp = row[10:]
+def _linked(head: _Head, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What the sequencer adds to one inbox row, in the order of _LINK_TYPES; moves `head` on."""
+    (inbox_id, record_id, tenant, operation, action, kind, entity_id, name, changes_text, before_text) = row[:10]
+    after_text, personal, user_id, user_name, actor_type, request_id, timestamp = row[10:]
     before, after = _loaded(before_text), _loaded(after_text)
     changes = _loaded(changes_text) if operation in "BE" else changes_of(before, after, personal)
     version = after.get("version") if isinstance(after, dict) else None
+    entity_version = version if type(version) is int else None
     prev_hash, head.seq = head.integrity_hash, head.seq + 1
     head.integrity_hash = integrity_hash(
         action=action,
@@ -150,48 +197,40 @@ def _chained(tenant: str, head: _Head, row: tuple[Any, ...]) -> tuple[Any, ...]:
         prev_hash=prev_hash,
     )
     leaf = leaf_hash(
-        wire(
-            record_id=record_id,
-            seq=head.seq,
-            action=action,
-            entity_type=kind,
-            entity_id=entity_id,
-            entity_name=name,
-            changes=changes,
-            before=before,
-            after=after,
-            entity_version=version if isinstance(version, int) else None,
-            user_id=user_id,
-            user_name=user_name,
-            actor_type=actor_type,
-            tenant_id=tenant,
-            request_id=request_id,
-            timestamp=timestamp_text(timestamp),
-            integrity_hash=head.integrity_hash,
-            prev_hash=prev_hash,
-        )
+        {
+            "id": str(record_id),
+            "seq": head.seq,
+            "action": action,
+            "entityType": kind,
+            "entityId": entity_id,
+            "entityName": name,
+            "changes": changes,
+            "before": before,
+            "after": after,
+            "entityVersion": entity_version,
+            "userId": user_id,
+            "userName": user_name,
+            "actorType": actor_type,
+            "tenantId": tenant,
+            "requestId": request_id,
+            "timestamp": timestamp_text(timestamp),
+            "integrityHash": head.integrity_hash,
+            "prevHash": prev_hash,
+        }
     )
-    return (
-        record_id,
-        tenant,
-        head.seq,
-        action,
-        kind,
-        entity_id,
-        name,
-        _dumped(changes),
-        _dumped(before),
-        _dumped(after),
-        version if isinstance(version, int) else None,
-        user_id,
-        user_name,
-        actor_type,
-        request_id,
-        timestamp,
-        head.integrity_hash,
-        prev_hash,
-        leaf,
-    )
+    texts = _rewritten(operation, (changes_text, changes), (before_text, before), (after_text, after))
+    return (inbox_id, head.seq, entity_version, head.integrity_hash, prev_hash, leaf, *texts)
+
+
+# A number that loads_exact may have turned into text is at least this long: jsonb prints numbers without exponents.
+_MAYBE_INEXACT = re.compile(r"[\d.]{16}|\\u")
+
+
+def _rewritten(operation: str, *pairs: tuple[str | None, Any]) -> list[str | None]:
+    """The JSON of changes, before and after where it is not what stands in the inbox, else None."""
+    if any(text is not None and (_MAYBE_INEXACT.search(text) or type(value) is str) for text, value in pairs):
+        return [None if value is None else _dumped(value) for _, value in pairs]
+    return [_dumped(pairs[0][1]) if operation == "U" else None, None, None]
 
 
 def changes_of(before: Any, after: Any, personal: str | None) -> dict[str, Any]:
@@ -208,23 +247,8 @@ def changes_of(before: Any, after: Any, personal: str | None) -> dict[str, Any]:
     }
 
 
-def wire(*, record_id: UUID | str, **fields: Any) -> dict[str, Any]:
-    """A record as it is hashed and shown: camelCase, all 18 fields."""
-    record = {_CAMEL[name]: value for name, value in fields.items()}
-    record["id"] = str(record_id)
-    return record
-
-
-_CAMEL = {
-    name: name.split("_")[0] + "".join(part.title() for part in name.split("_")[1:])
-    for name in (*_COLUMNS, "actor_type")
-    if name != "leaf_hash"
-}
+_dumped = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _loaded(text: str | None) -> Any:
     return None if text is None else loads_exact(text)
-
-
-def _dumped(value: Any) -> str | None:
-    return None if value is None else json.dumps(exact(value), ensure_ascii=False)
