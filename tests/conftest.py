@@ -6,9 +6,10 @@ in it (two tenants, their members and keys). Nothing is rolled back and nothing 
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
-from tests.servers import SUITE
+from tests.servers import SUITE, NotASuperuser
 
 # Settings are read at import, so this comes before anything of Django.
 SUITE.prepare_environment()
@@ -17,11 +18,19 @@ import django  # noqa: E402
 
 django.setup()
 
+from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402
+
+# The suite signs in some hundred times; the strength of Django's hasher is not what it tests.
+PBKDF2PasswordHasher.iterations = 1_000
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # The controller of pytest-xdist lives longer than its workers, so the cluster hangs on it.
     if getattr(config.option, "numprocesses", None) and not config.option.collectonly:
-        SUITE.start_postgres()
+        try:
+            SUITE.start_postgres()
+        except (NotASuperuser, psycopg.OperationalError) as e:
+            raise pytest.UsageError(str(e)) from e
 
 
 def pytest_unconfigure() -> None:

@@ -18,6 +18,8 @@ from kaireon.local.progress import complain, say
 GENERATED: Mapping[str, tuple[str, ...]] = {
     "docs/openapi.yaml": ("spectacular", "--validate", "--fail-on-warn"),
 }
+# Commands that write their file themselves, and compare it with `--check`.
+WRITERS = ("catalogue_page",)
 
 _PIP_COMPILE = (
     "--quiet",
@@ -76,6 +78,7 @@ def generated() -> int:
             lines = difflib.unified_diff(before.splitlines(), now.splitlines(), name, "its source", lineterm="", n=1)
             complain("\n".join(list(lines)[:40]))
             complain(f"{name} is not what its source says: run `make generate`.")
+    stale += sum(_manage(command, "--check").returncode != 0 for command in WRITERS)
     return min(stale, 1)
 
 
@@ -85,7 +88,7 @@ def generate() -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(_print(command))
         say(f"{name} written.")
-    return 0
+    return max(_manage(command).returncode for command in WRITERS)
 
 
 def lock() -> int:
