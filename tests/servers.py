@@ -7,6 +7,7 @@ between tests. Migrations run once, into a template; every test gets a clone, so
 Under pytest-xdist the controller starts the cluster, before the workers, and stops it after them.
 """
 
+import atexit
 import fcntl
 import json
 import os
@@ -73,6 +74,8 @@ class Suite:
 
     def prepare_environment(self) -> None:
         """Start Redis and set the variables that settings read when they are imported."""
+        # For a run that ends before pytest could say so, as when an import fails.
+        atexit.register(self.stop)
         if not self.redis_url:
             name = os.environ.get("PYTEST_XDIST_WORKER", "main")
             self._redis = EmbeddedRedis(
@@ -139,10 +142,13 @@ class Suite:
         """Stop what this process started; the first process of the run also removes the rest."""
         if self._redis is not None:
             self._redis.stop()
+            self._redis = None
         if self.is_first and self._outside_url and self._superuser_url:
             self._drop(self.template)
+            self._superuser_url = ""
         if self._postgres is not None:
             self._postgres.stop()
+            self._postgres = None
         if self.is_first:
             shutil.rmtree(self.folder, ignore_errors=True)
 
