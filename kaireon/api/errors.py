@@ -40,6 +40,10 @@ class Unauthenticated(ApiError):
     default_code = "unauthenticated"
     default_detail = "Send a valid API key or session."
 
+    def __init__(self, message: str | None = None, *, code: str | None = None):
+        # RFC 9110, 15.5.2: a 401 says how to authenticate.
+        super().__init__(message, code=code, headers={"WWW-Authenticate": 'Bearer realm="kaireon"'})
+
 
 class Forbidden(ApiError):
     status_code = 403

@@ -21,8 +21,8 @@ from kaireon.lib import clock
 from kaireon.tenancy import keys, resolver, sessions, signals
 from kaireon.tenancy.addresses import source_address
 from kaireon.tenancy.authentication import ACCESS_COOKIE, REFRESH_COOKIE, SINGLE_TENANT, require_csrf
-from kaireon.tenancy.models import ApiKey, User
-from kaireon.tenancy.roles import Permission, Role
+from kaireon.tenancy.models import ApiKey, Tenant, User
+from kaireon.tenancy.roles import Permission, Role, permissions_of
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
 
 LOGIN_FAILURES = Rate("login-failure", per_minute=10)
@@ -138,8 +138,9 @@ class MeView(TenantAPIView):
     @extend_schema(responses=MeOut, operation_id="auth_me")
     def get(self, request: TenantRequest) -> Response:
         who = request.principal
-        mine = [resolver.MembershipRow(who.tenant_id, who.tenant_name, who.role)]
-        if who.actor.type == "user":
+        if who.actor.type == "api_key":
+            mine = [resolver.MembershipRow(who.tenant_id, Tenant.objects.get(pk=who.tenant_id).name, who.role)]
+        else:
             mine = resolver.memberships(who.actor.id)  # type: ignore[arg-type]
         return Response(
             {
@@ -204,6 +205,8 @@ class ApiKeysView(TenantAPIView):
         serializer = ApiKeyIn(data=request.data)
         serializer.is_valid(raise_exception=True)
         given = serializer.validated_data
+        if not permissions_of(given["role"], given.get("scopes")) <= request.principal.permissions:
+            raise Forbidden("A key cannot make one that may more than itself.", code="beyond_own_permissions")
         try:
             row, key = keys.create_key(
                 name=given["name"],

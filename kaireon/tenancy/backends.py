@@ -5,12 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.hashers import verify_password
 from django.db.models import F
 from django.http import HttpRequest
 
 from kaireon.api.logs import request_id
 from kaireon.lib import clock
 from kaireon.tenancy import signals
+from kaireon.tenancy.context import Actor, platform_scope, transaction
 from kaireon.tenancy.models import User
 
 FAILURES_TO_LOCK = 5
@@ -26,13 +28,17 @@ class LockingBackend(BaseBackend):
         email = (username or credentials.get("email") or "").strip().lower()
         now = clock.now()
         user = User.objects.filter(email=email).first()
-        right = user.check_password(password or "") if user is not None else _spend_the_time(password)
+        right, outdated = (
+            verify_password(password or "", user.password) if user is not None else _spend_the_time(password)
+        )
         reason = _fault(user, right=right, now=now)
         if user is None or reason:
             if user is not None and reason == "wrong_password":
                 _count_failure(user)
             signals.login_failed.send(sender=LockingBackend, reason=reason, user=user, request_id=request_id())
             return None
+        if outdated:
+            _hash_anew(user, password or "")
         User.objects.filter(pk=user.pk).exclude(failed_logins=0, locked_until=None).update(
             failed_logins=0, locked_until=None
         )
@@ -55,9 +61,17 @@ def _fault(user: User | None, *, right: bool, now: datetime) -> str:
     return "" if right else "wrong_password"
 
 
-def _spend_the_time(password: str | None) -> bool:
+def _spend_the_time(password: str | None) -> tuple[bool, bool]:
     User().set_password(password or "")
-    return False
+    return False, False
+
+
+def _hash_anew(user: User, password: str) -> None:
+    """Bring a hash from an older release up to today's. Django's own way would write without an actor."""
+    actor = Actor(id=str(user.pk), name=user.name, type="user")
+    with platform_scope(actor=actor, request_id=request_id()), transaction():
+        user.set_password(password)
+        user.save(update_fields=["password"])
 
 
 def _count_failure(user: User) -> None:

@@ -67,9 +67,9 @@ class TenantModel(models.Model, metaclass=TenantModelBase):
         abstract = True
         base_manager_name = "objects"
 
-    def save(self, *args: Any, using: str | None = None, **kwargs: Any) -> None:
-        context.check_bound(self.tenant_id, connections[using or DEFAULT_DB_ALIAS])
-        super().save(*args, using=using, **kwargs)
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        context.check_bound(self.tenant_id, connections[kwargs.get("using") or DEFAULT_DB_ALIAS])
+        super().save(*args, **kwargs)
 
     def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         # Django deletes an instance by its key alone, past every manager.

@@ -70,28 +70,41 @@ WAYS: dict[str, Callable[[Keys], Any]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_it_refuses_a_queryset_of_another_tenant(way: str) -> None:
+def leaks(queryset: Keys, *refusals: type[Exception]) -> list[str]:
+    """The ways that were not refused."""
+    found = []
+    for way, ask in WAYS.items():
+        try:
+            ask(queryset.all())
+        except refusals:
+            continue
+        except Exception as error:  # noqa: BLE001  whatever else happened, it was not refused
+            found.append(f"{way}: {type(error).__name__}")
+        else:
+            found.append(way)
+    return found
+
+
+def test_it_refuses_a_queryset_of_another_tenant() -> None:
     with ADA.here(), transaction():
         stale = ApiKey.objects.all()
 
-    with MALLORY.here(), transaction(), pytest.raises(WrongTenant):
-        WAYS[way](stale)
+    for way, ask in WAYS.items():
+        with MALLORY.here(), pytest.raises(WrongTenant), transaction():
+            ask(stale.all())
+            pytest.fail(way)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_it_refuses_a_queryset_after_its_scope(way: str) -> None:
+def test_it_refuses_a_queryset_after_its_scope() -> None:
     with ADA.here(), transaction():
         stale = ApiKey.objects.all()
 
-    with pytest.raises((NoActiveTenant, WrongTenant)):
-        WAYS[way](stale)
+    assert leaks(stale, NoActiveTenant, WrongTenant) == []
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_it_refuses_a_queryset_outside_a_transaction(way: str) -> None:
-    with ADA.here(), pytest.raises(OutsideTransaction):
-        WAYS[way](ApiKey.objects.all())
+def test_it_refuses_a_queryset_outside_a_transaction() -> None:
+    with ADA.here():
+        assert leaks(ApiKey.objects.all(), OutsideTransaction) == []
 
 
 def test_it_refuses_to_delete_another_tenants_rows() -> None:
