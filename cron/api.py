@@ -74,6 +74,4 @@ def _bytes(header: str) -> bytes:
 
 
 def _refused() -> Unauthenticated:
-    return Unauthenticated(
-        "Send Authorization: Bearer with the cron secret.", headers={"WWW-Authenticate": 'Bearer realm="cron"'}
-    )
+    return Unauthenticated("Send Authorization: Bearer with the cron secret.")

@@ -86,12 +86,15 @@ def _database(url: str, name: str) -> dict[str, Any]:
     """A psycopg connection that gives up after 5 s instead of queueing; its timeouts are set on the role."""
     if not url:
         return {"ENGINE": "django.db.backends.postgresql", "NAME": f"{name}-url-is-not-set"}
+    config = env.env.db_url_config(url)
+    # What the address says itself, such as sslmode, wins.
+    options = {"connect_timeout": 5, "application_name": f"kaireon-{name}", **config.get("OPTIONS", {})}
     return {
-        **env.env.db_url_config(url),
+        **config,
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "application_name": f"kaireon-{name}"},
+        "OPTIONS": options,
     }
 
 
@@ -144,9 +147,11 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+FORMAT_MODULE_PATH = "kaireon.formats"
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Served from where the packages keep them; there is nothing to collect.
+STATIC_ROOT = None
 STATICFILES_DIRS = [BASE_DIR / "kaireon" / "static"]
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
@@ -178,6 +183,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "RequestStatusEnum": "dsar.models.Status",
+        "ConsentStatusEnum": "customers.models.consent.ConsentStatus",
+        "RoleEnum": "kaireon.tenancy.roles.Role",
+    },
 }
 
 SIMPLE_JWT = {
