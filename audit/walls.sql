@@ -1,6 +1,7 @@
 -- Capture and append-only walls. Every function names schemas in full, keeps temporary tables out of its path and
 -- listens to no session switch. Capture runs as kaireon_capture, whose one right is to insert into the inbox.
 
+-- For what comes once a statement or a call: bulk facts and events.
 CREATE FUNCTION public.audit_write(
     tenant text, operation text, action text, entity_type text, entity_id text, entity_name text,
     changes jsonb, before jsonb, after jsonb, personal text
@@ -25,67 +26,86 @@ END $$;
 
 -- Row trigger. Arguments: entity, 'tenant' or 'platform', then columns, comma separated: personal (recorded by name
 -- only), secret (never recorded), ignored (no record when nothing else changed), exact (numbers kept as text), name.
+-- It runs for every audited row: what a table does not ask for is skipped, and it inserts without a further call.
 CREATE FUNCTION public.audit_capture() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    personal_columns text[] := string_to_array(TG_ARGV[2], ',');
-    hidden text[] := string_to_array(TG_ARGV[3], ',') || string_to_array(TG_ARGV[4], ',');
+    marker CONSTANT jsonb := '{"personal": true}';
     old_row jsonb;
     new_row jsonb;
-    tenant text;
-    entity_id text;
+    this_row jsonb;
+    tenant text := '_platform';
     verb text;
-    verbs text;
-    personal text[] := '{}';
+    verbs text := current_setting('app.audit_actions', true);
+    acting text := current_setting('app.actor_type', true);
+    personal text;
     col text;
 BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        old_row := to_jsonb(OLD) - hidden;
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        new_row := to_jsonb(NEW) - hidden;
-    END IF;
-    IF TG_OP = 'UPDATE' AND old_row = new_row AND NOT EXISTS (
-        SELECT FROM unnest(string_to_array(TG_ARGV[3], ',')) s WHERE to_jsonb(OLD) -> s IS DISTINCT FROM to_jsonb(NEW) -> s
-    ) THEN
-        RETURN NULL;
-    END IF;
-    IF TG_ARGV[1] = 'platform' THEN
-        tenant := '_platform';
+    IF TG_OP = 'INSERT' THEN
+        verb := 'create';
+        new_row := to_jsonb(NEW);
+    ELSIF TG_OP = 'UPDATE' THEN
+        verb := 'update';
+        old_row := to_jsonb(OLD);
+        new_row := to_jsonb(NEW);
+        IF old_row - string_to_array(TG_ARGV[4], ',') = new_row - string_to_array(TG_ARGV[4], ',') THEN
+            RETURN NULL;
+        END IF;
     ELSE
-        tenant := coalesce(new_row, old_row) ->> 'tenant_id';
+        verb := 'delete';
+        old_row := to_jsonb(OLD);
     END IF;
-    entity_id := coalesce(new_row, old_row) ->> 'id';
-    FOREACH col IN ARRAY personal_columns LOOP
-        IF old_row -> col IS DISTINCT FROM new_row -> col THEN
-            personal := personal || col;
-        END IF;
-        IF old_row ->> col IS NOT NULL THEN
-            old_row := old_row || jsonb_build_object(col, '{"personal": true}'::jsonb);
-        END IF;
-        IF new_row ->> col IS NOT NULL THEN
-            new_row := new_row || jsonb_build_object(col, '{"personal": true}'::jsonb);
-        END IF;
-    END LOOP;
-    FOREACH col IN ARRAY string_to_array(TG_ARGV[5], ',') LOOP
-        IF old_row ->> col IS NOT NULL THEN
-            old_row := old_row || jsonb_build_object(col, old_row ->> col);
-        END IF;
-        IF new_row ->> col IS NOT NULL THEN
-            new_row := new_row || jsonb_build_object(col, new_row ->> col);
-        END IF;
-    END LOOP;
-    verb := CASE TG_OP WHEN 'INSERT' THEN 'create' WHEN 'UPDATE' THEN 'update' ELSE 'delete' END;
-    verbs := current_setting('app.audit_actions', true);
-    IF verbs <> '' AND verbs::jsonb ? (TG_ARGV[0] || ':' || entity_id) THEN
-        verb := verbs::jsonb ->> (TG_ARGV[0] || ':' || entity_id);
+    IF TG_ARGV[3] <> '' OR TG_ARGV[4] <> '' THEN
+        old_row := old_row - string_to_array(TG_ARGV[3], ',') - string_to_array(TG_ARGV[4], ',');
+        new_row := new_row - string_to_array(TG_ARGV[3], ',') - string_to_array(TG_ARGV[4], ',');
+    END IF;
+    IF TG_ARGV[2] <> '' THEN
+        FOREACH col IN ARRAY string_to_array(TG_ARGV[2], ',') LOOP
+            IF TG_OP = 'UPDATE' AND old_row -> col IS DISTINCT FROM new_row -> col THEN
+                personal := concat_ws(',', personal, col);
+            END IF;
+            IF old_row ->> col IS NOT NULL THEN
+                old_row := old_row || jsonb_build_object(col, marker);
+            END IF;
+            IF new_row ->> col IS NOT NULL THEN
+                new_row := new_row || jsonb_build_object(col, marker);
+            END IF;
+        END LOOP;
+    END IF;
+    IF TG_ARGV[5] <> '' THEN
+        FOREACH col IN ARRAY string_to_array(TG_ARGV[5], ',') LOOP
+            IF old_row ->> col IS NOT NULL THEN
+                old_row := old_row || jsonb_build_object(col, old_row ->> col);
+            END IF;
+            IF new_row ->> col IS NOT NULL THEN
+                new_row := new_row || jsonb_build_object(col, new_row ->> col);
+            END IF;
+        END LOOP;
+    END IF;
+    this_row := coalesce(new_row, old_row);
+    IF TG_ARGV[1] <> 'platform' THEN
+        tenant := this_row ->> 'tenant_id';
+    END IF;
+    IF verbs <> '' AND verbs::jsonb ? (TG_ARGV[0] || ':' || (this_row ->> 'id')) THEN
+        verb := verbs::jsonb ->> (TG_ARGV[0] || ':' || (this_row ->> 'id'));
         -- A verb names one record.
-        PERFORM set_config('app.audit_actions', (verbs::jsonb - (TG_ARGV[0] || ':' || entity_id))::text, true);
+        PERFORM set_config(
+            'app.audit_actions', (verbs::jsonb - (TG_ARGV[0] || ':' || (this_row ->> 'id')))::text, true);
     END IF;
-    PERFORM public.audit_write(
-        tenant, left(TG_OP, 1), verb, TG_ARGV[0], entity_id,
-        CASE WHEN TG_ARGV[6] <> '' THEN coalesce(new_row, old_row) ->> TG_ARGV[6] END,
-        NULL, old_row, new_row, nullif(array_to_string(personal, ','), ''));
+    IF acting IS NULL OR acting NOT IN ('user', 'api_key', 'job', 'system') THEN
+        RAISE EXCEPTION 'a change of % needs an actor', TG_ARGV[0]
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Set app.actor_type, app.actor_id, app.actor_name first.';
+    END IF;
+    IF tenant IS NULL OR tenant = '' THEN
+        RAISE EXCEPTION 'a change of % needs a tenant', TG_ARGV[0] USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    INSERT INTO public.audit_inbox (record_id, tenant_id, operation, action, entity_type, entity_id, entity_name,
+        before, after, personal, user_id, user_name, actor_type, request_id, "timestamp")
+    VALUES (gen_random_uuid(), tenant, left(TG_OP, 1), verb, TG_ARGV[0], this_row ->> 'id',
+        CASE WHEN TG_ARGV[6] <> '' THEN this_row ->> TG_ARGV[6] END,
+        old_row, new_row, personal, nullif(current_setting('app.actor_id', true), ''),
+        coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), acting,
+        nullif(current_setting('app.request_id', true), ''), clock_timestamp());
     RETURN NULL;
 END $$;
 
