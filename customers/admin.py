@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from customers.catalogue import CATALOGUE
 from customers.models import (
@@ -63,6 +64,9 @@ class CustomerDataAdmin(TenantModelAdmin[M], Generic[M]):
     def normal(self, name: str, term: str) -> str:
         return unicodedata.normalize("NFC", term)
 
+    def headline(self, row: Any) -> str:
+        return capfirst(str(self.opts.verbose_name))
+
     def _takes(self, name: str, term: str) -> bool:
         return True
 
@@ -91,7 +95,7 @@ def _link(row: Any, text: str) -> SafeString:
 class CustomerAdmin(TenantModelAdmin[Customer]):
     view_permission = Permission.READ_CUSTOMERS
     personal = PERSONAL["customers.Customer"] | {"customer_id": None}
-    list_display = ("customer_id", "name", "email", "country", "language", "last_activity_at", "created_at")
+    list_display = ("customer_id", "name", "email", "country", "language", "last_activity_at")
     list_filter = (since("last_activity_at", "last activity"), since("created_at", "creation"))
     search_equal = ("customer_id", "email", "name_key")
     search_prefix = ("customer_id", "email", "name_key")
@@ -104,6 +108,9 @@ class CustomerAdmin(TenantModelAdmin[Customer]):
     )
     change_form_after_template = "admin/customers/known.html"
     when_empty = "They come with the API or with manage.py import_customers."
+
+    def headline(self, row: Any) -> str:
+        return "Customer"
 
     def normal(self, name: str, term: str) -> str:
         return {"email": normal_email, "name_key": normal_name}.get(name, str.strip)(term)

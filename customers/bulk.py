@@ -30,7 +30,7 @@ def insert(rows: Sequence[TenantModel]) -> int:
         raise WrongTenant(f"A row belongs to another tenant than the active {active!r}.")
     model = type(rows[0])
     fields = model._meta.concrete_fields
-    columns = ", ".join(connection.ops.quote_name(f.column) for f in fields)
+    columns = ", ".join(_quoted(f) for f in fields)
     arrays = ", ".join(f"%s::{_array_type(f)}" for f in fields)
     statement = f"INSERT INTO public.{model._meta.db_table} ({columns}) SELECT * FROM unnest({arrays})"  # noqa: S608
     with connection.cursor() as cursor:
@@ -48,7 +48,7 @@ def update(rows: Sequence[TenantModel], columns: Sequence[str]) -> int:
     model = type(rows[0])
     fields = [model._meta.pk, *(model._meta.get_field(name) for name in columns)]
     arrays = ", ".join(f"%s::{_array_type(f)}" for f in fields)
-    names = [connection.ops.quote_name(f.column) for f in fields]
+    names = [_quoted(f) for f in fields]
     written = ", ".join(f"{name} = v.{name}" for name in names[1:])
     statement = (
         f"UPDATE public.{model._meta.db_table} t SET {written}"  # noqa: S608  names from the model
@@ -57,6 +57,10 @@ def update(rows: Sequence[TenantModel], columns: Sequence[str]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, [*([_value(f, row) for row in rows] for f in fields), context.tenant_id()])
         return int(cursor.rowcount)
+
+
+def _quoted(field: Any) -> str:
+    return connection.ops.quote_name(field.column)
 
 
 def _array_type(field: Any) -> str:

@@ -89,7 +89,7 @@ class Entity:
 
     def about(self, customer_pk: UUID) -> TenantQuerySet[Any]:
         """The rows about one customer, by our own id of them."""
-        return cast(TenantQuerySet[Any], self.queryset().filter(**{self.subject: customer_pk}))
+        return self.queryset().filter(**{self.subject: customer_pk})
 
     def data_classes(self) -> tuple[str, ...]:
         """The classes that rows of the active tenant are in."""
@@ -104,7 +104,7 @@ class Entity:
     def expired(self, before: datetime, *, data_class: str | None = None) -> TenantQuerySet[Any]:
         """The rows whose clock stands before a moment; of one class, where rows differ in that."""
         rows = self.in_class(data_class or self.data_class)
-        return cast(TenantQuerySet[Any], rows.filter(**{f"{self.clock}__lt": before}))
+        return rows.filter(**{f"{self.clock}__lt": before})
 
     def rows_for_dossier(self, customer_pk: UUID) -> Iterator[dict[str, Any]]:
         """The rows about a customer as JSON-able dicts with camelCase names, oldest first; streamed."""
@@ -136,7 +136,7 @@ class ProfileEntity(Entity):
         still = Q()
         for entity in referring:
             still |= Q(Exists(entity.queryset().filter(customer_id=OuterRef("pk"))))
-        return cast(TenantQuerySet[Any], super().expired(before, data_class=data_class).exclude(still))
+        return super().expired(before, data_class=data_class).exclude(still)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +148,13 @@ class SchemaEntity(Entity):
 
     def in_class(self, data_class: str) -> TenantQuerySet[Any]:
         schemas = DynamicSchema.objects.filter(data_class=data_class).values("pk")
-        return cast(TenantQuerySet[Any], self.queryset().filter(schema__in=schemas))
+        return self.queryset().filter(schema__in=schemas)
 
     def expired(self, before: datetime, *, data_class: str | None = None) -> TenantQuerySet[Any]:
         """Raises NotInClass without a class: each row is judged by its own."""
         if data_class is None:
             raise NotInClass(f"{self.name} is of several classes: name one.")
-        return cast(TenantQuerySet[Any], self.in_class(data_class).filter(clock_at__lt=before))
+        return self.in_class(data_class).filter(clock_at__lt=before)
 
     def rows_for_dossier(self, customer_pk: UUID) -> Iterator[dict[str, Any]]:
         names = dict(DynamicSchema.objects.values_list("pk", "name"))

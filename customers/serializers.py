@@ -13,6 +13,8 @@ from customers.models.consent import ConsentStatus
 from customers.models.interaction import InteractionKind
 from kaireon.api.serializers import StrictSerializer
 
+# DRF takes declared fields off the class, so `context`, `source` and `errors` hide nothing of its own.
+
 _NUMBER = "The tenant's own number of the customer."
 
 
@@ -39,7 +41,7 @@ class InteractionIn(serializers.Serializer[Any]):
     quantity = serializers.IntegerField(required=False, allow_null=True)
     amount = serializers.DecimalField(required=False, allow_null=True, max_digits=18, decimal_places=4)
     currency = serializers.CharField(required=False, allow_null=True, help_text="ISO 4217.")
-    context = serializers.DictField(required=False, allow_null=True, help_text="At most 16 KiB.")
+    context = serializers.DictField(required=False, allow_null=True, help_text="At most 16 KiB.")  # type: ignore[assignment]
 
 
 class ConsentIn(serializers.Serializer[Any]):
@@ -48,7 +50,7 @@ class ConsentIn(serializers.Serializer[Any]):
     purpose = serializers.CharField(max_length=64)
     status = serializers.ChoiceField(choices=ConsentStatus.choices)
     recordedAt = serializers.DateTimeField()
-    source = serializers.CharField(required=False, allow_null=True, max_length=128)
+    source = serializers.CharField(required=False, allow_null=True, max_length=128)  # type: ignore[assignment]
     policyVersion = serializers.CharField(required=False, allow_null=True, max_length=64)
 
 
@@ -80,7 +82,7 @@ class OutcomeOut(serializers.Serializer[Any]):
     created = serializers.IntegerField()
     updated = serializers.IntegerField()
     unchanged = serializers.IntegerField(help_text="Stored before, with the same contents.")
-    errors = RowErrorOut(many=True)
+    errors = RowErrorOut(many=True)  # type: ignore[assignment]
 
 
 class CustomerOut(serializers.Serializer[Any]):
@@ -111,7 +113,7 @@ class InteractionOut(serializers.Serializer[Any]):
     quantity = serializers.IntegerField(allow_null=True)
     amount = serializers.CharField(allow_null=True, help_text="Decimal text.")
     currency = serializers.CharField()
-    context = serializers.DictField()
+    context = serializers.DictField()  # type: ignore[assignment]
     occurredAt = serializers.DateTimeField()
     createdAt = serializers.DateTimeField()
 
@@ -122,7 +124,7 @@ class ConsentOut(serializers.Serializer[Any]):
     channel = serializers.CharField()
     purpose = serializers.CharField()
     status = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     policyVersion = serializers.CharField()
     recordedAt = serializers.DateTimeField()
     withdrawnAt = serializers.DateTimeField(allow_null=True)
