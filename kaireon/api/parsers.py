@@ -1,6 +1,7 @@
 """JSON in, strictly: UTF-8, no duplicate keys, no NaN, no NUL and no lone surrogate anywhere."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -36,7 +37,7 @@ class StrictJSONParser(BaseParser):
             raise ParseError("The body holds a number that is too long.") from error
         except RecursionError as error:
             raise ParseError("The body is nested too deeply.") from error
-        _check_text(value, "")
+        _check_values(value, "")
         return value
 
 
@@ -51,16 +52,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_text(value: Any, path: str, depth: int = 0) -> None:
+def _check_values(value: Any, path: str, depth: int = 0) -> None:
     if depth > MAX_DEPTH:
         raise ParseError("The body is nested too deeply.")
     if isinstance(value, str):
         if "\x00" in value or any("\ud800" <= c <= "\udfff" for c in value):
             raise ParseError(f"{path or 'body'}: text may not hold NUL or a lone surrogate.")
+    elif isinstance(value, float) and not math.isfinite(value):
+        # 1e999 is JSON; what Python makes of it is not.
+        raise ParseError(f"{path or 'body'}: a number is too large.")
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check_text(key, path, depth + 1)
-            _check_text(item, f"{path}.{key}".lstrip("."), depth + 1)
+            _check_values(key, path, depth + 1)
+            _check_values(item, f"{path}.{key}".lstrip("."), depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check_text(item, f"{path}[{index}]", depth + 1)
+            _check_values(item, f"{path}[{index}]", depth + 1)

@@ -11,6 +11,7 @@ from kaireon.api.errors import Conflict, Unprocessable
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.keyring import open_text, seal_text
+from kaireon.tenancy.managers import TenantQuerySet
 from kaireon.tenancy.models import IdempotencyKey
 
 KEPT_FOR = timedelta(hours=24)
@@ -25,14 +26,21 @@ class Claim:
     replay: Response | None = None
 
     def answer(self, response: Response) -> None:
-        """Keep the answer, sealed, in the transaction that did the work."""
+        """Keep the answer, sealed, in the transaction that did the work.
+
+        Raises Conflict, which takes the work back, when this was so slow that another request took over.
+        """
         sealed = seal_text(json.dumps(response.data, default=str), context=f"idempotency:{self.row.pk}")
-        IdempotencyKey.objects.filter(pk=self.row.pk).update(status=response.status_code, answer=sealed)
+        if not self._still_ours().update(status=response.status_code, answer=sealed):
+            raise Conflict("Another request took this Idempotency-Key over.", code="idempotency_running")
 
     def give_up(self) -> None:
         """Let the key be used again: nothing was done under it."""
         with transaction():
-            IdempotencyKey.objects.filter(pk=self.row.pk, status=None).delete()
+            self._still_ours().delete()
+
+    def _still_ours(self) -> TenantQuerySet[IdempotencyKey]:
+        return IdempotencyKey.objects.filter(pk=self.row.pk, status=None, locked_until=self.row.locked_until)
 
 
 def claim(*, principal: str, key: str, fingerprint: str) -> Claim:
@@ -71,6 +79,7 @@ def _earlier(principal: str, key: str, fingerprint: str) -> Claim:
         return Claim(row, Response(json.loads(text), status=row.status, headers={"Idempotency-Replayed": "true"}))
     # Whoever ran it died: the condition lets exactly one take over.
     stale = IdempotencyKey.objects.filter(pk=row.pk, status=None, locked_until__lte=now)
-    if stale.update(locked_until=now + RUNS_AT_MOST):
+    row.locked_until = now + RUNS_AT_MOST
+    if stale.update(locked_until=row.locked_until):
         return Claim(row)
     raise Conflict("The first request with this Idempotency-Key is still running.", code="idempotency_running")
