@@ -31,9 +31,7 @@ class GlobalTask(Task):  # type: ignore[type-arg]
         return super().__call__(**kwargs)
 
 
-@shared_task(
-    base=GlobalTask, name=RUN_TASK, queue=QUEUE, acks_late=True, soft_time_limit=_LIMIT, time_limit=_LIMIT + 30
-)
+@shared_task(base=GlobalTask, name=RUN_TASK, acks_late=True, soft_time_limit=_LIMIT, time_limit=_LIMIT + 30)
 def run(*, job: str, trigger: str = Trigger.BEAT, user_id: str = "", **_newer: object) -> bool:
     """Run a job; whether it went well. `user_id` is the member who pressed the button."""
     return runner.run_job(job, trigger=trigger, actor=_member(user_id)).ok
