@@ -24,8 +24,8 @@ class ConsentQuerySet(TenantQuerySet["ConsentRecord"]):
         return self.filter(customer=None)
 
     def keyed(self, keys: list[str]) -> "ConsentQuerySet":
-        """The evidence that was left under one of these keys; see customers.subjects."""
-        return self.filter(Q(subject_key__in=keys) | Q(email_key__in=keys), customer=None)
+        """What erasure left under one of these keys, or marked so because a hold keeps it; see customers.subjects."""
+        return self.filter(Q(subject_key__in=keys) | Q(email_key__in=keys))
 
 
 class ConsentRecord(TenantModel):

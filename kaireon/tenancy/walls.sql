@@ -107,9 +107,9 @@ BEGIN
     IF to_regclass(format('public.%I', part)) IS NOT NULL THEN
         RETURN false;
     END IF;
-    -- One creator at a time; whoever waited finds it made.
+    -- One creator at a time; whoever waited finds it made, in the catalogue itself: to_regclass remembers that it was not.
     PERFORM pg_advisory_xact_lock(hashtextextended('partition:' || part, 0));
-    IF to_regclass(format('public.%I', part)) IS NOT NULL THEN
+    IF EXISTS (SELECT FROM pg_class WHERE relname = part AND relnamespace = 'public'::regnamespace) THEN
         RETURN false;
     END IF;
     SELECT string_agg(DISTINCT privilege_type, ', ') INTO grants

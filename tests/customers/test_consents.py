@@ -99,6 +99,18 @@ def test_an_older_grant_under_a_new_number_does_not_undo_the_opt_out_of_that_add
     assert may(other)
 
 
+def test_an_opt_out_that_a_hold_keeps_with_its_emptied_customer_has_effect_too(ada):
+    found = customer(email=EMAIL)
+    bring("consents", consent("withdrawn", recordedAt="2026-01-02"))
+    with transaction():
+        ConsentRecord.objects.update(subject_key=subjects.number_key("c-1"), email_key=subjects.email_key(EMAIL))
+        Customer.objects.filter(pk=found.pk).update(customer_id="erased", email="")
+    again = customer("c-1")
+    outcome = bring("consents", consent("withdrawn", recordedAt="2026-01-02"), consent())
+    assert (outcome.created, outcome.unchanged) == (1, 1)
+    assert not may(again)
+
+
 @pytest.mark.parametrize("number", ["c-1", "c-2"])
 def test_a_suppression_outlives_the_person_by_number_and_by_address(ada, number):
     found = customer(email=EMAIL)
