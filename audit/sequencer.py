@@ -154,7 +154,7 @@ def _sweep_one(cursor: CursorWrapper, tenant: str, batch: int) -> int:
 def _is_waiting(tenant: str) -> bool:
     with connections[ALIAS].cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM public.audit_inbox WHERE tenant_id = %s)", [tenant])
-        return bool(cursor.fetchone()[0])  # type: ignore[index]
+        return bool(cursor.fetchone()[0])
 
 
 def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
