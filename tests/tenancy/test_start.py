@@ -14,7 +14,7 @@ from kaireon.local.folder import free_port
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 GUNICORN = ["-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "kaireon.wsgi"]
-WORKER = ["-m", "celery", "-A", "kaireon", "worker", "--concurrency", "1", "-Q", "dsar-jobs"]
+WORKER = ["-m", "celery", "-A", "kaireon", "worker", "--concurrency", "1", "-l", "INFO", "-Q", "dsar-jobs"]
 READY = {"gunicorn": "Booting worker", "celery": " ready."}
 
 
