@@ -11,11 +11,13 @@ from django.utils.html import format_html
 import audit
 from audit.models import AuditRecord
 from audit.verify import Verdict, verify
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, since, verb
 from kaireon.tenancy.roles import Permission
 
 # What one request can check well within a server's patience; the whole of a longer log: manage.py audit_verify.
 MOST_AT_ONCE = 100_000
+
+CHANGES = ("changes", "before", "after")
 
 REASONS = {
     "hash_mismatch": "its contents were changed",
@@ -38,7 +40,7 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
     fieldsets = (
         (None, {"fields": ("seq", "timestamp", "action", "entity_type", "entity_id", "entity_name", "entity_version")}),
         ("Who", {"fields": ("user_name", "actor_type", "user_id", "request_id")}),
-        ("What changed", {"fields": ("changes", "before", "after")}),
+        ("What changed", {"fields": CHANGES}),
         ("Integrity", {"fields": ("id", "prev_hash", "integrity_hash", "leaf_hash")}),
     )
     actions_list = ("verify_log",)
@@ -46,8 +48,17 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return ("-seq",)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Without what is empty: a creation has no before."""
+        empty = {name for name in CHANGES if getattr(obj, name, None) is None}
+        sets = [
+            (title, {"fields": [name for name in options["fields"] if name not in empty]})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+        return [(title, options) for title, options in sets if options["fields"]]
+
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        response = super().changelist_view(request, {"title": "Audit log", **(extra_context or {})})
+        response = super().changelist_view(request, extra_context)
         if response.status_code == 200:
             _note_read(request, principal_of(request).tenant_id)
         return response
@@ -74,7 +85,7 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
 
     @column("Of")
     def entity(self, row: AuditRecord) -> str:
-        return format_html('{} <small class="k-id">{}</small>', row.entity_type, row.entity_name or row.entity_id)
+        return format_html('{}<small class="k-id">{}</small>', row.entity_type, row.entity_name or row.entity_id)
 
     @column("By")
     def who(self, row: AuditRecord) -> str:
@@ -87,7 +98,7 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
             request,
             title="Verify the log",
             lead="Every record is read again, its hashes are derived anew and compared, and so is the order of all.",
-            form=forms.Form(request.POST or None),
+            form=forms.Form(given_by(request)),
             do=lambda given: self._verified(request),
             submit="Verify now",
             cancel=self.url("changelist"),

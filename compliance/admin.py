@@ -16,8 +16,14 @@ from compliance import holds, policies
 from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
 from customers.catalogue import DATA_CLASSES
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
 from kaireon.tenancy.roles import Permission
+
+POLICY_REFUSALS: dict[type[Exception], str] = {policies.UnknownDataClass: "", policies.DaysOutOfRange: ""}
+HOLD_REFUSALS: dict[type[Exception], str] = {
+    policies.UnknownDataClass: "",
+    holds.HoldAlreadyPlaced: "This class is held already. Release that hold first if its reason must change.",
+}
 
 
 class DaysForm(forms.Form):
@@ -73,6 +79,9 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
     actions_detail = ("edit", "place", "release")
     when_empty = "Without a policy everything is kept, and warned about."
 
+    def headline(self, row: RetentionPolicy) -> str:
+        return row.data_class
+
     @column("Covers")
     def covers(self, row: RetentionPolicy) -> str:
         return DATA_CLASSES.get(row.data_class, "")
@@ -98,9 +107,9 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
         return self.ask(
             request,
             title="New retention policy",
-            form=PolicyForm(request.POST or None, classes=policies.classes_without_policy()),
+            form=PolicyForm(given_by(request), classes=policies.classes_without_policy()),
             do=lambda given: self._set_days(request, given["data_class"], given["retention_days"]),
-            refusals=(policies.UnknownDataClass, policies.DaysOutOfRange),
+            refusals=POLICY_REFUSALS,
             submit="Save the policy",
             cancel=self.url("changelist"),
         )
@@ -118,9 +127,9 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
             request,
             title=f"How long to keep {policy.data_class}",
             lead=f"{DATA_CLASSES[policy.data_class]}. A shorter time counts from the next cleanup, for old rows too.",
-            form=DaysForm(request.POST or None, initial={"retention_days": policy.retention_days}),
+            form=DaysForm(given_by(request), initial={"retention_days": policy.retention_days}),
             do=lambda given: self._set_days(request, policy.data_class, given["retention_days"]),
-            refusals=(policies.UnknownDataClass, policies.DaysOutOfRange),
+            refusals=POLICY_REFUSALS,
             submit="Save",
             cancel=self.url("change", policy.pk),
         )
@@ -131,9 +140,9 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
             request,
             title="Place a legal hold",
             lead="Nothing of this class is deleted from now on: not by cleanup, not by an erasure, not by hand.",
-            form=HoldForm(request.POST or None, initial={"data_class": request.GET.get("class")}),
+            form=HoldForm(given_by(request), initial={"data_class": request.GET.get("class")}),
             do=lambda given: self._place(request, given["data_class"], given["reason"]),
-            refusals=(policies.UnknownDataClass, holds.HoldAlreadyPlaced),
+            refusals=HOLD_REFUSALS,
             submit="Place the hold",
             cancel=self.url("changelist"),
         )
@@ -145,9 +154,9 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
             request,
             title=f"Hold {policy.data_class}",
             lead="Nothing of this class is deleted from now on: not by cleanup, not by an erasure, not by hand.",
-            form=ReasonForm(request.POST or None),
+            form=ReasonForm(given_by(request)),
             do=lambda given: self._place(request, policy.data_class, given["reason"]),
-            refusals=(policies.UnknownDataClass, holds.HoldAlreadyPlaced),
+            refusals=HOLD_REFUSALS,
             submit="Place the hold",
             cancel=self.url("change", policy.pk),
         )
@@ -171,9 +180,9 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
             request,
             title=f"Release the hold on {policy.data_class}",
             lead=f"What is older than {policy.retention_days:,} days goes with the next cleanup.",
-            form=forms.Form(request.POST or None),
+            form=forms.Form(given_by(request)),
             do=do,
-            refusals=(holds.HoldAlreadyReleased,),
+            refusals={holds.HoldAlreadyReleased: "This class is not held, or somebody was faster."},
             submit="Release the hold",
             cancel=self.url("change", policy.pk),
             danger=True,

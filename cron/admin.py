@@ -17,7 +17,7 @@ from cron import tasks
 from cron.jobs import JOBS
 from cron.models import JobRun, RunState, Trigger
 from kaireon.tenancy import context
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, since, verb
 from kaireon.tenancy.roles import Permission
 
 STATES = {"Running": "primary", "Succeeded": "success", "Failed": "danger", "Lost": "warning"}
@@ -87,7 +87,7 @@ class JobRunAdmin(TenantModelAdmin[JobRun]):
             request,
             title="Run a job now",
             lead="It runs on a worker, for every tenant, as it does on its schedule. A run under way is not doubled.",
-            form=RunForm(request.POST or None, initial={"job": request.GET.get("job")}),
+            form=RunForm(given_by(request), initial={"job": request.GET.get("job")}),
             do=do,
             submit="Run it",
             cancel=self.url("changelist"),

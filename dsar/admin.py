@@ -23,6 +23,7 @@ from unfold.widgets import (
 
 import audit
 from customers.admin import CustomerAdmin
+from customers.catalogue import CATALOGUE
 from customers.models import Customer
 from dsar import deadlines, dossier, services, subjects
 from dsar.api import DOWNLOADED_VERB, DsarRequestsView, file_name
@@ -31,13 +32,19 @@ from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
 from kaireon.lib import clock
 from kaireon.tenancy import context
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, is_uuid, principal_of, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, is_uuid, principal_of, since, verb
 from kaireon.tenancy.models import Tenant
 from kaireon.tenancy.roles import Permission
 
 STATUSES = {"Queued": "info", "Processing": "primary", "Completed": "success", "Failed": "danger"}
-REFUSALS = (subjects.SubjectRefused, services.ReceivedAtRefused, deadlines.UnknownRegulation, TooManyRequests)
+REFUSALS: dict[type[Exception], str] = {
+    subjects.SubjectRefused: "Give a customer number, or an e-mail address, of at most 254 printable characters.",
+    services.ReceivedAtRefused: "The day it reached you must lie between 2000 and today.",
+    deadlines.UnknownRegulation: "",
+    TooManyRequests: "",
+}
 NOON = time(12)
+SECTION_TITLES = {e.section: e.title for e in CATALOGUE if e.section} | {"auditLogs": "Audit record"}
 
 
 class RequestForm(forms.Form):
@@ -93,7 +100,7 @@ class DsarRequestAdmin(TenantModelAdmin[DsarRequest]):
     fieldsets = (
         (None, {"fields": ("request_type", "subject", "subject_type", "status_label", "outcome_label", "error")}),
         ("Time", {"fields": ("regulation", "received_at", "due_on", "time_left", "closed_at", "package_expires_at")}),
-        ("Filed", {"fields": ("requested_at", "requested_by_name", "encrypt", "id")}),
+        ("Filed", {"fields": ("requested_at", "filed_by", "package_kind", "id")}),
     )
     change_form_after_template = "admin/dsar/answer.html"
     actions_list = ("access", "erasure")
@@ -136,15 +143,31 @@ class DsarRequestAdmin(TenantModelAdmin[DsarRequest]):
         row = self.get_object(request, object_id) if object_id else None
         extra: dict[str, Any] = {}
         if row is not None:
-            extra = {"rules": services.clock_of(row).rules, "request_row": row, "answer": _answer(row)}
+            extra = {
+                "rules": services.clock_of(row).rules,
+                "request_row": row,
+                "answer": _answer(row),
+                "kept": _kept(row),
+            }
         return super().changeform_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+    def headline(self, row: DsarRequest) -> str:
+        return f"{row.get_request_type_display()} request"
 
     @column("Subject")
     def subject(self, row: DsarRequest) -> str | SafeString:
         if row.is_shredded or row.customer_ref is None:
-            return row.subject_id
+            return format_html('<span class="k-cut" title="{0}">{0}</span>', row.subject_id)
         page = reverse("admin:customers_customer_change", args=[row.customer_ref])
         return format_html('<a class="k-link" href="{}">{}</a>', page, row.subject_id)
+
+    @column("By")
+    def filed_by(self, row: DsarRequest) -> str:
+        return row.requested_by_name or row.requested_by
+
+    @column("Package")
+    def package_kind(self, row: DsarRequest) -> str:
+        return "encrypted" if row.encrypt else "readable"
 
     @column("Status", label=STATUSES, ordering="status")
     def status_label(self, row: DsarRequest) -> str:
@@ -215,7 +238,7 @@ class DsarRequestAdmin(TenantModelAdmin[DsarRequest]):
 
         return self.ask(
             request,
-            form=form(request.POST or None, initial=_initial(request)),
+            form=form(given_by(request), initial=_initial(request)),
             do=do,
             refusals=REFUSALS,
             cancel=self.url("changelist"),
@@ -242,7 +265,6 @@ class DsarRequestAdmin(TenantModelAdmin[DsarRequest]):
         content = json.dumps(dossier.envelope(package)).encode() if row.encrypt else dossier.opened(package)
         response = HttpResponse(content, content_type="application/json")
         response["Content-Disposition"] = content_disposition_header(True, file_name(row)) or "attachment"
-        response["Cache-Control"] = "no-store"
         return response
 
     @verb(
@@ -265,9 +287,9 @@ class DsarRequestAdmin(TenantModelAdmin[DsarRequest]):
             request,
             title="Try the request again",
             lead="A worker takes it up from the beginning. What was already done stays done.",
-            form=forms.Form(request.POST or None),
+            form=forms.Form(given_by(request)),
             do=do,
-            refusals=(services.RequestNotFailed,),
+            refusals={services.RequestNotFailed: "This request has not failed, or was queued again already."},
             submit="Queue it again",
             cancel=self.url("change", row.pk),
         )
@@ -314,13 +336,23 @@ def _days(count: int) -> str:
 
 
 def _answer(row: DsarRequest) -> list[tuple[str, int]]:
-    """Rows by name: exported, erased, or reduced to evidence."""
-    counts = row.counts
+    """Rows by kind: exported, erased, or reduced to evidence."""
     if row.request_type == RequestType.EXPORT:
-        return list(counts.items())
-    erased = [(name, count) for name, count in counts.get("deleted", {}).items() if count]
-    reduced = [(f"{name}, reduced", count) for name, count in counts.get("reduced", {}).items() if count]
-    return erased + reduced
+        return sorted((SECTION_TITLES.get(name, name), count) for name, count in row.counts.items())
+    erased = [(_title(name), count) for name, count in row.counts.get("deleted", {}).items() if count]
+    reduced = [(f"{_title(name)}, reduced", count) for name, count in row.counts.get("reduced", {}).items() if count]
+    return sorted(erased + reduced)
+
+
+def _kept(row: DsarRequest) -> list[dict[str, Any]]:
+    """What stayed, with the ground in words."""
+    return [
+        {**kept, "title": _title(kept["entity"]), "ground": kept["ground"].replace("_", " ")} for kept in row.retained
+    ]
+
+
+def _title(name: str) -> str:
+    return next((entity.title for entity in CATALOGUE if entity.name == name), name)
 
 
 def _package(row: DsarRequest) -> Dossier | None:

@@ -39,8 +39,15 @@ class Page:
 
 
 NAVIGATION: dict[str, tuple[Page, ...]] = {
-    "Requests": (
+    "Compliance": (
         Page(title="Subject requests", icon="inbox", model="dsar_dsarrequest", permission=Permission.READ_DSAR),
+        Page(
+            title="Retention and holds",
+            icon="schedule",
+            model="compliance_retentionpolicy",
+            permission=Permission.READ_RETENTION,
+        ),
+        Page(title="Audit log", icon="verified_user", model="audit_auditrecord", permission=Permission.READ_AUDIT),
     ),
     "Customers": tuple(
         Page(title=title, icon=icon, model=f"customers_{model}", permission=Permission.READ_CUSTOMERS)
@@ -61,17 +68,6 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
             ("Own rows", "table_rows", "dynamicrow"),
             ("Tombstones", "tag", "suppressiontombstone"),
         )
-    ),
-    "Rules": (
-        Page(
-            title="Retention and holds",
-            icon="schedule",
-            model="compliance_retentionpolicy",
-            permission=Permission.READ_RETENTION,
-        ),
-    ),
-    "Evidence": (
-        Page(title="Audit log", icon="verified_user", model="audit_auditrecord", permission=Permission.READ_AUDIT),
     ),
     "Operations": (
         Page(title="Job runs", icon="play_circle", model="cron_jobrun", permission=Permission.READ_JOBS),

@@ -10,7 +10,7 @@ from unfold.enums import ActionVariant
 from kaireon.jobs import registry, services
 from kaireon.jobs.models import Job, JobState
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, since, verb
 from kaireon.tenancy.roles import Permission
 
 STATES = {"Queued": "info", "Running": "primary", "Done": "success", "Failed": "danger"}
@@ -31,6 +31,9 @@ class JobAdmin(TenantModelAdmin[Job]):
     )
     actions_detail = ("again",)
     when_empty = "Exports and erasures run here."
+
+    def headline(self, row: Job) -> str:
+        return row.type
 
     @column("State", label=STATES, ordering="state")
     def state_label(self, row: Job) -> str:
@@ -63,9 +66,9 @@ class JobAdmin(TenantModelAdmin[Job]):
             request,
             title=f"Try {job.type} again",
             lead="It gets all its retries back and starts as soon as a worker is free.",
-            form=forms.Form(request.POST or None),
+            form=forms.Form(given_by(request)),
             do=do,
-            refusals=(services.JobNotFailed,),
+            refusals={services.JobNotFailed: "This job has not failed, or somebody queued it again already."},
             submit="Queue it again",
             cancel=self.url("change", job.pk),
         )

@@ -16,7 +16,7 @@ from unfold.widgets import (
 
 from kaireon.lib import clock
 from kaireon.tenancy import keys
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
 from kaireon.tenancy.models import ApiKey, Membership
 from kaireon.tenancy.roles import Permission, Role
 
@@ -38,6 +38,9 @@ class MembershipAdmin(TenantModelAdmin[Membership]):
 
     def normal(self, name: str, term: str) -> str:
         return term.lower()
+
+    def headline(self, row: Membership) -> str:
+        return row.user.name
 
     @column("Name")
     def name(self, row: Membership) -> str:
@@ -88,6 +91,9 @@ class ApiKeyAdmin(TenantModelAdmin[ApiKey]):
         parts = term.split("_")
         return parts[1] if name == "prefix" and parts[0] == "krn" and len(parts) > 1 else term
 
+    def headline(self, row: ApiKey) -> str:
+        return row.name
+
     @column("Key")
     def shown_prefix(self, row: ApiKey) -> str:
         return str(row)
@@ -121,17 +127,15 @@ class ApiKeyAdmin(TenantModelAdmin[ApiKey]):
             )
             context = self.admin_site.each_context(request)
             context |= {"opts": self.opts, "title": "New key", "name": row.name, "key": key}
-            response = render(request, "admin/key_created.html", {**context, "back": self.url("changelist")})
-            response["Cache-Control"] = "no-store"
-            return response
+            return render(request, "admin/key_created.html", {**context, "back": self.url("changelist")})
 
         return self.ask(
             request,
             title="New key",
             lead="The key is shown once, on the next page.",
-            form=KeyForm(request.POST or None),
+            form=KeyForm(given_by(request)),
             do=do,
-            refusals=(keys.ScopeBeyondRole,),
+            refusals={keys.ScopeBeyondRole: ""},
             submit="Make the key",
             cancel=self.url("changelist"),
         )
@@ -155,9 +159,9 @@ class ApiKeyAdmin(TenantModelAdmin[ApiKey]):
             request,
             title=f"Revoke {key.name}",
             lead="Whatever uses this key is refused from now on. A revoked key cannot be brought back.",
-            form=forms.Form(request.POST or None),
+            form=forms.Form(given_by(request)),
             do=do,
-            refusals=(keys.KeyAlreadyRevoked,),
+            refusals={keys.KeyAlreadyRevoked: "This key was revoked before; nothing changed."},
             submit="Revoke the key",
             cancel=self.url("change", key.pk),
             danger=True,

@@ -1,6 +1,6 @@
 """The base of every admin page: role permissions of the chosen tenant, masks, bounded lists, verbs with a form."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import wraps
 from typing import Any, ClassVar, Generic, TypeVar
@@ -12,7 +12,7 @@ from django.contrib.admin import ShowFacets, SimpleListFilter
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -45,6 +45,11 @@ def principal_of(request: HttpRequest) -> Principal:
 def may(request: HttpRequest, permission: Permission | None) -> bool:
     principal: Principal | None = getattr(request, "principal", None)
     return principal is not None and permission is not None and permission in principal.permissions
+
+
+def given_by(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: a POST, even an empty one."""
+    return request.POST if request.method == "POST" else None
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -109,21 +114,18 @@ def verb(
 
 
 class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
-    """A page on one tenant's rows, read-only unless `change_permission` is set; rows are never deleted here.
+    """A page on one tenant's rows. It lists and shows; rows change through verbs only, each one call of a service.
 
     `personal` columns are masked without READ_PERSONAL, with the format given. `search_equal` are normalised columns
     that search compares by equality, `search_prefix` those it may also compare by their beginning.
     """
 
     view_permission: ClassVar[Permission] = Permission.READ_TENANT
-    change_permission: ClassVar[Permission | None] = None
-    can_add: ClassVar[bool] = False
     personal: dict[str, str | None] = {}
     search_equal: tuple[str, ...] = ()
     search_prefix: tuple[str, ...] = ()
     linked_by: tuple[str, ...] = ()
     when_empty: str = "They appear here as soon as there are some."
-    add_label: str = "Add"
 
     list_per_page = 50
     list_max_show_all = 50
@@ -132,7 +134,6 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
     show_facets = ShowFacets.NEVER
     paginator = BoundedPaginator
     compressed_fields = True
-    warn_unsaved_form = True
     actions: Any = ()
     request: HttpRequest
 
@@ -149,10 +150,10 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
         return may(request, self.view_permission)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may(request, self.change_permission)
+        return False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.can_add and may(request, self.change_permission)
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -230,6 +231,10 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
             for name in names
         ]
 
+    def headline(self, row: Any) -> str:
+        """What a row is called at the top of its page. Nothing personal: it is in the history of every browser."""
+        return capfirst(str(row))
+
     # Django's own log keeps names without a tenant; the triggers record every change instead.
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
         return None
@@ -248,6 +253,7 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         context["show_history"] = may(request, Permission.READ_AUDIT)
+        context["headline"] = self.headline(context["original"])
         return super().render_change_form(request, context, *args, **kwargs)
 
     # -- verbs --------------------------------------------------------------------------------------------------------
@@ -269,7 +275,7 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
         title: str,
         form: forms.Form,
         do: Callable[[dict[str, Any]], HttpResponse],
-        refusals: tuple[type[Exception], ...] = (),
+        refusals: Mapping[type[Exception], str] | None = None,
         lead: str = "",
         submit: str,
         cancel: str,
@@ -277,18 +283,20 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
     ) -> HttpResponse:
         """The page of a verb: what will happen, its form, and on a valid POST one call of `do`.
 
-        What `do` raises among `refusals` is shown beside the form, in its own words.
+        What `do` raises among `refusals` is shown beside the form, in the words given; empty means its own.
         """
         if request.method == "POST" and form.is_valid():
             try:
                 with transaction():
                     return do(form.cleaned_data)
-            except refusals as refusal:
-                form.add_error(None, str(refusal) or refusal.__doc__ or "This cannot be done now.")
+            except tuple(refusals or ()) as refusal:
+                words = next(text for kind, text in (refusals or {}).items() if isinstance(refusal, kind))
+                form.add_error(None, capfirst(words or str(refusal)))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": title,
+            "headline": title,
             "form": form,
             "lead": lead,
             "submit": submit,

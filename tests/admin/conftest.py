@@ -1,13 +1,27 @@
-"""The admin as the cast sees it: a signed-in client for each person."""
+"""The admin as the cast sees it: a signed-in client for each person, and a row of everything in Acme."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.test import Client
 
-from tests.cast import PASSWORD, Person
+from compliance import policies
+from cron.models import JobRun, Trigger
+from customers.demo.loader import Share, load
+from customers.models import ImportRun, SuppressionTombstone
+from dsar import services
+from kaireon.lib import clock
+from kaireon.tenancy.context import transaction
+from kaireon.tenancy.models import TenantModel
+from tests.cast import ADA, PASSWORD, Person
 
 SignIn = Callable[[Person], Client]
+Rows = dict[type[Any], str]
+
+# So few that a test has them in a second.
+FEW = Share(prefix="A", rest=0, of=1500)
 
 
 @pytest.fixture
@@ -21,3 +35,29 @@ def sign_in(db: str) -> SignIn:
         return client
 
     return signed_in
+
+
+@pytest.fixture
+def rows(db: str) -> Rows:
+    """One row's key for every page there is, all of them Acme's (runs of jobs are everybody's)."""
+    now = clock.now()
+    with ADA.here(), transaction():
+        load(FEW, now=now, advance=lambda _: None)
+        policies.upsert_policy(data_class="interactions", retention_days=365, actor=ADA.actor, now=now)
+        services.create_request(request_type="export", subject_id="A-01500", actor=ADA.actor, now=now)
+        SuppressionTombstone.objects.create(subject_key="v1:0")
+        ImportRun.objects.create(kind="customers", format="csv", fingerprint="0" * 64, size=1)
+    JobRun.objects.create(job="cleanup", trigger=Trigger.COMMAND, started_at=now)
+    with ADA.here():
+        from audit.services import drain
+
+        drain(ADA.tenant_id)
+        with transaction():
+            return {model: str(_some(model).pk) for model in admin.site._registry}
+
+
+def _some(model: type[Any]) -> Any:
+    row = model.objects.first()
+    assert row is not None, f"{model.__name__} has no row: make one in this fixture"
+    assert not issubclass(model, TenantModel) or row.tenant_id == ADA.tenant_id
+    return row

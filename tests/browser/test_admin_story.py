@@ -1,0 +1,177 @@
+"""An officer's day in the admin, in a real browser, with a real worker."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Watched
+from tests.cast import ADA, PASSWORD
+
+NUMBER = "A-00120"
+
+
+@pytest.mark.slow
+def test_an_officer_answers_erases_holds_and_proves_it(watched: Watched, tmp_path: Path) -> None:
+    page = watched.page
+    sign_in(page)
+    switch_tenant(page, "Globex")
+    expect(page.get_by_role("link", name="Audit log", exact=True)).to_have_count(0)
+    switch_tenant(page, "Acme")
+
+    open_customer(page, NUMBER)
+    page.get_by_role("link", name="Access request").click()
+    expect(page.locator("#id_subject_id")).to_have_value(NUMBER)
+    page.get_by_role("button", name="File the request").click()
+    until_completed(page)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the package").click()
+    file = tmp_path / "package.json"
+    download.value.save_as(file)
+    package = json.loads(file.read_text())
+    assert package["customerId"] == NUMBER
+    assert all(package["counts"].values()), package["counts"]
+
+    place_hold(page, "decisions", "Matter 2026-14")
+    open_customer(page, NUMBER)
+    page.get_by_role("link", name="Erasure request").click()
+    page.get_by_label("I have checked who asks", exact=False).check()
+    page.get_by_role("button", name="Erase the customer").click()
+    until_completed(page)
+    expect(page.get_by_text("Partially completed")).to_be_visible()
+    expect(page.get_by_text("legal hold", exact=True).first).to_be_visible()
+
+    page.get_by_role("link", name="Home").click()
+    expect(page.get_by_text("Matter 2026-14")).to_be_visible()
+    page.get_by_role("button", name="Verify now").click()
+    expect(page.get_by_text("The log is intact")).to_be_visible()
+
+    for action in ("dsar.create", "dsar.export.completed", "dsar.erasure.completed", "retention_config.legal_hold"):
+        page.goto(f"/admin/audit/auditrecord/?q={action}")
+        expect(page.get_by_role("link", name=action).first).to_be_visible()
+    page.get_by_role("link", name="retention_config.legal_hold").first.click()
+    expect(page.get_by_text("Ada").first).to_be_visible()
+    assert watched.faults == []
+
+
+@pytest.mark.slow
+def test_everything_is_reached_with_the_keyboard(watched: Watched) -> None:
+    page = watched.page
+    page.goto("/admin/")
+    focus_on(page, "#id_username")
+    page.keyboard.type(ADA.email)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Needs attention")).to_be_visible()
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the page's content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the page's content")).to_be_in_viewport()
+    for name in ("Subject requests", "Customers", "New access request", "Place a hold", "Verify now", "Run a job"):
+        tab_to(page, name)
+    # The switcher opens and closes without a mouse.
+    page.goto("/admin/")
+    tab_to(page, "Acme")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Globex viewer")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Globex viewer")).to_be_hidden()
+    # So do the filters of a list.
+    page.goto("/admin/dsar/dsarrequest/")
+    tab_to(page, "Filters")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="By status")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", name="By status")).to_be_hidden()
+    assert watched.faults == []
+
+
+@pytest.mark.slow
+def test_every_page_fits_a_phone(watched: Watched) -> None:
+    page = watched.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/admin/")
+    assert overflow(page) == 0
+    sign_in(page)
+    addresses = page.locator("#nav-sidebar a").evaluate_all("links => links.map(link => link.pathname)")
+    assert len(addresses) > 20
+    verbs = ["dsar/dsarrequest/access/", "dsar/dsarrequest/erasure/", "compliance/retentionpolicy/hold/"]
+    more = ["tenancy/apikey/new/", "cron/jobrun/start/", "audit/auditrecord/verify/", "password_change/"]
+    for address in [*addresses, *(f"/admin/{verb}" for verb in verbs + more)]:
+        page.goto(address)
+        assert overflow(page) == 0, address
+        first = page.locator("#result_list th a").first
+        if first.count():
+            page.goto(str(first.evaluate("link => link.href")))
+            assert overflow(page) == 0, page.url
+    page.goto("/admin/")
+    page.get_by_role("button", name="Open the menu").click()
+    expect(page.get_by_role("link", name="Audit log", exact=True)).to_be_visible()
+    assert watched.faults == []
+
+
+def sign_in(page: Page) -> None:
+    page.goto("/admin/")
+    page.get_by_label("E-mail").fill(ADA.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Needs attention")).to_be_visible()
+
+
+def switch_tenant(page: Page, name: str) -> None:
+    page.locator(".k-tenant summary").click()
+    page.locator(".k-tenant-list").get_by_role("button", name=name).click()
+    expect(page.locator(".k-tenant-name")).to_have_text(name)
+
+
+def open_customer(page: Page, number: str) -> None:
+    field = page.get_by_role("searchbox", name="Find a customer")
+    field.fill(number)
+    field.press("Enter")
+    page.get_by_role("link", name=number).click()
+    expect(page.get_by_text("What is known about this customer")).to_be_visible()
+
+
+def place_hold(page: Page, data_class: str, reason: str) -> None:
+    page.get_by_role("link", name="Retention and holds").click()
+    page.get_by_role("link", name="Place a hold").click()
+    page.get_by_label("Data class").select_option(data_class)
+    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("button", name="Place the hold").click()
+    expect(page.get_by_text(f"{data_class} is held.")).to_be_visible()
+
+
+def until_completed(page: Page) -> None:
+    """Look again until the worker is done, as an officer would."""
+    page.wait_for_url("**/change/")
+    for _ in range(60):
+        if page.locator("[data-field=status_label]").get_by_text("Completed").count():
+            return
+        page.wait_for_timeout(500)
+        page.reload()
+    raise AssertionError("The worker did not complete the request.")
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until what is focused says `name`, and see that one can see where one is."""
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if name in str(page.evaluate("document.activeElement.textContent")):
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline != "none", f"{name} shows no focus"
+            return
+    raise AssertionError(f"{name} cannot be reached with Tab.")
+
+
+def focus_on(page: Page, selector: str) -> None:
+    if page.evaluate("document.activeElement.id") != selector.lstrip("#"):
+        page.keyboard.press("Tab")
+    expect(page.locator(selector)).to_be_focused()
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    page.wait_for_function("!document.documentElement.hasAttribute('x-cloak')")
+    return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
