@@ -58,7 +58,6 @@ class AuditInbox(models.Model):
     """What was recorded and not yet sequenced; written by trigger functions in the change's own transaction."""
 
     id = models.BigAutoField(primary_key=True)
-    record_id = models.UUIDField()
     tenant_id = models.TextField()
     operation = models.CharField(max_length=1)
     action = models.TextField()

@@ -17,6 +17,7 @@ from django.db.backends.utils import CursorWrapper
 
 from audit.chain import GENESIS, integrity_hash, leaf_hash, timestamp_text
 from kaireon.lib.canonical import loads_exact
+from kaireon.lib.ids import uuid7
 
 logger = logging.getLogger("kaireon.audit.sequencer")
 
@@ -50,8 +51,8 @@ SELECT pg_advisory_xact_lock(hashtextextended('audit:' || %s, 0)), set_config('e
 _HEADS = "SELECT tenant_id, seq, integrity_hash FROM public.audit_head WHERE tenant_id = ANY(%s)"
 
 _WAITING = """
-SELECT id, record_id, tenant_id, operation, action, entity_type, entity_id, entity_name, changes::text, before::text,
-       after::text, personal, user_id, user_name, actor_type, request_id, "timestamp"
+SELECT id, tenant_id, operation, action, entity_type, entity_id, entity_name, changes::text, before::text, after::text,
+       personal, user_id, user_name, actor_type, request_id, "timestamp"
   FROM unnest(%s::text[]) tenant CROSS JOIN LATERAL (
     SELECT *, sum(coalesce(pg_column_size(changes), 0) + coalesce(pg_column_size(before), 0)
                   + coalesce(pg_column_size(after), 0)) OVER (ORDER BY id) AS bytes,
@@ -65,6 +66,7 @@ SELECT id, record_id, tenant_id, operation, action, entity_type, entity_id, enti
 # Inbox rows go over as they are; only what the sequencer adds travels: numbers, hashes, and the JSON it worked out.
 _LINK_TYPES = {
     "inbox_id": "bigint",
+    "record_id": "uuid",
     "seq": "bigint",
     "entity_version": "bigint",
     "integrity_hash": "text",
@@ -80,7 +82,7 @@ INSERT INTO public.audit_record (
     id, tenant_id, seq, action, entity_type, entity_id, entity_name, changes, before, after, entity_version,
     user_id, user_name, actor_type, request_id, "timestamp", integrity_hash, prev_hash, leaf_hash
 )
-SELECT i.record_id, i.tenant_id, l.seq, i.action, i.entity_type, i.entity_id, i.entity_name,
+SELECT l.record_id, i.tenant_id, l.seq, i.action, i.entity_type, i.entity_id, i.entity_name,
        coalesce(l.changes::jsonb, CASE i.operation WHEN 'I' THEN i.after WHEN 'D' THEN i.before ELSE i.changes END),
        coalesce(l.before::jsonb, i.before), coalesce(l.after::jsonb, i.after), l.entity_version,
        i.user_id, i.user_name, i.actor_type, i.request_id, i."timestamp", l.integrity_hash, l.prev_hash, l.leaf_hash
@@ -164,7 +166,7 @@ def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
     cursor.execute(_HEADS, [list(tenants)])
     heads = {tenant: _Head(seq, digest) for tenant, seq, digest in cursor.fetchall()}
     cursor.execute(_WAITING, [list(tenants), batch, BATCH_BYTES])
-    links = [_linked(heads.setdefault(row[2], _Head(0, GENESIS)), row) for row in cursor.fetchall()]
+    links = [_linked(heads.setdefault(row[1], _Head(0, GENESIS)), row) for row in cursor.fetchall()]
     if not links:
         return 0
     columns = [list(column) for column in zip(*links, strict=True)]
@@ -177,12 +179,14 @@ def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
 
 def _linked(head: _Head, row: tuple[Any, ...]) -> tuple[Any, ...]:
     """What the sequencer adds to one inbox row, in the order of _LINK_TYPES; moves `head` on."""
-    (inbox_id, record_id, tenant, operation, action, kind, entity_id, name, changes_text, before_text) = row[:10]
-    after_text, personal, user_id, user_name, actor_type, request_id, timestamp = row[10:]
+    (inbox_id, tenant, operation, action, kind, entity_id, name, changes_text, before_text, after_text) = row[:10]
+    personal, user_id, user_name, actor_type, request_id, timestamp = row[10:]
     before, after = _loaded(before_text), _loaded(after_text)
     changes = _loaded(changes_text) if operation in "BE" else changes_of(before, after, personal)
     version = after.get("version") if isinstance(after, dict) else None
     entity_version = version if type(version) is int else None
+    # Given here, not in the writer's transaction: it costs nobody there time, and the log's index grows at its end.
+    record_id = uuid7()
     prev_hash, head.seq = head.integrity_hash, head.seq + 1
     head.integrity_hash = integrity_hash(
         action=action,
@@ -219,7 +223,7 @@ def _linked(head: _Head, row: tuple[Any, ...]) -> tuple[Any, ...]:
         }
     )
     texts = _rewritten(operation, (changes_text, changes), (before_text, before), (after_text, after))
-    return (inbox_id, head.seq, entity_version, head.integrity_hash, prev_hash, leaf, *texts)
+    return (inbox_id, record_id, head.seq, entity_version, head.integrity_hash, prev_hash, leaf, *texts)
 
 
 # A number that loads_exact may have turned into text is at least this long: jsonb prints numbers without exponents.
@@ -233,12 +237,13 @@ def _rewritten(operation: str, *pairs: tuple[str | None, Any]) -> list[str | Non
     return [_dumped(pairs[0][1]) if operation == "U" else None, None, None]
 
 
-def changes_of(before: Any, after: Any, personal: str | None) -> dict[str, Any]:
-    """What an entity's record says changed: the row for a create, [old, new] by column for an update."""
-    if before is None:
-        return dict(after)
-    if after is None:
-        return dict(before)
+def changes_of(before: Any, after: Any, personal: str | None) -> Any:
+    """What an entity's record says changed: the row for a create or delete, [old, new] by column for an update."""
+    if before is None or after is None:
+        return after if before is None else before
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        # A row nested too deeply to be read as JSON is kept as its text.
+        return [before, after]
     named = set(personal.split(",")) if personal else set()
     return {
         column: [before.get(column), after.get(column)]

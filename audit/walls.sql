@@ -16,9 +16,10 @@ BEGIN
     IF tenant IS NULL OR tenant = '' THEN
         RAISE EXCEPTION 'a change of % needs a tenant', entity_type USING ERRCODE = 'insufficient_privilege';
     END IF;
-    INSERT INTO public.audit_inbox (record_id, tenant_id, operation, action, entity_type, entity_id, entity_name,
+    INSERT INTO public.audit_inbox (tenant_id, operation, action, entity_type, entity_id, entity_name,
         changes, before, after, personal, user_id, user_name, actor_type, request_id, "timestamp")
-    VALUES (gen_random_uuid(), tenant, operation, action, entity_type, entity_id, entity_name,
+    -- The log's index takes ids of this length whatever their script; a longer one would stop the tenant's log.
+    VALUES (tenant, operation, action, entity_type, left(entity_id, 400), entity_name,
         changes, before, after, personal, nullif(current_setting('app.actor_id', true), ''),
         coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), actor_type,
         nullif(current_setting('app.request_id', true), ''), clock_timestamp());
@@ -99,9 +100,9 @@ BEGIN
     IF tenant IS NULL OR tenant = '' THEN
         RAISE EXCEPTION 'a change of % needs a tenant', TG_ARGV[0] USING ERRCODE = 'insufficient_privilege';
     END IF;
-    INSERT INTO public.audit_inbox (record_id, tenant_id, operation, action, entity_type, entity_id, entity_name,
+    INSERT INTO public.audit_inbox (tenant_id, operation, action, entity_type, entity_id, entity_name,
         before, after, personal, user_id, user_name, actor_type, request_id, "timestamp")
-    VALUES (gen_random_uuid(), tenant, left(TG_OP, 1), verb, TG_ARGV[0], this_row ->> 'id',
+    VALUES (tenant, left(TG_OP, 1), verb, TG_ARGV[0], left(this_row ->> 'id', 400),
         CASE WHEN TG_ARGV[6] <> '' THEN this_row ->> TG_ARGV[6] END,
         old_row, new_row, personal, nullif(current_setting('app.actor_id', true), ''),
         coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), acting,
@@ -145,11 +146,11 @@ BEGIN
         USING ERRCODE = 'insufficient_privilege';
 END $$;
 
--- The inbox empties into the log, by the sequencer alone.
-CREATE FUNCTION public.audit_inbox_guard() RETURNS trigger
+-- What only the sequencer does: it empties the inbox into the log and moves the head on.
+CREATE FUNCTION public.audit_sequencer_only() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'DELETE' AND current_user = 'kaireon_sequencer' THEN
+    IF current_user = 'kaireon_sequencer' THEN
         RETURN NULL;
     END IF;
     RAISE EXCEPTION '% is append-only: % is refused for every role but the sequencer', TG_TABLE_NAME, TG_OP
@@ -179,10 +180,16 @@ GRANT SELECT, INSERT, UPDATE ON public.audit_head TO kaireon_sequencer;
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.audit_record
     FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse();
+CREATE TRIGGER sequencer_only BEFORE INSERT ON public.audit_record
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_sequencer_only();
 CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON public.audit_head
     FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.audit_inbox
-    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_inbox_guard();
+CREATE TRIGGER sequencer_only BEFORE INSERT OR UPDATE ON public.audit_head
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_sequencer_only();
+CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON public.audit_inbox
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse();
+CREATE TRIGGER sequencer_only BEFORE DELETE ON public.audit_inbox
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_sequencer_only();
 
 -- The inbox turns over all day: keep it small, and its plans right, without waiting for the defaults.
 ALTER TABLE public.audit_inbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,

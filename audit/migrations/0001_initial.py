@@ -29,7 +29,6 @@ class Migration(migrations.Migration):
             name="AuditInbox",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("record_id", models.UUIDField()),
                 ("tenant_id", models.TextField()),
                 ("operation", models.CharField(max_length=1)),
                 ("action", models.TextField()),
