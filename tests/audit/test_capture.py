@@ -50,10 +50,14 @@ def test_it_records_raw_sql() -> None:
 
 
 def test_it_refuses_a_change_without_an_actor() -> None:
-    with pytest.raises(ProgrammingError, match="needs an actor"), ADA.here(), transaction():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('app.actor_type', '', true)")
-            cursor.execute("UPDATE tenancy_apikey SET name = 'raw' WHERE prefix = 'vi'")
+    with (
+        pytest.raises(ProgrammingError, match="needs an actor"),
+        ADA.here(),
+        transaction(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT set_config('app.actor_type', '', true)")
+        cursor.execute("UPDATE tenancy_apikey SET name = 'raw' WHERE prefix = 'vi'")
 
 
 def test_it_gives_the_next_change_its_verb_and_only_that() -> None:

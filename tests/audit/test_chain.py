@@ -99,4 +99,4 @@ def test_a_timestamp_is_utc_with_six_decimals():
     assert timestamp_text(datetime(2026, 1, 15, 9, tzinfo=UTC)) == "2026-01-15T09:00:00.000000Z"
     assert timestamp_text(datetime(2026, 1, 15, 14, 30, 0, 120, tzinfo=ist)) == "2026-01-15T09:00:00.000120Z"
     with pytest.raises(NaiveMoment):
-        timestamp_text(datetime(2026, 1, 15))  # noqa: DTZ001 - the point of the test
+        timestamp_text(datetime(2026, 1, 15))  # noqa: DTZ001 - that is what is tried

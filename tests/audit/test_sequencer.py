@@ -21,12 +21,6 @@ from tests.cast import ACME, ADA, GLOBEX
 pytestmark = pytest.mark.usefixtures("db")
 
 
-@pytest.fixture
-def superuser(superuser_url: str):
-    with psycopg.connect(superuser_url, autocommit=True) as connection:
-        yield connection
-
-
 def waiting(superuser: psycopg.Connection, tenant: str = ACME) -> int:
     row = superuser.execute("SELECT count(*) FROM audit_inbox WHERE tenant_id = %s", [tenant]).fetchone()
     return row[0] if row else 0
