@@ -35,7 +35,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": _event(record),
         }
         if rid := getattr(record, "request_id", ""):
             line["requestId"] = rid
@@ -45,6 +45,16 @@ class JsonFormatter(logging.Formatter):
             frames = traceback.extract_tb(record.exc_info[2])
             line["where"] = [f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}" for f in frames[-12:]]
         return json.dumps(line, ensure_ascii=False)
+
+
+def _event(record: logging.LogRecord) -> str:
+    request = getattr(record, "request", None)
+    if request is None:
+        return record.getMessage()
+    # Django's own lines about a request quote its path and headers, where a customer's number or address may stand.
+    match = getattr(request, "resolver_match", None)
+    reason = record.args[0] if isinstance(record.args, tuple) and record.args else record.name.rpartition(".")[2]
+    return f"{reason}: {match.route if match else 'unmatched'}"
 
 
 def _plain(value: object) -> bool:

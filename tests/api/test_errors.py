@@ -205,3 +205,14 @@ def test_a_host_we_do_not_serve_is_400() -> None:
     response = Caller().client.get("/api/v1/auth/me", headers={"host": "evil.example"})
     assert response.status_code == 400
     error_of(response)
+
+
+def test_no_line_of_the_log_quotes_a_path(caplog: pytest.LogCaptureFixture) -> None:
+    for path in ("/customers/CU-4711", "/ada@example.org"):
+        with_key("ada").get(path)
+
+    lines = "\n".join(JsonFormatter().format(record) for record in caplog.records)
+    assert "Not Found: api/v1/customers/<path:customer_id>" in lines
+    assert "Not Found: unmatched" in lines
+    assert "4711" not in lines
+    assert "example.org" not in lines
