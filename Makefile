@@ -9,7 +9,7 @@ JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help run servers stop reset test check lint types layers migrations settings generated \
-        format generate bench browser lock venv dev
+        format generate bench browser screenshots lock venv dev
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,11 +57,14 @@ format: dev ## Format the code and fix what can be fixed
 generate: dev ## Write the generated files anew
 	@$(BIN)/python -m kaireon.local.checks generate
 
-bench: dev ## Measure what an audited write costs, and write docs/benchmarks.md
-	@$(BIN)/python -m tests.bench --write
+bench: dev ## Measure appending to the audit log against its peers (BENCH="--quick", "--json", "--write")
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 browser: dev ## Fetch a headless Chromium where none is installed
 	@$(BIN)/python -m kaireon.local chromium
+
+screenshots: dev ## Take the pictures of the README anew
+	@$(BIN)/python -m pytest tests/browser/screenshots.py
 
 lock: dev ## Resolve requirements*.in anew
 	@$(BIN)/python -m kaireon.local.checks lock

@@ -16,7 +16,7 @@ from cron.models import JobRun, RunState
 from customers.catalogue import DATA_CLASSES
 from customers.models import Customer, Interaction
 from dsar import deadlines
-from dsar.admin import due_label
+from dsar.admin import due_label, title_of
 from dsar.models import DsarRequest, Status
 from kaireon.jobs.models import Job, JobState
 from kaireon.lib import clock
@@ -158,14 +158,14 @@ def requests_panel() -> dict[str, Any]:
         notes.append(Note(level="bad", text=f"{_count(failed, 'request')} failed and waiting", url=failed_page))
     for row in rows:
         if 0 <= (row.due_on - today).days <= 3:
-            text = f"{row.get_request_type_display()} request due {row.due_on:%-d %B}"
+            text = f"{title_of(row)} request due {row.due_on:%-d %B}"
             notes.append(Note(level="warn", text=text, url=_one("dsar_dsarrequest", row.pk)))
     return {
         "open": opened.count(),
         "rows": [
             {
                 "url": _one("dsar_dsarrequest", row.pk),
-                "title": f"{row.get_request_type_display()} request",
+                "title": f"{title_of(row)} request",
                 "status": row.get_status_display(),
                 "due": row.due_on,
                 "left": due_label((row.due_on - today).days),

@@ -32,9 +32,8 @@ class AdminTenantMiddleware:
         principal = choose_tenant(request)
         if principal is None:
             return self.get_response(request)
-        # Reads of the log see this member's own last click, so the inbox is drained before the transaction opens.
         for before in BEFORE_ADMIN_REQUEST:
-            before(principal.tenant_id)
+            before(principal.tenant_id, request.path)
         with scope(tenant_id=principal.tenant_id, actor=principal.actor, request_id=request_id()):
             return self._in_transaction(request)
 
@@ -66,8 +65,8 @@ def _note_refusal(request: HttpRequest) -> None:
     )
 
 
-# Layers above put here what must be done before an admin page reads; called with the tenant's id.
-BEFORE_ADMIN_REQUEST: list[Callable[[str], object]] = []
+# Layers above put here what must be done before the transaction of a page opens: called with tenant and path.
+BEFORE_ADMIN_REQUEST: list[Callable[[str, str], object]] = []
 
 
 def choose_tenant(request: HttpRequest) -> Principal | None:

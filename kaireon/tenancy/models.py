@@ -143,6 +143,9 @@ class ApiKey(TenantModel):
 
     objects = TenantManager.from_queryset(ApiKeyQuerySet)()
 
+    class Meta(TenantModel.Meta):
+        verbose_name = "API key"
+
     def __str__(self) -> str:
         return f"krn_{self.prefix}_…"
 

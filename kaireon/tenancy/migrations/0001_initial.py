@@ -115,6 +115,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "API key",
                 "abstract": False,
                 "base_manager_name": "objects",
             },
