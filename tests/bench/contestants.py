@@ -18,6 +18,10 @@ class Contestant:
     sequencer: Sequencer = "none"
 
     @property
+    def is_peer(self) -> bool:
+        return bool(self.package)
+
+    @property
     def module(self) -> str:
         return f"tests.bench.{self.project}.write"
 
@@ -43,6 +47,8 @@ CONTESTANTS = (
     Contestant(name="plain", title="plain Django: no walls, no audit", project="plain"),
 )
 FLOOR = CONTESTANTS[0]
-# What CONTRIBUTING and the issue promise at this many processes.
+# What the peers' writes are without them.
+PLAIN = CONTESTANTS[-1]
+# Shares of the floor that are promised at this many processes.
 TARGETS = {"idle": 0.9, "running": 0.7}
 TARGET_PROCESSES = 4
