@@ -47,8 +47,17 @@ class Erased:
     retained: list[dict[str, Any]] = field(default_factory=list)
 
     def retain(self, name: str, count: int, ground: str) -> None:
-        if count:
+        same = next((r for r in self.retained if (r["entity"], r["ground"]) == (name, ground)), None)
+        if same is not None:
+            same["count"] += count
+        elif count:
             self.retained.append({"entity": name, "count": count, "ground": ground, "until": None})
+
+    def add(self, other: "Erased") -> None:
+        self.deleted = _added(self.deleted, other.deleted)
+        self.reduced = _added(self.reduced, other.reduced)
+        for entry in other.retained:
+            self.retain(entry["entity"], entry["count"], entry["ground"])
 
 
 @dataclass(kw_only=True)
@@ -109,7 +118,9 @@ def erase_rows(*, request_id: UUID, now: datetime) -> None:
     if customer is not None:
         request.customer_ref = customer.pk
         request.save(update_fields=["customer_ref"])
-        erased = _erase(request, customer, held, now)
+        for remnant in subjects.remnants_beside(customer):
+            erased.add(_erase(request, remnant, held, now))
+        erased.add(_erase(request, customer, held, now))
         request.refresh_from_db()
     _write_down(request, erased, now)
 
@@ -227,7 +238,7 @@ def _referring(work: _Work) -> bool:
 def _empty_profile(work: _Work) -> None:
     audit.action("customer.anonymise", entity=work.customer)
     Customer.objects.filter(pk=work.customer.pk).update(
-        customer_id=work.pseudonym,
+        customer_id=subjects.remnant_number(work.customer),
         email="",
         phone="",
         name="",

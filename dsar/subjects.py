@@ -14,7 +14,9 @@ from kaireon.tenancy.keyring import keyring
 
 MOST_CHARACTERS = 254
 _PURPOSE = "dsar subject"
-_PSEUDONYM = re.compile(r"erased-v[0-9]+-[0-9a-f]{32}")
+_PSEUDONYM = re.compile(r"(erased-v[0-9]+-[0-9a-f]{32})(-[0-9]+)?")
+# A number that comes back and is erased again, each time under hold, leaves one remnant more.
+_MOST_REMNANTS = 50
 
 
 class SubjectRefused(ValueError):
@@ -72,7 +74,7 @@ def resolve(subject_type: str, subject_id: str) -> Customer | None:
     """
     name = normal(subject_type, subject_id)
     if subject_type == SubjectType.CUSTOMER_ID:
-        numbers = [name, *(_pseudonym(key) for key in number_keys(name))]
+        numbers = [name, *_remnant_numbers(name)]
         found = {customer.customer_id: customer for customer in Customer.objects.filter(customer_id__in=numbers)}
         return next((found[number] for number in numbers if number in found), None)
     ids: set[UUID] = set(Customer.objects.at_address(name).values_list("pk", flat=True)[:3])
@@ -92,12 +94,36 @@ def customer_of(request: DsarRequest) -> Customer | None:
 
 def pseudonym(customer: Customer) -> str:
     """What stands in the subject's place after an erasure; equal for equal numbers, and names nobody."""
-    return customer.customer_id if is_remnant(customer) else _pseudonym(number_key(customer.customer_id))
+    known = _PSEUDONYM.fullmatch(customer.customer_id) if is_remnant(customer) else None
+    return known.group(1) if known else _pseudonym(number_key(customer.customer_id))
+
+
+def remnants_beside(customer: Customer) -> list[Customer]:
+    """What earlier erasures had to leave of a customer whose number came back since."""
+    numbers = _spellings(pseudonym(customer)) if is_remnant(customer) else _remnant_numbers(customer.customer_id)
+    return list(Customer.objects.filter(customer_id__in=numbers).exclude(pk=customer.pk).order_by("customer_id"))
+
+
+def remnant_number(customer: Customer) -> str:
+    """The number under which what has to stay of a customer stays: the pseudonym, numbered when there are several."""
+    if is_remnant(customer):
+        return customer.customer_id
+    numbers = _spellings(pseudonym(customer))
+    taken = set(Customer.objects.filter(customer_id__in=numbers).values_list("customer_id", flat=True))
+    return next((number for number in numbers if number not in taken), numbers[-1])
 
 
 def is_remnant(customer: Customer) -> bool:
     """Whether this is what an erasure left of a customer, for the sake of rows that had to stay."""
     return _PSEUDONYM.fullmatch(customer.customer_id) is not None and not (customer.email or customer.name)
+
+
+def _remnant_numbers(number: str) -> list[str]:
+    return [spelling for key in number_keys(number) for spelling in _spellings(_pseudonym(key))]
+
+
+def _spellings(name: str) -> list[str]:
+    return [name, *(f"{name}-{n}" for n in range(2, _MOST_REMNANTS + 1))]
 
 
 def _pseudonym(key: str) -> str:

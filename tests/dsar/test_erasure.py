@@ -139,6 +139,32 @@ def test_after_the_release_the_same_number_erases_the_rest(jane: m.Customer, dat
         assert suppressions.is_suppressed(returned, channel="email", now=clock.now())
 
 
+def test_a_number_that_came_back_is_erased_again_and_with_what_was_held(jane: m.Customer) -> None:
+    _hold("interactions")
+    answer(file("delete"))
+    with transaction():
+        returned = make_customer(interactions=0)
+        m.Interaction.objects.create(customer=returned, kind="view", external_id="later", occurred_at=clock.now())
+    held = answer(file("delete"))
+    assert (held.status, held.outcome) == ("completed", "partially_completed")
+    assert {r["entity"]: r["count"] for r in held.retained} == {
+        "interactionHistory": 4,
+        "journeyEnrollment": 2,
+        "customer": 2,
+    }
+    with transaction():
+        third = make_customer(interactions=0)
+    _release("interactions")
+
+    request = answer(file("delete"))
+
+    assert (request.outcome, request.retained) == ("completed", [])
+    assert request.counts["deleted"]["interactionHistory"] == 4
+    assert request.counts["deleted"]["customer"] == 3
+    for customer in (jane, returned, third):
+        assert set(_left(customer)) <= {"dsarRequest"}
+
+
 def test_a_held_profile_stays_as_it_is(jane: m.Customer) -> None:
     _hold("profiles")
     request = answer(file("delete"))
