@@ -139,6 +139,13 @@ BEGIN
         'E', action, entity_type, entity_id, entity_name, changes, NULL, NULL, NULL);
 END $$;
 
+CREATE FUNCTION public.audit_refuse_truncate() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'every change of % is recorded: TRUNCATE is refused for every role', TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege', HINT = 'Use DELETE.';
+END $$;
+
 CREATE FUNCTION public.audit_refuse() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -16,3 +16,12 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO kaireon_app, kaireon_sequencer, kaireon_backup;
 -- Owning a function takes CREATE on its schema.
 GRANT USAGE, CREATE ON SCHEMA public TO kaireon_owner, kaireon_resolver, kaireon_capture;
+
+-- Every tenant's sessions run as kaireon_app, and a role sees the statements of its own sessions, values included.
+REVOKE EXECUTE ON FUNCTION pg_catalog.pg_stat_get_activity(integer), pg_catalog.pg_stat_get_backend_activity(integer)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_stat_get_activity(integer), pg_catalog.pg_stat_get_backend_activity(integer)
+    TO pg_read_all_stats;
+-- Large objects know no tenant: nobody makes any.
+REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid),
+    pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC;

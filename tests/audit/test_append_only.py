@@ -116,6 +116,14 @@ def test_no_switch_of_the_application_opens_the_log(app: psycopg.Connection, swi
         assert len(records(ACME, request_id="req-x")) == 1
 
 
+@pytest.mark.parametrize(
+    "table", ["tenancy_apikey", "tenancy_membership", "customers_importrun", "dsar_objectdeletion"]
+)
+def test_the_owner_empties_no_recorded_table_unseen(owner: psycopg.Connection, table: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="TRUNCATE is refused"):
+        owner.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(table)))
+
+
 @pytest.mark.parametrize("role", ["app", "owner"])
 def test_nobody_makes_temporary_tables(role: str, request: pytest.FixtureRequest) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

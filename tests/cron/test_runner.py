@@ -149,8 +149,8 @@ def test_the_lock_outlives_the_time_that_idle_transactions_get(db):
         assert free
         cursor.execute("SELECT pg_sleep(0)")
         cursor.execute(
-            "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-            " WHERE l.locktype = 'advisory' AND a.datname = current_database() AND l.granted"
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.granted"
         )
         assert cursor.fetchone() == (1,)
 

@@ -160,6 +160,17 @@ class TestWriting:
                 with refused(app):
                     app.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.Identifier(table)))
 
+    def test_it_watches_no_statement_of_another_session(self, app: psycopg.Connection[Row]) -> None:
+        with refused(app):
+            app.execute("SELECT query FROM pg_stat_activity")
+        with refused(app):
+            app.execute("SELECT pg_stat_get_backend_activity(1)")
+
+    def test_it_leaves_nothing_where_no_policy_looks(self, app: psycopg.Connection[Row]) -> None:
+        for statement in ("SELECT lo_create(0)", "SELECT lo_creat(-1)", "SELECT lo_from_bytea(0, 'x')"):
+            with refused(app):
+                app.execute(statement)  # type: ignore[call-overload]
+
     def test_it_locks_no_row_of_another_tenant(self, app: psycopg.Connection[Row]) -> None:
         with as_tenant(app, GLOBEX):
             assert len(app.execute("SELECT * FROM tenancy_apikey FOR UPDATE").fetchall()) == 1
