@@ -1,4 +1,4 @@
-"""Strict input: a field nobody declared is an error that names it."""
+"""Strict input: a field nobody declared is an error that names it, and so is a value of another JSON type."""
 
 from typing import Any
 
@@ -13,7 +13,21 @@ class StrictSerializer(serializers.Serializer[Any]):
                 if name not in known:
                     fault = f"unknown field; known are {', '.join(sorted(known))}."
                     raise serializers.ValidationError({str(name)[:64]: [fault]})
+            for name, value in data.items():
+                if fault := _type_fault(self.fields[name], value):
+                    raise serializers.ValidationError({name: [fault]})
         return super().to_internal_value(data)
+
+
+def _type_fault(field: Any, value: object) -> str:
+    """What the framework would make fit: a number that is taken for a text, a text for a truth."""
+    if value is None:
+        return ""
+    if isinstance(field, serializers.CharField) and not isinstance(value, str):
+        return "must be text."
+    if isinstance(field, serializers.BooleanField) and not isinstance(value, bool):
+        return "must be true or false."
+    return ""
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
