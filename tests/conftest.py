@@ -4,6 +4,7 @@ A test that asks for `db` has a database of its own: a clone of the migrated tem
 in it (two tenants, their members and keys). Nothing is rolled back and nothing is shared.
 """
 
+import os
 from collections.abc import Iterator
 
 import psycopg
@@ -18,6 +19,10 @@ import django  # noqa: E402
 
 django.setup()
 
+from kaireon import env  # noqa: E402
+
+assert SUITE.redis_url == env.REDIS_URL, "settings were read too early: two processes would share a Redis"
+
 from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402
 
 # The suite signs in some hundred times; the strength of Django's hasher is not what it tests.
@@ -27,6 +32,8 @@ PBKDF2PasswordHasher.iterations = 1_000
 def pytest_configure(config: pytest.Config) -> None:
     # The controller of pytest-xdist lives longer than its workers, so the cluster hangs on it.
     if getattr(config.option, "numprocesses", None) and not config.option.collectonly:
+        # Else pytest-django reads the settings in each worker before the worker has said which Redis is its own.
+        os.environ.pop("DJANGO_SETTINGS_MODULE", None)
         try:
             SUITE.start_postgres()
         except (NotASuperuser, psycopg.OperationalError) as e:
