@@ -6,12 +6,15 @@ import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 from tests.bench.contestants import CONTESTANTS, FLOOR, PLAIN, TARGET_PROCESSES, TARGETS
 from tests.bench.match import Row, Setting
 from tests.bench.stage import Stage
+
+# Above this noise a run shows tendencies and settles nothing.
+QUIET = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,12 @@ class Result:
 
     def at(self, setting: Setting) -> list[Row]:
         return [row for row in self.rows if row.setting == setting]
+
+    def noise(self, setting: Setting) -> float:
+        """How far apart the floor's own turns were: half the distance of its quartiles, as a share of the median."""
+        rates = [m.rate for row in self.at(setting) if row.contestant is FLOOR for m in row.rounds]
+        low, middle, high = quantiles(rates, n=4)
+        return (high - low) / 2 / middle
 
     def kept(self, row: Row) -> float | None:
         """The share that is left of a contestant's own write when its audit is added; peers start from plain Django."""
@@ -58,7 +67,7 @@ def facts(stage: Stage) -> dict[str, str]:
 def as_text(result: Result) -> str:
     lines = []
     for setting in result.settings():
-        lines += [_heading(setting), *_text_table(_cells(result, row) for row in result.at(setting)), ""]
+        lines += [_noted(result, setting), *_text_table(_cells(result, row) for row in result.at(setting)), ""]
     lines += [f"{name}: {said}" for name, said in verdicts(result).items()]
     return "\n".join(lines) + "\n"
 
@@ -101,6 +110,8 @@ def verdicts(result: Result) -> dict[str, str]:
         for name, target in TARGETS.items():
             if name in rows:
                 held = "holds" if rows[name].ratio >= target else "missed"
+                if (noise := result.noise(setting)) > QUIET:
+                    held = f"not settled: something else used the machine, the floor itself varied by ±{noise:.0%}"
                 said[f"{rows[name].contestant.title}, {where}"] = (
                     f"{rows[name].ratio:.2f} of the floor (at least {target}: {held})"
                 )
@@ -184,6 +195,14 @@ def _heading(setting: Setting) -> str:
     return f"{setting.processes} {'process' if setting.processes == 1 else 'processes'}, {_tenants(setting)}"
 
 
+def _noise(result: Result, setting: Setting) -> str:
+    return f"The floor itself varied by ±{result.noise(setting):.0%}."
+
+
+def _noted(result: Result, setting: Setting) -> str:
+    return f"{_heading(setting)}. {_noise(result, setting)}"
+
+
 def _tenants(setting: Setting) -> str:
     return "one tenant" if setting.tenants == 1 else f"{setting.tenants} tenants"
 
@@ -205,6 +224,8 @@ pay for and chain nothing; *plain Django* shows where they start from. *Kept* is
 write when its audit is added: of the floor for us, of plain Django for the peers.
 
 Medians of {rounds} rounds. In a round everybody takes a turn in each setting, in changing order, right before or after
-the floor that it is compared with. Rates depend on the machine and on what else it does; ratios travel better.
+the floor that it is compared with. Rates depend on the machine and on what else it does; ratios travel better. Where
+the floor itself varied by more than ±10 % (half the distance of its quartiles), the run settles nothing: repeat it on
+a machine that does nothing else.
 
 """

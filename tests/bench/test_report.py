@@ -1,0 +1,62 @@
+"""The bench reports what was measured, and says so when a promise is missed."""
+
+import json
+
+from tests.bench import report
+from tests.bench.contestants import CONTESTANTS, FLOOR, PLAIN
+from tests.bench.match import Measured, Row, Setting
+
+FOUR = Setting(processes=4, tenants=1)
+RATIOS = {"idle": 0.95, "running": 0.6, "auditlog": 0.5, "simple-history": 0.5, "pghistory": 0.9, "plain": 1.5}
+
+
+def result(ratios: dict[str, float] = RATIOS) -> report.Result:
+    rows = [
+        Row(
+            contestant=contestant,
+            setting=FOUR,
+            rounds=[
+                Measured(rate=1000 * (ratio := ratios.get(contestant.name, 1.0)) + n, p50_ms=1, p99_ms=2, ratio=ratio)
+                for n in range(3)
+            ],
+        )
+        for contestant in CONTESTANTS
+    ]
+    return report.Result(rows=rows, facts={"Django": "5.2"}, rounds=3, took=61.0)
+
+
+def test_it_says_which_promise_holds() -> None:
+    said = report.verdicts(result())
+
+    assert said["Kaireon, sequencer idle, at 4 processes, one tenant"] == "0.95 of the floor (at least 0.9: holds)"
+    assert said["Kaireon, sequencer running, at 4 processes, one tenant"] == "0.60 of the floor (at least 0.7: missed)"
+
+
+def test_it_settles_nothing_on_a_busy_machine() -> None:
+    busy = result()
+    busy.rows[0].rounds = [Measured(rate=rate, p50_ms=1, p99_ms=2) for rate in (300.0, 1000.0, 1900.0)]
+
+    said = report.verdicts(busy)["Kaireon, sequencer idle, at 4 processes, one tenant"]
+    assert "not settled" in said
+    assert "holds" not in said
+
+
+def test_it_compares_what_audit_leaves_of_each_write() -> None:
+    [found] = [text for name, text in report.verdicts(result()).items() if name.startswith("The peer")]
+
+    assert found.startswith("django-pghistory keeps 0.60 ")
+    assert "we keep 0.95 and, with the sequencer running, 0.60" in found
+
+
+def test_the_floor_is_kept_from_nothing() -> None:
+    found = result()
+
+    assert [row.contestant for row in found.rows if found.kept(row) is None] == [FLOOR, PLAIN]
+
+
+def test_every_form_has_every_contestant() -> None:
+    found = result()
+
+    for text in (report.as_text(found), report.as_markdown(found)):
+        assert all(contestant.title in text for contestant in CONTESTANTS)
+    assert {row["contestant"] for row in json.loads(report.as_json(found))["rows"]} == {c.name for c in CONTESTANTS}
