@@ -7,10 +7,13 @@ sends while it is refused often never reads the refusal, and one that sends a by
 import io
 import json
 import logging
-import time
+import socket
+import threading
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -21,8 +24,38 @@ _CHUNK = 64 * 1024
 _DISCARDED = 32 * 1024 * 1024
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+class _Deadline:
+    """Stops listening to a client when its time is over.
+
+    The server reads until it has all it was asked for, and a timeout of the socket starts anew with every byte.
+    """
+
+    def __init__(self, connection: socket.socket | None, seconds: float) -> None:
+        self._connection = connection
+        self._over = threading.Event()
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._timer.cancel()
+        if error is not None:
+            # Whatever the server makes of a body that ends too soon.
+            self.check()
+
+    def check(self) -> None:
+        """Raises TimeoutError."""
+        if self._over.is_set():
+            raise TimeoutError
+
+    def _end(self) -> None:
+        self._over.set()
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RD)
 
 
 class WholeBodies:
@@ -49,27 +82,17 @@ class WholeBodies:
 
     def _take_in(self, environ: dict[str, Any], length: int | None) -> None:
         """Raises TimeoutError."""
-        connection = environ.get("gunicorn.socket")
-        before = connection.gettimeout() if connection is not None else None
-        end = time.monotonic() + self._seconds
         kept, seen = io.BytesIO(), 0
-        try:
+        with _Deadline(environ.get("gunicorn.socket"), self._seconds) as deadline:
             while length is None or seen < length:
-                left = end - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError
-                if connection is not None:
-                    connection.settimeout(left)
                 data = environ["wsgi.input"].read(_CHUNK if length is None else min(_CHUNK, length - seen))
+                deadline.check()
                 if not data:
                     break
                 seen += len(data)
                 kept.write(data[: max(0, self._limit + 1 - kept.tell())])
                 if seen > self._limit + _DISCARDED:
                     break
-        finally:
-            if connection is not None:
-                connection.settimeout(before)
         kept.seek(0)
         environ["wsgi.input"] = kept
         environ["CONTENT_LENGTH"] = str(len(kept.getbuffer()))
