@@ -165,7 +165,7 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Django lets a visitor ask any column, which would make a masked value guessable letter by letter."""
-        offered = {f for f in self.list_filter if isinstance(f, str)} | set(self.linked_by)
+        offered = {getattr(f, "parameter_name", f) for f in self.list_filter} | set(self.linked_by)
         return lookup.split("__", maxsplit=1)[0] in offered - set(self.personal)
 
     # -- lists --------------------------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
             "cancel": cancel,
             "danger": danger,
         }
-        return TemplateResponse(request, "admin/verb.html", context, status=422 if form.errors else 200)
+        return TemplateResponse(request, "admin/verb.html", context)
 
     def after_commit(self, request: HttpRequest, call: Callable[[], object]) -> None:
         """Run `call` when the page's transaction has been committed."""

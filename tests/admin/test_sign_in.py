@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 
 import audit
@@ -129,6 +130,22 @@ def test_without_redis_it_says_so_and_signs_nobody_out(sign_in: SignIn, settings
     assert client.get("/admin/").status_code == 200
 
 
+def test_without_a_database_it_says_so_and_comes_back(sign_in: SignIn) -> None:
+    client = sign_in(ADA)
+    database = connections["default"]
+    port = database.settings_dict["PORT"]
+    database.close()
+    database.settings_dict["PORT"] = "1"
+    try:
+        answer = client.get("/admin/customers/customer/")
+    finally:
+        database.close()
+        database.settings_dict["PORT"] = port
+    assert answer.status_code == 503
+    assert "The database does not answer" in answer.content.decode()
+    assert client.get("/admin/customers/customer/").status_code == 200
+
+
 def test_a_refused_page_is_recorded(sign_in: SignIn) -> None:
     client = sign_in(VI)
     assert client.get("/admin/audit/auditrecord/").status_code == 403
@@ -145,3 +162,4 @@ def test_a_new_password_counts_and_is_recorded(sign_in: SignIn) -> None:
     assert client.get("/admin/password_change/").status_code == 200
     assert client.post("/admin/password_change/", given).status_code == 302
     assert ADA.user.check_password(fresh)
+    assert client.get("/admin/").status_code == 200

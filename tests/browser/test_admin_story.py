@@ -52,6 +52,9 @@ def test_an_officer_answers_erases_holds_and_proves_it(watched: Watched, tmp_pat
         expect(page.get_by_role("link", name=action).first).to_be_visible()
     page.get_by_role("link", name="retention_config.legal_hold").first.click()
     expect(page.get_by_text("Ada").first).to_be_visible()
+    page.locator(".k-account summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text("You are signed out")).to_be_visible()
     assert watched.faults == []
 
 
