@@ -6,6 +6,8 @@ from django.dispatch import receiver
 from django.urls import reverse
 
 from audit import services
+from kaireon.approvals import signals as approval_signals
+from kaireon.approvals.models import ApprovalRequest, ApprovalVote
 from kaireon.tenancy import signals
 from kaireon.tenancy.context import Actor, in_transaction, platform_scope, scope, transaction
 from kaireon.tenancy.middleware import BEFORE_ADMIN_REQUEST
@@ -64,3 +66,8 @@ def access_refused(*, principal: Principal, reason: str, request_id: str, **_: A
         services.record(
             action="access.refused", entity_type="Permission", entity_id=reason, changes={"role": principal.role}
         )
+
+
+@receiver(approval_signals.changing)
+def approval_changing(*, action: str, entity: ApprovalRequest | ApprovalVote, **_: Any) -> None:
+    services.action(action, entity=entity)

@@ -48,6 +48,12 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
             permission=Permission.READ_RETENTION,
         ),
         Page(title="Audit log", icon="verified_user", model="audit_auditrecord", permission=Permission.READ_AUDIT),
+        Page(
+            title="Approvals",
+            icon="approval_delegation",
+            model="approvals_approvalrequest",
+            permission=Permission.READ_APPROVALS,
+        ),
     ),
     "Customers": tuple(
         Page(title=title, icon=icon, model=f"customers_{model}", permission=Permission.READ_CUSTOMERS)

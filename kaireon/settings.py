@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "kaireon.tenancy",
     "kaireon.jobs",
+    "kaireon.approvals",
     "audit",
     "customers",
     "compliance",
@@ -187,6 +188,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RequestStatusEnum": "dsar.models.Status",
         "ConsentStatusEnum": "customers.models.consent.ConsentStatus",
         "RoleEnum": "kaireon.tenancy.roles.Role",
+        "ApprovalStateEnum": "kaireon.approvals.models.State",
     },
 }
 

@@ -10,6 +10,8 @@ from compliance import api as compliance
 from cron import api as cron
 from customers import api as customers
 from dsar import api as dsar
+from kaireon.approvals import api as approvals
+from kaireon.approvals import members_api as members
 from kaireon.tenancy import api as tenancy
 
 api_v1 = [
@@ -28,6 +30,10 @@ api_v1 = [
     path("interactions", customers.InteractionsView.as_view(), name="interactions"),
     path("consents", customers.ConsentsView.as_view(), name="consents"),
     path("api-keys/<uuid:key_id>", tenancy.ApiKeyRevokeView.as_view(), name="api-key-revoke"),
+    path("members", members.MembersView.as_view(), name="members"),
+    path("members/<uuid:membership_id>", members.MemberView.as_view(), name="member"),
+    path("approvals", approvals.ApprovalsView.as_view(), name="approvals"),
+    path("approvals/<uuid:approval_id>", approvals.ApprovalView.as_view(), name="approval"),
     path("admin/retention-configs", compliance.RetentionConfigsView.as_view(), name="retention-configs"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
     path("dsar/<uuid:request_id>", dsar.DsarRequestView.as_view(), name="dsar-request"),

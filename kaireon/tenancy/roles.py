@@ -25,6 +25,8 @@ class Permission(StrEnum):
     MANAGE_RETENTION = "manage_retention"
     MANAGE_KEYS = "manage_keys"
     MANAGE_MEMBERS = "manage_members"
+    READ_APPROVALS = "read_approvals"
+    DECIDE_APPROVALS = "decide_approvals"  # what is asked of them in a stage; never their own requests
     READ_JOBS = "read_jobs"
     RUN_JOBS = "run_jobs"
 

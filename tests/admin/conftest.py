@@ -12,6 +12,7 @@ from cron.models import JobRun, Trigger
 from customers.demo.loader import Share, load
 from customers.models import ImportRun, SuppressionTombstone
 from dsar import services
+from kaireon.approvals import services as approvals
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import TenantModel
@@ -46,6 +47,7 @@ def rows(db: str) -> Rows:
         policies.upsert_policy(data_class="interactions", retention_days=365, actor=ADA.actor, now=now)
         services.create_request(request_type="export", subject_id="A-01500", actor=ADA.actor, now=now)
         SuppressionTombstone.objects.create(subject_key="v1:0")
+        approvals.ask(verb="role.grant", payload={"email": "n@x.example", "role": "viewer"}, actor=ADA.actor, now=now)
         ImportRun.objects.create(kind="customers", format="csv", fingerprint="0" * 64, size=1)
     JobRun.objects.create(job="cleanup", trigger=Trigger.COMMAND, started_at=now)
     with ADA.here():

@@ -12,10 +12,14 @@ from audit import services as log
 from audit.models import AuditRecord
 from customers.models import Customer
 from dsar.models import DsarRequest
-from kaireon.tenancy.context import transaction
+from kaireon.approvals import services as approvals
+from kaireon.lib import clock
+from kaireon.tenancy import tenants
+from kaireon.tenancy.context import Actor, scope, transaction
 from kaireon.tenancy.models import ApiKey
+from kaireon.tenancy.roles import Role
 from tests.caller import Caller, error_of, nobody, with_key, with_session
-from tests.cast import ACME, ADA, AUD, ED, GLOBEX, KEYS, MALLORY, VI
+from tests.cast import ACME, ADA, AUD, ED, GLOBEX, KEYS, MALLORY, SETUP, VI
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROLES = {"ada": "admin", "ed": "editor", "aud": "auditor", "vi": "viewer"}
@@ -41,6 +45,8 @@ KEY = {"key_id": "key"}
 RECORD = {"record_id": "record"}
 CUSTOMER = {"customer_id": "customer"}
 REQUEST = {"request_id": "request"}
+MEMBER = {"membership_id": "member"}
+APPROVAL = {"approval_id": "approval"}
 INTERACTION = {
     "customerId": "c-1",
     "externalId": "x-1",
@@ -61,6 +67,15 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "api-keys"): Rule(ADMIN),
     ("POST", "api-keys"): Rule(ADMIN, 201, {"name": "new", "role": "viewer"}),
     ("DELETE", "api-key-revoke"): Rule(ADMIN, 204, names=KEY),
+    ("GET", "members"): Rule(ADMIN),
+    ("POST", "members"): Rule(ADMIN, 201, {"email": "new@acme.example", "role": "viewer"}),
+    ("PATCH", "member"): Rule(ADMIN, body={"role": "editor"}, names=MEMBER),
+    ("DELETE", "member"): Rule(ADMIN, 204, names=MEMBER),
+    ("GET", "approvals"): Rule(ADMIN),
+    ("GET", "approval"): Rule(ADMIN, names=APPROVAL),
+    # Nobody answers what they asked for themselves, and no key answers anything.
+    ("POST", "approval"): Rule(ADMIN, 403, {"action": "reject"}, names=APPROVAL),
+    ("DELETE", "approval"): Rule(ADMIN, 403, names={"approval_id": "theirs"}),
     ("GET", "audit-logs"): Rule(AUDIT),
     ("GET", "audit-logs-verify"): Rule(AUDIT),
     ("GET", "audit-log"): Rule(AUDIT, names=RECORD),
@@ -111,8 +126,23 @@ def things(db: str) -> dict[str, str]:
     log.drain(ACME)
     with ADA.here(), transaction():
         record = AuditRecord.objects.order_by("seq").first()
+        role = {"email": "new@acme.example", "role": "viewer"}
+        approval = approvals.ask(verb="role.grant", payload=role, actor=ADA.actor, now=clock.now())
     assert record is not None
-    return {"customer": "c-1", "request": filed["requestId"], "key": made["id"], "record": str(record.pk)}
+    bea = tenants.create_user(email="bea@acme.example", name="Bea", password="", actor=SETUP)
+    actor = Actor(id=str(bea.pk), name="Bea", type="user")
+    with scope(tenant_id=ACME, actor=actor), transaction():
+        member = tenants.add_member(user=bea, role=Role.ADMIN)
+        theirs = approvals.ask(verb="role.grant", payload=role, actor=actor, now=clock.now())
+    return {
+        "customer": "c-1",
+        "request": filed["requestId"],
+        "key": made["id"],
+        "record": str(record.pk),
+        "member": str(member.pk),
+        "approval": str(approval.pk),
+        "theirs": str(theirs.pk),
+    }
 
 
 def path_of(name: str, rule: Rule, things: dict[str, str]) -> str:

@@ -1,0 +1,15 @@
+"""Approvals under audit: who asked, who said what, what came of it. Payloads stay sealed, comments are named only."""
+
+from django.db import migrations
+
+from audit.capture import captured
+
+
+class Migration(migrations.Migration):
+    dependencies = [("audit", "0002_walls"), ("approvals", "0002_walls")]
+
+    operations = [
+        captured("approvals_approvalrequest", "ApprovalRequest", secret=["payload"], name="verb"),
+        captured("approvals_approvalvote", "ApprovalVote", personal=["comments"], name="answer"),
+        captured("approvals_secondperson", "SecondPerson", name="verb"),
+    ]

@@ -1,0 +1,213 @@
+"""The inbox: what waits for this member's yes, what was asked for, and what came of it."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import SimpleListFilter
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.formats import localize
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from kaireon.approvals import registry, sealed, services
+from kaireon.approvals.models import Answer, ApprovalRequest, ApprovalVote, State
+from kaireon.lib import clock
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, may, principal_of, since, verb
+from kaireon.tenancy.roles import Permission
+
+STATES = {"Pending": "warning", "Approved": "success", "Rejected": "danger", "Failed": "danger"}
+REFUSALS: dict[type[Exception], str] = {
+    services.PersonRequired: "A yes is a person's.",
+    services.OwnRequest: "This is your own request: somebody else must answer it.",
+    services.NotAsked: "Other people are asked in this stage.",
+    services.AlreadyAnswered: "You have answered this request before.",
+    services.AlreadyDecided: "This request is closed.",
+    services.TooLate: "The deadline has passed: it must be asked for again.",
+    services.NotYours: "Only who asked may take it back.",
+}
+
+
+class CommentsForm(forms.Form):
+    comments = forms.CharField(
+        max_length=2000,
+        required=False,
+        help_text="Kept with your answer, for those who look back. Name no customer.",
+        widget=UnfoldAdminTextareaWidget(),
+    )
+
+
+class ReasonForm(CommentsForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["comments"].required = True
+
+
+class Waiting(SimpleListFilter):
+    title = "waiting"
+    parameter_name = "waiting"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("me", "For my answer"), ("mine", "Asked by me")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        me = principal_of(request).actor.id
+        if self.value() == "me":
+            return queryset.filter(pk__in=ApprovalRequest.objects.waiting_for(me, clock.now()).values("pk"))
+        return queryset.filter(requested_by=me) if self.value() == "mine" else None
+
+
+@admin.register(ApprovalRequest)
+class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
+    view_permission = Permission.READ_APPROVALS
+    list_display = ("requested_at", "title", "summary", "requested_by_name", "state_label", "deadline")
+    list_filter = (Waiting, "state", since("requested_at", "request"))
+    search_equal = ("verb", "requested_by_name")
+    search_help_text = "Id, kind, who asked"
+    ordering = ("-requested_at",)
+    fieldsets = (
+        (None, {"fields": ("title", "summary", "state_label", "error", "requested_by_name")}),
+        ("What it does", {"fields": ("payload_shown",)}),
+        ("Who must agree", {"fields": ("stages_shown", "answers")}),
+        ("Times", {"fields": ("requested_at", "deadline", "decided_at")}),
+    )
+    actions_detail = ("approve", "reject", "cancel")
+    when_empty = "What needs a second person appears here."
+
+    def headline(self, row: ApprovalRequest) -> str:
+        return row.summary
+
+    @column("Kind", ordering="verb")
+    def title(self, row: ApprovalRequest) -> str:
+        try:
+            return registry.get(row.verb).title
+        except registry.UnknownVerb:
+            return row.verb
+
+    @column("State", label=STATES, ordering="state")
+    def state_label(self, row: ApprovalRequest) -> str:
+        return str(row.get_state_display())
+
+    @column("Payload")
+    def payload_shown(self, row: ApprovalRequest) -> str | SafeString:
+        try:
+            payload = sealed.payload_of(row)
+        except sealed.ApprovalChanged:
+            return "Gone" if row.payload is None else "Altered since it was asked for: it can only be refused."
+        return format_html('<pre class="k-json">{}</pre>', json.dumps(payload, indent=2, ensure_ascii=False))
+
+    @column("Stages")
+    def stages_shown(self, row: ApprovalRequest) -> str:
+        return "; ".join(
+            f"{number}. {stage['yes']} with {(stage.get('role') or stage['permission']).replace('_', ' ')}"
+            + (" (now)" if row.state == State.PENDING and number == row.stage + 1 else "")
+            for number, stage in enumerate(row.stages, 1)
+        )
+
+    @column("Answers")
+    def answers(self, row: ApprovalRequest) -> str | SafeString:
+        votes = ApprovalVote.objects.filter(request=row).order_by("given_at", "id")
+        said = [
+            (vote.get_answer_display(), vote.member_name, localize(localtime(vote.given_at)), vote.comments)
+            for vote in votes
+        ]
+        return format_html_join("", "<p><b>{}</b> by {}, {}<br>{}</p>", said) or "Nobody has answered yet."
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """The payload may name people, so it is for those who see personal values."""
+        sets = super().get_fieldsets(request, obj)
+        return sets if may(request, Permission.READ_PERSONAL) else [s for s in sets if s[0] != "What it does"]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return []
+        actor = principal_of(request).actor
+        fit = {"approve", "reject"} if services.may_answer(row, actor=actor, now=clock.now()) else set()
+        if row.state == State.PENDING and actor.id in (row.requested_by, row.requested_for):
+            fit = {"cancel"}
+        actions = super().get_actions_detail(request, object_id)
+        return [a for a in actions if a.action_name.rpartition("_")[2] in fit]
+
+    @verb(
+        permission=Permission.DECIDE_APPROVALS,
+        description="Approve",
+        icon="check",
+        url_path="approve",
+        variant=ActionVariant.PRIMARY,
+    )
+    def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+        return self.ask(
+            request,
+            title=f"Approve: {row.summary}",
+            lead=f"{row.requested_by_name} asked for it. The last approval does it at once.",
+            form=CommentsForm(given_by(request)),
+            do=lambda given: self._answer(request, row, Answer.APPROVE, given["comments"]),
+            refusals=REFUSALS,
+            submit="Approve",
+            cancel=self.url("change", row.pk),
+        )
+
+    @verb(
+        permission=Permission.DECIDE_APPROVALS,
+        description="Reject",
+        icon="close",
+        url_path="reject",
+        variant=ActionVariant.DANGER,
+    )
+    def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+        return self.ask(
+            request,
+            title=f"Reject: {row.summary}",
+            lead=f"{row.requested_by_name} asked for it. One rejection closes the request.",
+            form=ReasonForm(given_by(request)),
+            do=lambda given: self._answer(request, row, Answer.REJECT, given["comments"]),
+            refusals=REFUSALS,
+            submit="Reject",
+            cancel=self.url("change", row.pk),
+            danger=True,
+        )
+
+    @verb(permission=Permission.READ_APPROVALS, description="Take it back", icon="undo", url_path="cancel")
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            services.cancel(request_id=row.pk, actor=principal_of(request).actor, now=clock.now())
+            self.succeed(request, "The request is taken back.")
+            return HttpResponseRedirect(self.url("change", row.pk))
+
+        return self.ask(
+            request,
+            title=f"Take back: {row.summary}",
+            lead="Nothing is done, and nobody is asked any more.",
+            form=forms.Form(given_by(request)),
+            do=do,
+            refusals=REFUSALS,
+            submit="Take it back",
+            cancel=self.url("change", row.pk),
+        )
+
+    def _answer(self, request: HttpRequest, row: ApprovalRequest, answer: Answer, comments: str) -> HttpResponse:
+        done = services.decide(
+            request_id=row.pk,
+            answer=answer,
+            comments=comments,
+            actor=principal_of(request).actor,
+            now=clock.now(),
+        )
+        if done.state == State.FAILED:
+            text = f"It cannot be done any more ({done.error.replace('_', ' ')}): the request is closed."
+            self.message_user(request, text, messages.ERROR)
+        elif done.state == State.PENDING:
+            self.succeed(request, "Your yes is kept. Others must agree too.")
+        else:
+            self.succeed(request, f"{row.summary}: {str(done.get_state_display()).lower()}.")
+        return HttpResponseRedirect(self.url("change", row.pk))

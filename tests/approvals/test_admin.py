@@ -1,0 +1,102 @@
+"""The inbox in the admin: only what one may answer has buttons, and an answer is one call of the service."""
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from kaireon.approvals import services
+from kaireon.approvals.models import State
+from kaireon.approvals.registry import NotApplicable
+from kaireon.lib import clock
+from kaireon.tenancy.context import transaction
+from tests.admin.conftest import SignIn, sign_in  # noqa: F401
+from tests.approvals.conftest import BEA, CY, again, ask
+from tests.cast import ACME, ADA, ED
+
+PAGE = "/admin/approvals/approvalrequest"
+
+
+def buttons(client: Any, row: Any) -> set[str]:
+    page = client.get(f"{PAGE}/{row.pk}/change/").content.decode()
+    return {verb for verb in ("approve", "reject", "cancel") if f"/{row.pk}/{verb}/" in page}
+
+
+def test_each_sees_the_buttons_that_are_theirs(admins: str, verb: Any, sign_in: SignIn) -> None:  # noqa: F811
+    verb()
+    row = ask(payload={"n": 1, "text": "<b>ü</b>"}, now=clock.now())
+    ada, bea = sign_in(ADA), sign_in(BEA)
+    assert buttons(ada, row) == {"cancel"}
+    assert buttons(bea, row) == {"approve", "reject"}
+    assert str(row.pk) in bea.get(f"{PAGE}/?waiting=me").content.decode()
+    assert str(row.pk) not in ada.get(f"{PAGE}/?waiting=me").content.decode()
+    assert str(row.pk) in ada.get(f"{PAGE}/?waiting=mine").content.decode()
+    page = bea.get(f"{PAGE}/{row.pk}/change/").content.decode()
+    assert "&lt;b&gt;ü&lt;/b&gt;" in page
+    assert sign_in(ED).get(f"{PAGE}/{row.pk}/change/").status_code == 403
+
+
+def test_a_yes_is_given_with_a_comment_and_shown(admins: str, verb: Any, sign_in: SignIn) -> None:  # noqa: F811
+    done = verb()
+    row = ask(now=clock.now())
+    bea = sign_in(BEA)
+    assert bea.get(f"{PAGE}/{row.pk}/approve/").status_code == 200
+    assert bea.post(f"{PAGE}/{row.pk}/approve/", {"comments": "<i>Fine</i> 好"}).status_code == 302
+    assert (again(row).state, len(done)) == (State.APPROVED, 1)
+    page = bea.get(f"{PAGE}/{row.pk}/change/").content.decode()
+    assert "&lt;i&gt;Fine&lt;/i&gt; 好" in page
+    assert buttons(bea, row) == set()
+    assert b"is closed" in sign_in(CY).post(f"{PAGE}/{row.pk}/approve/", {}).content
+
+
+def test_a_no_wants_a_reason(admins: str, verb: Any, sign_in: SignIn) -> None:  # noqa: F811
+    verb()
+    row = ask(now=clock.now())
+    bea = sign_in(BEA)
+    for comments in (" ", "n" * 2001):
+        bea.post(f"{PAGE}/{row.pk}/reject/", {"comments": comments})
+        assert again(row).state == State.PENDING
+    assert bea.post(f"{PAGE}/{row.pk}/reject/", {"comments": "Not now."}).status_code == 302
+    assert again(row).state == State.REJECTED
+
+
+def test_own_requests_are_taken_back_and_not_answered(admins: str, verb: Any, sign_in: SignIn) -> None:  # noqa: F811
+    verb()
+    row = ask(now=clock.now())
+    ada = sign_in(ADA)
+    refused = ada.post(f"{PAGE}/{row.pk}/approve/", {"comments": "me"})
+    assert b"your own request" in refused.content
+    assert b"Only who asked" in sign_in(BEA).post(f"{PAGE}/{row.pk}/cancel/", {}).content
+    assert again(row).state == State.PENDING
+    assert ada.post(f"{PAGE}/{row.pk}/cancel/", {}).status_code == 302
+    assert again(row).state == State.CANCELLED
+
+
+def test_what_cannot_be_done_is_closed_and_said(admins: str, verb: Any, sign_in: SignIn) -> None:  # noqa: F811
+    def apply(payload: Any) -> None:
+        raise NotApplicable("gone_meanwhile")
+
+    verb(apply=apply)
+    row = ask(now=clock.now())
+    answer = sign_in(BEA).post(f"{PAGE}/{row.pk}/approve/", {}, follow=True)
+    assert b"gone meanwhile" in answer.content
+    assert again(row).state == State.FAILED
+
+
+def test_the_command_shows_and_changes_what_a_tenant_demands(db: str) -> None:
+    assert command("--json") == '{"role.grant": false, "member.remove": false}'
+    assert "a second person" in command("--demand", "role.grant")
+    with ADA.here(), transaction():
+        assert services.needs_second_person("role.grant")
+    assert "a second person" not in command("--waive", "role.grant", "member.remove")
+    with pytest.raises(CommandError, match="at once"):
+        command("--demand", "role.grant", "--waive", "role.grant")
+    with pytest.raises(CommandError, match="invalid choice"):
+        command("--demand", "nonsense")
+
+
+def command(*arguments: str) -> str:
+    out = StringIO()
+    call_command("second_person", "--tenant", ACME, *arguments, stdout=out, no_color=True)
+    return out.getvalue().strip()
