@@ -128,7 +128,7 @@ class AuditVerifyView(AuditView):
             action="audit_log.verify",
             entity_type="AuditLog",
             entity_id=request.tenant_id,
-            changes={"intact": verdict.intact, "scanned": verdict.scanned},
+            changes={"intact": verdict.intact, "scanned": verdict.scanned, "window": verdict.window},
         )
         return Response(verdict.as_wire())
 

@@ -18,6 +18,7 @@ from compliance.models import RetentionPolicy
 from compliance.objects import Removed
 from customers.catalogue import CATALOGUE, CLEANUP, Entity, Erasure
 from customers.models import SuppressionTombstone
+from kaireon.api import metrics
 from kaireon.lib.budget import Budget
 from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, scope, transaction
@@ -268,6 +269,8 @@ def _expired_tombstones(purged: Purged, *, now: datetime) -> None:
 
 
 def _record(purged: Purged) -> None:
+    for entity, count in purged.deleted.items():
+        metrics.ROWS_PURGED.labels(entity).inc(count)
     with transaction():
         audit.record(
             action=VERB,

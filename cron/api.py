@@ -15,7 +15,7 @@ from cron import runner
 from cron.jobs import UnknownJob
 from cron.models import Trigger
 from kaireon.api.errors import NotFound, Unauthenticated
-from kaireon.tenancy.addresses import source_address
+from kaireon.tenancy import auth_events
 
 logger = logging.getLogger("kaireon.cron")
 
@@ -58,14 +58,15 @@ class CronView(APIView):
 def require_secret(request: Request) -> None:
     """Raises Unauthenticated unless the request carries CRON_SECRET as its bearer token. Unset, nothing is right."""
     expected: str = settings.CRON_SECRET
+    auth_events.attempted()
     if not expected:
         logger.error("cron_misconfigured", extra={"reason": "CRON_SECRET is not set"})
-        raise _refused()
+        raise _refuse(request, "cron_secret_unset")
     scheme, _, given = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer" and hmac.compare_digest(_bytes(given.strip()), expected.encode()):
+        auth_events.service_called("cron", accepted=True)
         return
-    logger.warning("auth_failure", extra={"reason": "cron_secret", "source_ip": source_address(request._request)})
-    raise _refused()
+    raise _refuse(request, "cron_secret")
 
 
 def _bytes(header: str) -> bytes:
@@ -73,5 +74,7 @@ def _bytes(header: str) -> bytes:
     return header.encode("latin-1", "backslashreplace")
 
 
-def _refused() -> Unauthenticated:
+def _refuse(request: Request, reason: str) -> Unauthenticated:
+    auth_events.service_called("cron", accepted=False)
+    auth_events.failed(reason, request._request)
     return Unauthenticated("Send Authorization: Bearer with the cron secret.")

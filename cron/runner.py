@@ -158,8 +158,14 @@ def _close(job: Job, run: JobRun, work: Work, progress: _Progress) -> Ran:
             platform=True,
         )
     logger.info(
-        "job_finished",
-        extra={"job": job.name, "trigger": run.trigger, "state": run.state, "tenants": len(run.outcomes)},
+        "processing_duration",
+        extra={
+            "job": job.name,
+            "trigger": run.trigger,
+            "state": run.state,
+            "tenants": len(run.outcomes),
+            "duration_ms": round((run.finished_at - run.started_at).total_seconds() * 1000, 1),
+        },
     )
     return Ran(body=body, run=run)
 

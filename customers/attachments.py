@@ -16,6 +16,7 @@ from django.core.files.storage import default_storage
 from customers import bulk
 from customers.models import Attachment
 from customers.models.attachment import object_name
+from kaireon.api.breakers import Breaker
 from kaireon.tenancy.context import requires_transaction
 
 
@@ -28,6 +29,14 @@ class Upload:
     content: bytes
     content_type: str = "application/octet-stream"
     uploaded_at: datetime
+
+
+class ObjectStillThere(RuntimeError):
+    """Storage answered the deletion but still has the object. Try again later."""
+
+
+# Storage that is down fails the first few removals and is then left alone; the others wait for the next attempt.
+_STORAGE = Breaker("storage")
 
 
 @requires_transaction
@@ -56,12 +65,12 @@ def remove_object(object_name: str) -> bool:
 
     Raises ObjectStillThere when storage does not confirm, and what the storage raises when it cannot be reached.
     """
+    return _STORAGE.call(_removed, object_name)
+
+
+def _removed(object_name: str) -> bool:
     was_there = default_storage.exists(object_name)
     default_storage.delete(object_name)
     if default_storage.exists(object_name):
         raise ObjectStillThere
     return was_there
-
-
-class ObjectStillThere(RuntimeError):
-    """Storage answered the deletion but still has the object. Try again later."""

@@ -1,8 +1,10 @@
 """gunicorn's settings, for `make run` and for production: both ports, worker recycling, no access log of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,15 @@ errorlog = "-"
 # A socket to steer gunicorn from outside is one door more than we need.
 control_socket_disable = True
 
+# Where the workers' counters add up. Whoever starts other processes beside this one gives them all the same directory;
+# else it is the web workers' own, made here, before anything counts.
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+if os.environ.get(_METRICS):
+    Path(os.environ[_METRICS]).mkdir(mode=0o700, parents=True, exist_ok=True)
+    _own_metrics = ""
+else:
+    os.environ[_METRICS] = _own_metrics = tempfile.mkdtemp(prefix="kaireon-metrics-")
+
 
 def on_starting(server: Any) -> None:
     """In production, do not serve a database whose walls between tenants are down.
@@ -46,3 +57,17 @@ def on_starting(server: Any) -> None:
     if test.returncode:
         server.log.error("tenancy_selftest failed: this server does not start. Run manage.py tenancy_selftest.")
         raise SystemExit(1)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """In the worker, when it has answered its last request: leave its counts with those of all that ended."""
+    from kaireon.lib import metric_files
+
+    if folder := metric_files.directory():
+        metric_files.fold(folder, worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """In the master, last of all."""
+    if _own_metrics:
+        shutil.rmtree(_own_metrics, ignore_errors=True)

@@ -109,6 +109,12 @@ class DsarRequest(TenantModel):
             models.Index(fields=["tenant", "customer_ref"], name="dsar_by_customer"),
             models.Index(fields=["tenant", "subject_key"], name="dsar_by_subject_key"),
             models.Index(fields=["tenant", "closed_at"], name="dsar_by_closing"),
+            # For the gauges, across tenants.
+            models.Index(
+                fields=["status", "tenant", "due_on", "received_at"],
+                condition=~Q(status="completed"),
+                name="dsar_unanswered",
+            ),
         ]
         constraints = [
             models.CheckConstraint(

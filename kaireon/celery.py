@@ -1,10 +1,11 @@
 """The Celery application. Rows are the queue of record; Celery carries the wake-up."""
 
+import logging.config
 import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import setup_logging, worker_init
 from django.db import connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kaireon.settings")
@@ -12,6 +13,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kaireon.settings")
 app = Celery("kaireon")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def log_as_the_product_does(**_: Any) -> None:
+    """JSON lines from workers and beat too; Celery would put its own format in their place."""
+    from django.conf import settings
+
+    logging.config.dictConfig(settings.LOGGING)
 
 
 @worker_init.connect

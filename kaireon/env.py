@@ -42,6 +42,20 @@ SEALING_KEYS: str = env.str("SEALING_KEYS", default="")
 CRON_SECRET: str = env.str("CRON_SECRET", default="")
 SCHEDULER_SERVICE_API_KEY: str = env.str("SCHEDULER_SERVICE_API_KEY", default="")
 
+# Switches: see docs/operations.md.
+SKIP_JOB_TYPES: list[str] = env.list("SKIP_JOB_TYPES", default=[])
+BLOCKED_ROUTES: list[str] = env.list("BLOCKED_ROUTES", default=[])
+CIRCUIT_BREAKER_ENABLED: bool = env.bool("CIRCUIT_BREAKER_ENABLED", default=False)
+AUTH_FALLBACK_ENABLED: bool = env.bool("AUTH_FALLBACK_ENABLED", default=False)
+
+# Read by prometheus_client itself, as soon as something counts: it wants a folder that is there, and takes one that is
+# named by nothing for the working directory.
+PROMETHEUS_MULTIPROC_DIR: str = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
+if PROMETHEUS_MULTIPROC_DIR:
+    Path(PROMETHEUS_MULTIPROC_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
+else:
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+
 DSAR_PACKAGE_DAYS: int = env.int("DSAR_PACKAGE_DAYS", default=30)
 OBJECT_ROOT: str = env.str("OBJECT_ROOT", default=str(BASE_DIR / ".local" / "objects"))
 

@@ -23,6 +23,10 @@ CRON_SECRET = env.CRON_SECRET
 DSAR_PACKAGE_DAYS = env.DSAR_PACKAGE_DAYS
 TRUSTED_PROXIES = env.TRUSTED_PROXIES
 OPS_PORT = env.OPS_PORT
+SKIP_JOB_TYPES = env.SKIP_JOB_TYPES
+BLOCKED_ROUTES = env.BLOCKED_ROUTES
+CIRCUIT_BREAKER_ENABLED = env.CIRCUIT_BREAKER_ENABLED
+AUTH_FALLBACK_ENABLED = env.AUTH_FALLBACK_ENABLED
 
 INSTALLED_APPS = [
     # Without its own admin site: ours is set in kaireon/apps.py.
@@ -53,6 +57,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "kaireon.ops.middleware.OpsPortMiddleware",
     "kaireon.api.middleware.RequestIdMiddleware",
+    "kaireon.api.blocked_routes.BlockedRoutesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

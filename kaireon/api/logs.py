@@ -48,6 +48,8 @@ class JsonFormatter(logging.Formatter):
 
 
 def _event(record: logging.LogRecord) -> str:
+    if record.name == "celery.app.trace":
+        return _of_task(record)
     request = getattr(record, "request", None)
     if request is None:
         return record.getMessage()
@@ -55,6 +57,12 @@ def _event(record: logging.LogRecord) -> str:
     match = getattr(request, "resolver_match", None)
     reason = record.args[0] if isinstance(record.args, tuple) and record.args else record.name.rpartition(".")[2]
     return f"{reason}: {match.route if match else 'unmatched'}"
+
+
+def _of_task(record: logging.LogRecord) -> str:
+    """Celery's line about a task quotes what it returned, or the text of what it raised: only its name and outcome."""
+    said = record.args if isinstance(record.args, dict) else getattr(record, "data", None) or {}
+    return f"task {said.get('name', '')} {said.get('description') or 'succeeded'}"
 
 
 def _plain(value: object) -> bool:

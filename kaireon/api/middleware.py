@@ -5,9 +5,10 @@ import time
 import uuid
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-from kaireon.api import logs
+from kaireon.api import logs, metrics
 
 logger = logging.getLogger("kaireon.http")
 
@@ -25,14 +26,23 @@ class RequestIdMiddleware:
         started = time.perf_counter()
         response = self.get_response(request)
         response["X-Request-Id"] = logs.request_id()
-        route = request.resolver_match.route if request.resolver_match else "unmatched"
+        seconds = time.perf_counter() - started
+        route = route_of(request)
+        metrics.answered(method=request.method or "", route=route, status=response.status_code, seconds=seconds)
         logger.info(
             "request",
             extra={
                 "method": request.method,
                 "route": route,
                 "status": response.status_code,
-                "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+                "duration_ms": round(seconds * 1000, 1),
             },
         )
         return response
+
+
+def route_of(request: HttpRequest) -> str:
+    """The pattern, never the path: that may hold a customer's number, and there is no end of them."""
+    if request.resolver_match:
+        return f"/{request.resolver_match.route}"
+    return "static" if request.path_info.startswith(settings.STATIC_URL) else "unmatched"

@@ -7,13 +7,13 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.enums import ActionVariant
 
-from kaireon.jobs import registry, services
+from kaireon.jobs import pauses, registry, services
 from kaireon.jobs.models import Job, JobState
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, since, verb
 from kaireon.tenancy.roles import Permission
 
-STATES = {"Queued": "info", "Running": "primary", "Done": "success", "Failed": "danger"}
+STATES = {"Queued": "info", "Paused": "warning", "Running": "primary", "Done": "success", "Failed": "danger"}
 
 
 @admin.register(Job)
@@ -37,6 +37,8 @@ class JobAdmin(TenantModelAdmin[Job]):
 
     @column("State", label=STATES, ordering="state")
     def state_label(self, row: Job) -> str:
+        if row.state == JobState.QUEUED and row.type in pauses.everywhere():
+            return "Paused"
         return str(row.get_state_display())
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Q
 
+from kaireon.jobs import pauses
 from kaireon.tenancy.managers import TenantManager, TenantQuerySet
 from kaireon.tenancy.models import TenantModel
 
@@ -23,8 +24,10 @@ class JobQuerySet(TenantQuerySet["Job"]):
         return self.filter(state__in=[JobState.QUEUED, JobState.RUNNING])
 
     def claimable(self, now: datetime) -> "JobQuerySet":
-        """Due, or held by a worker that stopped renewing its lease. The function `due_jobs` asks the same."""
-        return self.filter(Q(state=JobState.QUEUED, due_at__lte=now) | Q(state=JobState.RUNNING, lease_until__lte=now))
+        """Due, or held by a worker that stopped renewing its lease, and not paused here. `due_jobs` asks the same."""
+        return self.exclude(type__in=pauses.here()).filter(
+            Q(state=JobState.QUEUED, due_at__lte=now) | Q(state=JobState.RUNNING, lease_until__lte=now)
+        )
 
     def held_by(self, lease_token: UUID | None) -> "JobQuerySet":
         """Running under exactly this lease."""
@@ -62,6 +65,8 @@ class Job(TenantModel):
             # These two are read across tenants by due_jobs, hence without the tenant in front.
             models.Index(fields=["due_at"], condition=Q(state="queued"), name="jobs_due"),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="jobs_leased"),
+            # For the gauges, which count without looking at the rows.
+            models.Index(fields=["state", "queue", "type", "due_at"], condition=~Q(state="done"), name="jobs_counted"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=JobState.values), name="job_state_known"),

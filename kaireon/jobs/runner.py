@@ -3,6 +3,7 @@
 import logging
 import re
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -120,12 +121,25 @@ def work(job: Job, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Job:
     """
     here = context.current()
     with scope(tenant_id=here.tenant_id, actor=Actor.job(job.type), request_id=job.request_id or here.request_id):
+        started = time.monotonic()
         if job.losses >= services.MAX_LOSSES:
             _failed(job, services.WORKER_LOST, retry=False)
         else:
             _handle(JobRun(job), heartbeat_seconds)
         with transaction():
-            return Job.objects.get(pk=job.pk)
+            after = Job.objects.get(pk=job.pk)
+        logger.info(
+            "processing_duration",
+            extra={
+                "job": str(job.pk),
+                "type": job.type,
+                "queue": job.queue,
+                "state": after.state,
+                "attempt": job.attempts,
+                "duration_ms": round((time.monotonic() - started) * 1000, 1),
+            },
+        )
+        return after
 
 
 def _handle(run: JobRun, heartbeat_seconds: float) -> None:
@@ -150,9 +164,14 @@ def _finished(run: JobRun) -> None:
 def _failed(job: Job, code: str, *, retry: bool) -> None:
     try:
         with transaction():
-            services.fail(job=job, code=code, now=clock.now(), retry=retry)
+            for_good = services.fail(job=job, code=code, now=clock.now(), retry=retry)
     except LeaseLost:
         logger.warning("lease_lost", extra={"job": str(job.pk), "type": job.type})
+        return
+    if for_good:
+        logger.error(
+            "moved_to_dlq", extra={"job": str(job.pk), "type": job.type, "queue": job.queue, "error_type": code}
+        )
 
 
 def code_of(error: BaseException) -> str:

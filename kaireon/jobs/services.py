@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+from django.db import transaction
 from django.db.models import Case, F, PositiveIntegerField, When
 from django.db.models.functions import Coalesce
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerUnavailable
 from redis.exceptions import RedisError
 
+from kaireon.api import metrics
 from kaireon.jobs import registry
 from kaireon.jobs.models import Job, JobQuerySet, JobState
 from kaireon.tenancy import context
@@ -53,7 +55,7 @@ def enqueue(
     Raises registry.UnknownJobType and PayloadRefused.
     """
     known = registry.get(type)
-    return Job.objects.create(
+    job = Job.objects.create(
         type=known.name,
         queue=known.queue,
         payload=_plain(payload),
@@ -61,6 +63,8 @@ def enqueue(
         due_at=now + delay,
         created_at=now,
     )
+    transaction.on_commit(metrics.JOBS_ENQUEUED.labels(known.queue).inc)
+    return job
 
 
 def wake(job: Job) -> bool:

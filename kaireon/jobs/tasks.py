@@ -13,7 +13,7 @@ from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerUnavailable
 from redis.exceptions import RedisError
 
-from kaireon.jobs import registry, runner, services
+from kaireon.jobs import pauses, registry, runner, services
 from kaireon.lib import clock
 from kaireon.tenancy.tasks import TenantTask
 
@@ -34,6 +34,7 @@ def run(*, tenant_id: str, job_id: str, **_newer: object) -> None:
 @shared_task(name=SWEEP_TASK, acks_late=True, expires=SWEEP_SECONDS * 2)
 def sweep(**_newer: object) -> int:
     """Send a message for every due job and every expired lease whose message may be lost; how many were sent."""
+    pauses.announce()
     return sweep_due(now=clock.now())
 
 
@@ -59,7 +60,9 @@ def sweep_due(*, now: datetime, limit: int = SWEEP_AT_MOST) -> int:
 def _due(now: datetime, limit: int) -> dict[str, list[tuple[str, UUID, str]]]:
     found: dict[str, list[tuple[str, UUID, str]]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tenant_id, id, queue, type FROM public.due_jobs(%s, %s)", [now, limit])
+        cursor.execute(
+            "SELECT tenant_id, id, queue, type FROM public.due_jobs(%s, %s, %s)", [now, limit, pauses.here()]
+        )
         for tenant_id, job_id, queue, type_name in cursor.fetchall():
             found[queue].append((tenant_id, job_id, type_name))
     return found
@@ -79,6 +82,7 @@ def _waiting(queue: str) -> int:
 def sweep_at_start(**_kwargs: Any) -> None:
     """A worker that starts looks for work at once: its predecessor may have died, or Redis may have been wiped."""
     try:
+        pauses.announce()
         sweep_due(now=clock.now())
     except (DatabaseError, BrokerUnavailable, KombuError, RedisError, OSError) as error:
         logger.warning("sweep_failed", extra={"error_type": type(error).__name__})

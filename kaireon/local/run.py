@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,7 @@ def run(local: LocalFolder) -> int:
         full = {**os.environ, **environment, "PORT": str(port), "OPS_PORT": str(ops_port)}
         full["DJANGO_SETTINGS_MODULE"] = "kaireon.settings"
         full["PYTHONUNBUFFERED"] = "1"
+        full["PROMETHEUS_MULTIPROC_DIR"] = str(_fresh_metrics(local))
         credentials = local.path / "credentials.json"
         with step("Tables"):
             _manage(local, full, "migrate", "--database", "owner", "--no-input")
@@ -89,6 +91,14 @@ def run(local: LocalFolder) -> int:
         local.unlock()
     say("Stopped; the data stays for the next `make run`.")
     return 0
+
+
+def _fresh_metrics(local: LocalFolder) -> Path:
+    """Where all processes put their counters: counting starts anew with us, as Prometheus expects of a restart."""
+    folder = local.path / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _listen_for_the_end() -> None:

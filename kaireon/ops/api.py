@@ -1,5 +1,7 @@
 """What an orchestrator asks: is the process alive, and may it have requests."""
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -17,11 +19,17 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """200 when every check passes, else 503; says which, never why in detail: that is in the log."""
-    results = {name: check() for name, check in health.CHECKS.items()}
+    """200 when every check passes, else 503; says which, never why in detail: that is in the log.
+
+    `degraded` is 200 too and names what is worse than it should be.
+    """
+    results = health.checked()
     ready = all(results.values())
-    body = {
-        "status": "ok" if ready else "unavailable",
+    degraded = health.degraded() if ready else []
+    body: dict[str, Any] = {
+        "status": "unavailable" if not ready else "degraded" if degraded else "ok",
         "checks": {name: "ok" if passed else "failed" for name, passed in results.items()},
     }
+    if degraded:
+        body["degraded"] = degraded
     return JsonResponse(body, status=200 if ready else 503)

@@ -1,27 +1,32 @@
-"""What must work before this process may have requests: each check answers in seconds, yes or no."""
+"""What must work before this process may have requests, and what may be worse than it should; both in seconds."""
 
 import logging
 from collections.abc import Callable
 
 import redis
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, Error, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-logger = logging.getLogger(__name__)
+from kaireon.api import breakers
+from kaireon.jobs import pauses
+from kaireon.lib import clock
+from kaireon.ops.deadline import Question, TookTooLong
+
+logger = logging.getLogger("kaireon.ops")
 
 _SECONDS = 2.0
+# A question's connection may take its time beyond the statement.
+LIMIT = 3.0
+SEQUENCING_LAG = 60.0
+JOBS_LAG = 300.0
 
 
 def database() -> bool:
-    try:
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except Error as e:
-        logger.warning("readiness: database: %s", type(e).__name__)
-        return False
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute("SELECT 1")
     return True
 
 
@@ -35,9 +40,6 @@ def broker() -> bool:
     )
     try:
         return bool(client.ping())
-    except redis.RedisError as e:
-        logger.warning("readiness: redis: %s", type(e).__name__)
-        return False
     finally:
         client.close()
 
@@ -50,16 +52,41 @@ class MigrationsApplied:
 
     def __call__(self) -> bool:
         if not self._applied:
-            try:
-                executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
-                missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-            except Error as e:
-                logger.warning("readiness: migrations: %s", type(e).__name__)
-                return False
+            executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+            missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
             self._applied = not missing
             if missing:
                 logger.warning("readiness: %d migrations are not applied; run manage.py migrate", len(missing))
         return self._applied
+
+
+def sequencing_lags() -> bool:
+    """Records wait to be sequenced: is a sequencer running?"""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT oldest FROM public.gauge_inbox(1)")
+        (oldest,) = cursor.fetchone()
+    return oldest is not None and (clock.now() - oldest).total_seconds() > SEQUENCING_LAG
+
+
+def jobs_lag() -> bool:
+    """Jobs are long due: is a worker running, and keeping up?"""
+    skipped = pauses.everywhere()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT type, first_due FROM public.gauge_jobs() WHERE state = 'queued'")
+        due = [first for kind, first in cursor.fetchall() if kind not in skipped]
+    return any((clock.now() - first).total_seconds() > JOBS_LAG for first in due)
+
+
+def job_types_paused() -> bool:
+    return bool(pauses.everywhere())
+
+
+def routes_blocked() -> bool:
+    return bool(settings.BLOCKED_ROUTES)
+
+
+def breaker_open() -> bool:
+    return any(breakers.states().values())
 
 
 CHECKS: dict[str, Callable[[], bool]] = {
@@ -67,3 +94,32 @@ CHECKS: dict[str, Callable[[], bool]] = {
     "redis": broker,
     "migrations": MigrationsApplied(),
 }
+# True is bad, but requests are served: no reason to send them elsewhere.
+DEGRADATIONS: dict[str, Callable[[], bool]] = {
+    "sequencing_lags": sequencing_lags,
+    "jobs_lag": jobs_lag,
+    "job_types_paused": job_types_paused,
+    "routes_blocked": routes_blocked,
+    "breaker_open": breaker_open,
+}
+
+_CHECKS = {name: Question(name, check, seconds=LIMIT) for name, check in CHECKS.items()}
+_DEGRADATIONS = {name: Question(name, look, seconds=LIMIT) for name, look in DEGRADATIONS.items()}
+
+
+def checked() -> dict[str, bool]:
+    """Every check by name, and whether it passed within its time."""
+    return {name: bool(_answer(question)) for name, question in _CHECKS.items()}
+
+
+def degraded() -> list[str]:
+    """What is worse than it should be. What cannot be found out is not: the checks say what is away."""
+    return [name for name, question in _DEGRADATIONS.items() if _answer(question)]
+
+
+def _answer(question: Question[bool]) -> bool | None:
+    try:
+        return question.answer()
+    except (Error, DatabaseError, redis.RedisError, TookTooLong) as error:
+        logger.warning("readiness", extra={"check": question.name, "error_type": type(error).__name__})
+        return None

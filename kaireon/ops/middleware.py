@@ -1,4 +1,4 @@
-"""The operations port serves health and nothing else; the public port serves everything but that."""
+"""The operations port serves health and metrics and nothing else; the public port serves everything but that."""
 
 from collections.abc import Callable
 

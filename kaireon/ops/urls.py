@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from kaireon.ops import api
+from kaireon.ops import api, metrics
 
 urlpatterns = [
     path("healthz", api.healthz, name="healthz"),
     path("readyz", api.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -18,7 +18,7 @@ from kaireon.api.logs import request_id
 from kaireon.api.serializers import StrictSerializer
 from kaireon.api.throttles import Rate
 from kaireon.lib import clock
-from kaireon.tenancy import keys, resolver, sessions, signals
+from kaireon.tenancy import auth_events, keys, resolver, sessions, signals
 from kaireon.tenancy.addresses import source_address
 from kaireon.tenancy.authentication import ACCESS_COOKIE, REFRESH_COOKIE, SINGLE_TENANT, require_csrf
 from kaireon.tenancy.models import ApiKey, Tenant, User
@@ -106,9 +106,12 @@ class RefreshView(OpenView):
     @extend_schema(request=RefreshIn, responses={200: SessionOut}, operation_id="auth_refresh", auth=[])
     def post(self, request: Request) -> Response:
         """Trade a refresh token, which is single-use, for the next pair."""
+        token = self.tokens_in(request)
+        auth_events.attempted()
         try:
-            session = sessions.refresh_session(token=self.tokens_in(request))
+            session = sessions.refresh_session(token=token)
         except sessions.RefreshRefused as error:
+            auth_events.failed("refresh_token", request._request)
             raise Unauthenticated("This refresh token is not valid any more: sign in again.") from error
         return _with_cookies(session)
 

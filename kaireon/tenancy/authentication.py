@@ -14,7 +14,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from kaireon.api.errors import Forbidden, Unauthenticated
 from kaireon.lib import clock
-from kaireon.tenancy import keys, resolver
+from kaireon.tenancy import auth_events, keys, resolver
 from kaireon.tenancy.context import Actor, scope, transaction
 from kaireon.tenancy.models import User
 from kaireon.tenancy.principal import Principal
@@ -41,8 +41,9 @@ class KaireonAuthentication(BaseAuthentication):
         """The principal and its kind of credential. Raises Unauthenticated (401) and Forbidden (403)."""
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         given = bearer.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
+        auth_events.attempted()
         if given.startswith("krn_"):
-            return self._by_key(given), "api_key"
+            return self._by_key(request, given), "api_key"
         if given:
             return self._by_session(request, given), "bearer"
         if cookie := request.COOKIES.get(ACCESS_COOKIE):
@@ -50,14 +51,17 @@ class KaireonAuthentication(BaseAuthentication):
             if request.method not in SAFE_METHODS:
                 require_csrf(request)
             return principal, "cookie"
+        auth_events.failed("no_credentials", request._request)
         return None
 
-    def _by_key(self, key: str) -> Principal:
+    def _by_key(self, request: Request, key: str) -> Principal:
         now = clock.now()
         row = keys.find_key(key, now=now)
         if row is None:
+            auth_events.failed("api_key", request._request)
             raise Unauthenticated("This API key is unknown, expired or revoked.")
         if settings.SINGLE_TENANT_MODE and row.tenant_id != SINGLE_TENANT:
+            auth_events.failed("tenant", request._request)
             raise Forbidden("This server serves the tenant 'default' only.", code="unknown_tenant")
         actor = Actor(id=str(row.id), name=row.name, type="api_key")
         with scope(tenant_id=row.tenant_id, actor=actor), transaction():
@@ -75,15 +79,18 @@ class KaireonAuthentication(BaseAuthentication):
             claims = AccessToken(token.encode("utf-8", "replace"))  # type: ignore[arg-type]
             user_id = UUID(str(claims["user_id"]))
         except (TokenError, ValueError, KeyError) as error:
+            auth_events.failed("session", request._request)
             raise Unauthenticated("This session is invalid or has expired: refresh it or sign in.") from error
         user = User.objects.filter(pk=user_id, is_active=True).first()
         if user is None:
+            auth_events.failed("inactive", request._request)
             raise Unauthenticated("This account is not active.")
         tenant = request.headers.get("X-Tenant-Id") or str(claims.get("tenant", ""))
         if settings.SINGLE_TENANT_MODE:
             tenant = SINGLE_TENANT
         membership = resolver.membership(user_id, tenant)
         if membership is None:
+            auth_events.failed("tenant", request._request)
             raise Forbidden("X-Tenant-Id does not name a tenant you are a member of.", code="unknown_tenant")
         return Principal(
             actor=Actor(id=str(user.pk), name=user.name, type="user"),
@@ -99,6 +106,7 @@ def require_csrf(request: Request) -> None:
     check = _CsrfCheck(lambda _request: None)  # type: ignore[arg-type]
     check.process_request(request._request)
     if reason := check.process_view(request._request, _unused_view, (), {}):
+        auth_events.failed("csrf", request._request)
         raise Forbidden(f"Send the CSRF token in X-CSRFToken. {reason}", code="csrf_failed")
 
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from kaireon.api.logs import request_id
 from kaireon.lib import clock
-from kaireon.tenancy import signals
+from kaireon.tenancy import auth_events, signals
 from kaireon.tenancy.context import Actor, platform_scope, transaction
 from kaireon.tenancy.models import User
 
@@ -25,6 +25,7 @@ class LockingBackend(BaseBackend):
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **credentials: Any
     ) -> User | None:
+        auth_events.attempted()
         email = (username or credentials.get("email") or "").strip().lower()
         now = clock.now()
         user = User.objects.filter(email=email).first()
@@ -33,6 +34,7 @@ class LockingBackend(BaseBackend):
         )
         reason = _fault(user, right=right, now=now)
         if user is None or reason:
+            auth_events.failed(reason, request)
             if user is not None and reason == "wrong_password":
                 _count_failure(user)
             signals.login_failed.send(sender=LockingBackend, reason=reason, user=user, request_id=request_id())

@@ -44,7 +44,7 @@ def _verified(tenant: str, limit: int | None) -> Verdict:
             action="audit_log.verify",
             entity_type="AuditLog",
             entity_id=tenant,
-            changes={"intact": verdict.intact, "scanned": verdict.scanned},
+            changes={"intact": verdict.intact, "scanned": verdict.scanned, "window": verdict.window},
             platform=tenant == PLATFORM,
         )
     return verdict

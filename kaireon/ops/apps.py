@@ -1,0 +1,11 @@
+from importlib import import_module
+
+from django.apps import AppConfig
+
+
+class OpsConfig(AppConfig):
+    name = "kaireon.ops"
+    verbose_name = "Operations"
+
+    def ready(self) -> None:
+        import_module("kaireon.ops.checks")  # registers the system checks

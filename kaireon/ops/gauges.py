@@ -1,0 +1,202 @@
+"""Figures that are looked up when they are asked for: the state of queues, logs, requests, holds, jobs, breakers.
+
+Across tenants PostgreSQL answers through functions of the resolver that give sums and nothing else. Every source has
+a time limit; one that does not answer is missing from the answer, and `kaireon_source_up` says so.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from cron.jobs import JOBS
+from kaireon.api import breakers
+from kaireon.jobs import pauses
+from kaireon.lib import clock
+from kaireon.ops.deadline import Question, TookTooLong
+
+logger = logging.getLogger("kaireon.ops")
+
+SECONDS = 3.0
+# A backlog is counted to here and not further, so that a scrape costs the same when it matters most.
+MOST_COUNTED = 100_000
+# Besides the queues: decisions that could not be scored end there.
+DEAD_LETTERS = (*settings.QUEUES, "decisions")
+
+
+def queues() -> list[Metric]:
+    waiting = dict.fromkeys(settings.QUEUES, 0)
+    active = dict.fromkeys(settings.QUEUES, 0)
+    dead = dict.fromkeys(DEAD_LETTERS, 0)
+    paused: dict[tuple[str, str], int] = {}
+    oldest = dict.fromkeys(settings.QUEUES, 0.0)
+    skipped = pauses.everywhere()
+    now = clock.now()
+    for queue, kind, state, jobs, first_due in _rows("SELECT * FROM public.gauge_jobs()"):
+        into = {"queued": waiting, "running": active, "failed": dead}[state]
+        into[queue] = into.get(queue, 0) + jobs
+        if state == "queued" and kind in skipped:
+            paused[queue, kind] = jobs
+        elif state == "queued":
+            oldest[queue] = max(oldest.get(queue, 0.0), (now - first_due).total_seconds())
+    return [
+        _gauge("queue_depth", "Jobs that wait, paused ones included, by queue.", "queue", waiting),
+        _gauge("kaireon_active_worker_jobs", "Jobs that a worker holds, by queue.", "queue", active),
+        _gauge("kaireon_dlq_depth", "Jobs that failed for good, by queue.", "queue", dead),
+        _gauge("kaireon_queue_lag_seconds", "Since when the first job is due that is not paused.", "queue", oldest),
+        _gauge("kaireon_paused_jobs", "Jobs that wait because SKIP_JOB_TYPES names them.", ("queue", "type"), paused),
+    ]
+
+
+def audit() -> list[Metric]:
+    (records, oldest), *_ = _rows("SELECT * FROM public.gauge_inbox(%s)", MOST_COUNTED)
+    (total, intact, broken, unverified, newest, longest_ago), *_ = _rows("SELECT * FROM public.gauge_logs()")
+    chains = {"intact": intact, "broken": broken, "unverified": unverified}
+    sequenced = CounterMetricFamily("kaireon_audit_records", "Records in all logs, ever.", value=float(total))
+    return [
+        _value("kaireon_audit_inbox_records", f"Recorded, not yet sequenced; counted to {MOST_COUNTED}.", records),
+        _value("kaireon_audit_inbox_lag_seconds", "Age of the oldest of them.", _age(oldest)),
+        sequenced,
+        _gauge("kaireon_audit_chains", "Logs, by what their last whole verification found.", "state", chains),
+        _value(
+            "kaireon_audit_last_verification_timestamp_seconds",
+            "When a log was last verified as a whole; 0: never.",
+            _moment(newest),
+        ),
+        _value(
+            "kaireon_audit_oldest_verification_timestamp_seconds",
+            "The same of the log that was verified longest ago; 0: one never was.",
+            0.0 if unverified else _moment(longest_ago),
+        ),
+    ]
+
+
+def requests() -> list[Metric]:
+    open_now = dict.fromkeys(("queued", "processing", "failed"), 0)
+    overdue, oldest = 0, 0.0
+    for status, count, late, first in _rows("SELECT * FROM public.gauge_requests(%s)", clock.now()):
+        open_now[status] = count
+        overdue += late
+        oldest = max(oldest, _age(first))
+    return [
+        _gauge("kaireon_dsar_open", "Subject requests not answered, by status.", "status", open_now),
+        _value("kaireon_dsar_oldest_open_seconds", "Since when the oldest of them is with us.", oldest),
+        _value("kaireon_dsar_overdue", "Those past the last day that is in time.", overdue),
+    ]
+
+
+def holds() -> list[Metric]:
+    held = dict(_rows("SELECT * FROM public.gauge_holds()"))
+    return [_gauge("kaireon_held_classes", "Tenants that hold a data class.", "data_class", held)]
+
+
+_RUNS = """
+SELECT job, success.at, ended.seconds, ended.state
+  FROM unnest(%s::text[]) job
+  LEFT JOIN LATERAL (SELECT finished_at AS at FROM public.cron_jobrun r
+                      WHERE r.job = job.job AND r.state = 'succeeded'
+                      ORDER BY started_at DESC LIMIT 1) success ON true
+  LEFT JOIN LATERAL (SELECT extract(epoch FROM finished_at - started_at) AS seconds, r.state
+                       FROM public.cron_jobrun r WHERE r.job = job.job AND r.state <> 'running'
+                      ORDER BY started_at DESC LIMIT 1) ended ON true
+"""
+
+
+def jobs() -> list[Metric]:
+    rows = _rows(_RUNS, list(JOBS))
+    return [
+        _gauge(
+            "kaireon_job_last_success_timestamp_seconds",
+            "When the job last ended well; 0: never.",
+            "job",
+            {job: _moment(at) for job, at, _, _ in rows},
+        ),
+        _gauge(
+            "kaireon_job_last_duration_seconds",
+            "How long its last run took.",
+            "job",
+            {job: seconds for job, _, seconds, _ in rows if seconds is not None},
+        ),
+        _gauge(
+            "kaireon_job_last_run_ok",
+            "1 when its last run succeeded.",
+            "job",
+            {job: int(state == "succeeded") for job, _, _, state in rows if state is not None},
+        ),
+    ]
+
+
+def breaker_states() -> list[Metric]:
+    described = "0 closed, 1 half-open, 2 open, by dependency."
+    return [_gauge("kaireon_breaker_state", described, "dependency", breakers.states())]
+
+
+SOURCES: dict[str, Callable[[], list[Metric]]] = {
+    "queues": queues,
+    "audit": audit,
+    "requests": requests,
+    "holds": holds,
+    "jobs": jobs,
+    "breakers": breaker_states,
+}
+
+
+@dataclass(frozen=True)
+class State(Collector):
+    """All sources, as one collector. Never raises: a scrape that fails hides everything else."""
+
+    questions: tuple[Question[list[Metric]], ...]
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: a registry would collect to know the names."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        up: dict[str, int] = {}
+        for question in self.questions:
+            try:
+                found = question.answer()
+            except (DatabaseError, redis.RedisError, TookTooLong) as error:
+                logger.warning("source_down", extra={"source": question.name, "error_type": type(error).__name__})
+                up[question.name] = 0
+                continue
+            up[question.name] = 1
+            yield from found
+        yield _gauge("kaireon_source_up", "0: these figures could not be had in this scrape.", "source", up)
+
+
+STATE = State(tuple(Question(name, ask, seconds=SECONDS) for name, ask in SOURCES.items()))
+
+
+def _rows(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{int(SECONDS * 1000)}ms"])
+        cursor.execute(query, list(parameters))
+        return list(cursor.fetchall())
+
+
+def _gauge(name: str, described: str, labels: str | tuple[str, ...], values: dict[Any, Any]) -> Metric:
+    names = (labels,) if isinstance(labels, str) else labels
+    family = GaugeMetricFamily(name, described, labels=names)
+    for key, value in values.items():
+        family.add_metric((key,) if isinstance(key, str) else key, float(value))
+    return family
+
+
+def _value(name: str, described: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, described, value=float(value))
+
+
+def _moment(at: datetime | None) -> float:
+    return at.timestamp() if at else 0.0
+
+
+def _age(since: datetime | None) -> float:
+    return max(0.0, (clock.now() - since).total_seconds()) if since else 0.0
