@@ -109,9 +109,7 @@ def verdicts(result: Result) -> dict[str, str]:
         where = f"at {setting.processes} processes, {_tenants(setting)}"
         for name, target in TARGETS.items():
             if name in rows:
-                held = "holds" if rows[name].ratio >= target else "missed"
-                if (noise := result.noise(setting)) > QUIET:
-                    held = f"not settled: something else used the machine, the floor itself varied by ±{noise:.0%}"
+                held = _unsettled(result, setting) or ("holds" if rows[name].ratio >= target else "missed")
                 said[f"{rows[name].contestant.title}, {where}"] = (
                     f"{rows[name].ratio:.2f} of the floor (at least {target}: {held})"
                 )
@@ -123,7 +121,7 @@ def verdicts(result: Result) -> dict[str, str]:
             said[f"The peer whose audit costs least, {where}"] = (
                 f"{best.title} keeps {peers[best]:.2f} of its write without audit; we keep {ours['idle']:.2f} and, with"
                 f" the sequencer running, {ours['running']:.2f}"
-            )
+            ) + (f" ({unsettled})" if (unsettled := _unsettled(result, setting)) else "")
     return said
 
 
@@ -193,6 +191,13 @@ def _markdown_table(cells: Iterable[list[str]]) -> list[str]:
 
 def _heading(setting: Setting) -> str:
     return f"{setting.processes} {'process' if setting.processes == 1 else 'processes'}, {_tenants(setting)}"
+
+
+def _unsettled(result: Result, setting: Setting) -> str:
+    noise = result.noise(setting)
+    if noise <= QUIET:
+        return ""
+    return f"not settled: something else used the machine, the floor itself varied by ±{noise:.0%}"
 
 
 def _noise(result: Result, setting: Setting) -> str:
