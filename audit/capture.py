@@ -32,7 +32,7 @@ def captured(
     return RunSQL(
         f'CREATE TRIGGER audit_capture AFTER INSERT OR UPDATE OR DELETE ON public."{table}"'
         f" FOR EACH ROW EXECUTE FUNCTION public.audit_capture({quoted}); {_refuse_truncate(table)}",
-        f'DROP TRIGGER audit_capture ON public."{table}"; DROP TRIGGER audit_truncate ON public."{table}"',
+        f'DROP TRIGGER audit_capture ON public."{table}"; DROP TRIGGER recorded_truncate ON public."{table}"',
     )
 
 
@@ -51,12 +51,15 @@ def captured_in_bulk(table: str, entity: str, *, range_column: str) -> RunSQL:
         )
     )
     drop = "; ".join(f'DROP TRIGGER audit_capture_{e} ON public."{table}"' for e in ("insert", "update", "delete"))
-    return RunSQL(f"{make}; {_refuse_truncate(table)}", f'{drop}; DROP TRIGGER audit_truncate ON public."{table}"')
+    return RunSQL(f"{make}; {_refuse_truncate(table)}", f'{drop}; DROP TRIGGER recorded_truncate ON public."{table}"')
 
 
 def _refuse_truncate(table: str) -> str:
-    """TRUNCATE shows no trigger the rows, and asks no policy whose they are: nothing of it could be recorded."""
+    """TRUNCATE shows no trigger the rows, and asks no policy whose they are: nothing of it could be recorded.
+
+    Named to fire after a hold's refusal, which says more.
+    """
     return (
-        f'CREATE TRIGGER audit_truncate BEFORE TRUNCATE ON public."{table}"'
+        f'CREATE TRIGGER recorded_truncate BEFORE TRUNCATE ON public."{table}"'
         " FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse_truncate()"
     )

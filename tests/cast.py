@@ -13,7 +13,7 @@ from kaireon.tenancy.roles import Role
 
 ACME = "acme"
 GLOBEX = "globex"
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 SETUP = Actor.system("setup")
 
 # e-mail, name, tenant, role
