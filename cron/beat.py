@@ -1,14 +1,34 @@
-"""Beat's scheduler, knowing that the schedule's rows are recorded: whoever changes one must say who they are."""
+"""Beat's scheduler. It knows that the schedule's rows are recorded, and sends each scheduled moment under its own name.
+
+django-celery-beat reckons from the last time it sent something, in local time: across a restart or a change of clocks
+that doubles or loses runs. Jobs are therefore due by cron/slots.py, and a moment that is sent twice runs once, because
+the run's row is unique by job and moment.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
+from celery.schedules import schedstate
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
-from cron import beat_rows
+from cron import beat_rows, signals, states
+from cron.jobs import JOBS
+from cron.models import JobRun
+from cron.slots import between
+from cron.tasks import RUN_TASK
+from cron.work import Missed
+from kaireon.lib import clock
 from kaireon.tenancy.context import Actor, platform_scope, transaction
+
+# Once a minute every job is looked at, whether it began when it should have.
+WATCH_EVERY = 60
+# A moment older than this when it is sent was missed: no beat was running.
+ON_TIME = 90
+# Of a schedule whose every moment is made up for, so many at most.
+MOST_MADE_UP = 100
 
 
 class Entry(ModelEntry):  # type: ignore[misc]
@@ -18,11 +38,37 @@ class Entry(ModelEntry):  # type: ignore[misc]
         with _as_beat():
             super()._disable(model)
 
+    def _default_now(self) -> datetime:
+        return clock.now()
+
+    @property
+    def is_job(self) -> bool:
+        return self.task == RUN_TASK and self.kwargs.get("job") in JOBS and beat_rows.timing_of(self.model) is not None
+
     def is_due(self) -> Any:
         if self.model.one_off and self.model.enabled and self.model.total_run_count > 0:
             with _as_beat():
                 return super().is_due()
-        return super().is_due()
+        if not self.is_job or not self.model.enabled or self.model.start_time or self.model.expires:
+            return super().is_due()
+        now, timing = clock.now(), beat_rows.timing_of(self.model)
+        assert timing is not None  # noqa: S101  is_job says so
+        newest, coming = timing.last(now), timing.next(now)
+        wait = (coming - now).total_seconds() if coming else float(WATCH_EVERY)
+        return schedstate(newest is not None and newest > self.last_run_at, wait)
+
+    def moments(self, now: datetime) -> list[datetime]:
+        """What is to be sent now: the moments since the last time, by the job's policy for what was missed."""
+        timing = beat_rows.timing_of(self.model)
+        assert timing is not None  # noqa: S101  asked of jobs only
+        newest = timing.last(now)
+        if newest is None:
+            return []
+        missed = JOBS[self.kwargs["job"]].missed
+        if missed == Missed.ALL:
+            return list(between(timing, self.last_run_at, now))[-MOST_MADE_UP:]
+        late = (now - newest).total_seconds() > ON_TIME
+        return [] if late and missed == Missed.SKIP else [newest]
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
@@ -30,8 +76,52 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
 
     Entry = Entry
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._watched_at: datetime | None = None
+        self._reported: set[tuple[str, datetime]] = set()
+        super().__init__(*args, **kwargs)
+
     def setup_schedule(self) -> None:
         beat_rows.install()
+
+    def enabled_models_qs(self) -> Any:
+        # The base leaves out whatever is not due within two hours by the clock on the wall: after a longer stop it
+        # would not see what was missed.
+        return self.Model.objects.enabled()
+
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+        if not isinstance(entry, Entry) or not entry.is_job:
+            return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+        result = None
+        plain = entry.kwargs
+        try:
+            for moment in entry.moments(clock.now()):
+                entry.kwargs = {**plain, "slot": clock.rfc3339(moment)}
+                result = super().apply_async(entry, producer=producer, advance=False, **kwargs)
+        finally:
+            entry.kwargs = plain
+        return result
+
+    def tick(self, *args: Any, **kwargs: Any) -> Any:
+        now = clock.now()
+        if self._watched_at is None or (now - self._watched_at).total_seconds() >= WATCH_EVERY:
+            self._watched_at = now
+            self.watch(now)
+        return super().tick(*args, **kwargs)
+
+    def watch(self, now: datetime) -> None:
+        """Raise job_late for what should have begun and did not, once for each moment."""
+        rows = {row.name: row for row in self.Model.objects.select_related("crontab", "interval")}
+        for job in JOBS.values():
+            row = rows.get(job.name)
+            status = states.status_of(job, row, now=now)
+            began = status.last is not None and status.due is not None and status.last.started_at >= status.due
+            if status.state not in (states.JobState.LATE, states.JobState.DOWN) or status.due is None or began:
+                continue
+            overdue = (now - status.due).total_seconds() > ON_TIME
+            if overdue and (job.name, status.due) not in self._reported:
+                self._reported.add((job.name, status.due))
+                signals.job_late.send(sender=JobRun, job=job.name, slot=status.due)
 
 
 @contextmanager

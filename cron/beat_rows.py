@@ -8,6 +8,7 @@ from django.db import connection
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from cron.schedule import SCHEDULE, Entry
+from cron.slots import Cron, Every, Timing
 from kaireon.tenancy.context import Actor, platform_scope, transaction
 
 # The header that says a row is ours, and which schedule we gave it last: a row that differs was edited, and stays.
@@ -41,6 +42,17 @@ def when(row: PeriodicTask) -> str:
     if row.interval is not None:
         return f"every {int(row.interval.schedule.run_every.total_seconds())} s"
     return str(row.solar or row.clocked or "never")
+
+
+def timing_of(row: PeriodicTask) -> Timing | None:
+    """When the row is due; None for what has no moments of its own (the sun, a single date)."""
+    if row.crontab is not None:
+        c = row.crontab
+        text = f"{c.minute} {c.hour} {c.day_of_month} {c.month_of_year} {c.day_of_week}"
+        return Cron(text, str(c.timezone))
+    if row.interval is not None:
+        return Every(max(1, int(row.interval.schedule.run_every.total_seconds())))
+    return None
 
 
 def _install(entry: Entry) -> str:

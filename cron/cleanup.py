@@ -1,18 +1,20 @@
 """The job `cleanup`: what is past its time goes, and the coming months get their partitions."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
 from compliance import purge
+from cron.models import JobRun
 from cron.work import Work
 from dsar import retention
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import IdempotencyKey, RefreshToken
 
 MONTHS_AHEAD = 3
+RUNS_KEPT = timedelta(days=90)
 
 _PARTITIONED = """
 SELECT c.relname FROM pg_catalog.pg_partitioned_table p JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
@@ -35,6 +37,17 @@ def prepare_partitions(work: Work) -> Mapping[str, Any]:
                     cursor.execute("SELECT public.partition_ensure(%s, %s)", [table, month])
                 created += cursor.fetchone() == (True,)
     return {"partitionsCreated": created}
+
+
+def common(work: Work) -> Mapping[str, Any]:
+    """Partitions to come, and old runs of jobs: `{partitionsCreated, runsPruned}`. Each job's newest run is kept."""
+    return {**prepare_partitions(work), "runsPruned": prune_runs(work)}
+
+
+def prune_runs(work: Work) -> int:
+    newest = JobRun.objects.order_by("job", "-started_at").distinct("job").values("pk")
+    old = JobRun.objects.filter(finished_at__lt=work.now - RUNS_KEPT).exclude(pk__in=newest)
+    return old.count() if work.dry_run else old.delete()[0]
 
 
 def months_from(now: datetime, ahead: int = MONTHS_AHEAD) -> list[date]:

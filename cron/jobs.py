@@ -1,7 +1,7 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
-from cron import cleanup
-from cron.work import Job
+from cron import approvals, cleanup
+from cron.work import Job, Missed
 
 
 class UnknownJob(LookupError):
@@ -17,9 +17,16 @@ JOBS: dict[str, Job] = {
         Job(
             name="cleanup",
             help="Delete what is past its retention, expired suppressions and dossiers; create coming partitions.",
-            for_all=cleanup.prepare_partitions,
+            for_all=cleanup.common,
             for_tenant=cleanup.cleanup_tenant,
             schedule="30 4 * * *",
+        ),
+        Job(
+            name="approvals-expire",
+            help="Close approvals past their deadline, and forget the payloads of old ones.",
+            for_tenant=approvals.expire,
+            schedule="*/15 * * * *",
+            missed=Missed.SKIP,
         ),
     )
 }

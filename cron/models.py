@@ -48,6 +48,9 @@ class JobRun(models.Model):
     actor_name = models.CharField(max_length=200, default="", blank=True)
     request_id = models.CharField(max_length=128, default="", blank=True)
     state = models.CharField(max_length=16, choices=RunState.choices, default=RunState.RUNNING)
+    slot = models.DateTimeField(
+        null=True, blank=True, help_text="The scheduled moment it is for; none when somebody started it."
+    )
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     outcomes = models.JSONField(default=list, blank=True, help_text="[{tenantId, …the job's own, errors, ok, seconds}]")
@@ -61,6 +64,7 @@ class JobRun(models.Model):
         indexes = [models.Index(fields=["job", "-started_at"], name="runs_of_a_job")]
         constraints = [
             models.UniqueConstraint(fields=["job"], condition=Q(state="running"), name="one_run_at_a_time"),
+            models.UniqueConstraint(fields=["job", "slot"], name="one_run_a_slot"),
             models.CheckConstraint(condition=Q(state__in=RunState.values), name="run_state_known"),
             models.CheckConstraint(
                 condition=Q(state="running", finished_at=None) | (~Q(state="running") & Q(finished_at__isnull=False)),

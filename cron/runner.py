@@ -4,15 +4,17 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 
 import audit
-from cron import jobs
+from cron import jobs, signals
 from cron.locks import only_run
 from cron.models import JobRun, RunState, Trigger
+from cron.ping import ping
 from cron.work import Job, Outcome, Work
 from kaireon.api.logs import request_id
 from kaireon.lib import clock
@@ -23,6 +25,7 @@ from kaireon.tenancy.context import Actor, across_all_tenants, platform_scope, t
 logger = logging.getLogger("kaireon.cron")
 
 ALREADY_RUNNING = "already running"
+ALREADY_RAN = "already ran"
 LOST = "the process ended before the run did"
 
 
@@ -53,11 +56,20 @@ class _Progress:
     errors: list[str] = field(default_factory=list)
 
 
-def run_job(name: str, *, trigger: Trigger | str, actor: Actor | None = None, dry_run: bool = False) -> Ran:
+def run_job(
+    name: str,
+    *,
+    trigger: Trigger | str,
+    actor: Actor | None = None,
+    dry_run: bool = False,
+    slot: datetime | None = None,
+) -> Ran:
     """Run a job now, in this process, through every tenant, and keep a row of it.
 
     One tenant's failure does not stop the others. The answer is `{ok: true, …the job's own}`, with `ok: false` and
     `error` when anything failed, or `{ok: true, skipped: "already running"}`. `actor` defaults to the job itself.
+    `slot` is the scheduled moment it is for: a second run for it answers `skipped: "already ran"`, unless the first
+    was lost with its process, whose row it then takes over.
 
     Raises UnknownJob, InsideTransaction.
     """
@@ -68,7 +80,10 @@ def run_job(name: str, *, trigger: Trigger | str, actor: Actor | None = None, dr
         if not free:
             logger.info("job_skipped", extra={"job": job.name, "trigger": str(trigger)})
             return Ran(body={"ok": True, "skipped": ALREADY_RUNNING})
-        run = _open(job, Trigger(trigger), actor or Actor.job(job.name))
+        run = _open(job, Trigger(trigger), actor or Actor.job(job.name), slot)
+        if run is None:
+            return Ran(body={"ok": True, "skipped": ALREADY_RAN})
+        ping(job.name, "start")
         work = Work(
             run_id=run.pk,
             actor=actor or Actor.job(job.name),
@@ -76,15 +91,27 @@ def run_job(name: str, *, trigger: Trigger | str, actor: Actor | None = None, dr
             budget=Budget(job.deadline),
             dry_run=dry_run,
         )
-        return _close(job, run, work, _work(job, work))
+        ran = _close(job, run, work, _work(job, work))
+        ping(job.name, "success" if ran.ok else "fail")
+        if not ran.ok:
+            signals.job_failed.send(sender=JobRun, job=job.name, run=run)
+        return ran
 
 
-def _open(job: Job, trigger: Trigger, actor: Actor) -> JobRun:
+def _open(job: Job, trigger: Trigger, actor: Actor, slot: datetime | None) -> JobRun | None:
     now = clock.now()
     # We hold the job's lock, so whoever left these rows is gone.
     JobRun.objects.of(job.name).unfinished().update(state=RunState.LOST, finished_at=now, error=LOST)
+    if slot is not None and (earlier := JobRun.objects.of(job.name).filter(slot=slot).first()):
+        if earlier.state != RunState.LOST:
+            return None
+        # Its message came again because nobody finished it.
+        earlier.state, earlier.started_at, earlier.finished_at, earlier.error = RunState.RUNNING, now, None, ""
+        earlier.save()
+        return earlier
     return JobRun.objects.create(
         job=job.name,
+        slot=slot,
         trigger=trigger,
         actor_id=actor.id[:64],
         actor_name=actor.name[:200],

@@ -1,5 +1,6 @@
 """What beat sends, and when: the jobs that have a schedule, and the pulse of the layers below. All in UTC."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cron.jobs import JOBS
@@ -23,6 +24,17 @@ class Entry:
     def when(self) -> str:
         """The schedule as text, the same for the same schedule."""
         return self.cron or f"every {self.every} s"
+
+
+# Routes of jobs that beat does not send, each with the reason. A job in JOBS says it in `unscheduled`.
+EXEMPT: dict[str, str] = {}
+
+
+def without_schedule(names: Iterable[str]) -> set[str]:
+    """Those among the names of jobs that are neither in SCHEDULE nor exempt in writing."""
+    scheduled = {entry.name for entry in SCHEDULE}
+    exempt = set(EXEMPT) | {job.name for job in JOBS.values() if job.unscheduled}
+    return set(names) - scheduled - exempt
 
 
 SCHEDULE: tuple[Entry, ...] = (

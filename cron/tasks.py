@@ -1,5 +1,6 @@
 """Jobs on a worker: what beat and the admin's button send."""
 
+from datetime import datetime
 from typing import Any
 
 from celery import Task, shared_task
@@ -32,9 +33,10 @@ class GlobalTask(Task):  # type: ignore[type-arg]
 
 
 @shared_task(base=GlobalTask, name=RUN_TASK, acks_late=True, soft_time_limit=_LIMIT, time_limit=_LIMIT + 30)
-def run(*, job: str, trigger: str = Trigger.BEAT, user_id: str = "", **_newer: object) -> bool:
-    """Run a job; whether it went well. `user_id` is the member who pressed the button."""
-    return runner.run_job(job, trigger=trigger, actor=_member(user_id)).ok
+def run(*, job: str, trigger: str = Trigger.BEAT, user_id: str = "", slot: str | None = None, **_newer: object) -> bool:
+    """Run a job; whether it went well. `user_id` is the member who pressed the button, `slot` what beat sent it for."""
+    moment = datetime.fromisoformat(slot) if slot else None
+    return runner.run_job(job, trigger=trigger, actor=_member(user_id), slot=moment).ok
 
 
 def _member(user_id: str) -> Actor | None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,14 @@ from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import Actor
 
 DEFAULT_DEADLINE = 600  # seconds
+
+
+class Missed(StrEnum):
+    """What becomes of scheduled moments that passed while no beat was running."""
+
+    SKIP = "skip"  # nothing: the next one does as well
+    LAST = "last"  # the newest of them is made up for
+    ALL = "all"  # each is, oldest first, a hundred at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +60,7 @@ class Job:
     `for_all` runs once, first, outside any tenant, and gives its part of the answer. `for_tenant` runs in each active
     tenant's scope, outside any transaction, and gives `(body, errors)`; `answer` makes one of them. A job has a
     schedule (cron, UTC) or says in `unscheduled` why it has none. `deadline` is in seconds, for all tenants together:
-    what does not fit is left for the next run.
+    what does not fit is left for the next run. `grace` is how late it may begin before it counts as down.
     """
 
     name: str
@@ -62,6 +71,8 @@ class Job:
     deadline: int = DEFAULT_DEADLINE
     schedule: str | None = None
     unscheduled: str = ""
+    missed: Missed = Missed.LAST
+    grace: timedelta = timedelta(minutes=5)
 
     @property
     def is_global(self) -> bool:

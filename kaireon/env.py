@@ -40,6 +40,7 @@ SINGLE_TENANT_MODE: bool = env.bool("SINGLE_TENANT_MODE", default=False)
 API_KEY_PEPPER: str = env.str("API_KEY_PEPPER", default="")
 SEALING_KEYS: str = env.str("SEALING_KEYS", default="")
 CRON_SECRET: str = env.str("CRON_SECRET", default="")
+MONITOR_PING_URL: str = env.str("MONITOR_PING_URL", default="")
 SCHEDULER_SERVICE_API_KEY: str = env.str("SCHEDULER_SERVICE_API_KEY", default="")
 
 # Switches: see docs/operations.md.

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_celery_beat.models import PeriodicTask
 
-from cron import beat_rows, runner
+from cron import beat_rows, runner, states
 from cron.jobs import JOBS, UnknownJob
 from cron.models import JobRun, Trigger
 from kaireon.lib import clock
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         for job in jobs:
             when = job["schedule"] if job["enabled"] else f"not scheduled ({job['reason']})"
             last = f"last {job['lastState']} {job['lastStartedAt']}" if job["lastState"] else "never ran"
-            self.stdout.write(f"{job['name']:<28} {when:<20} {last}\n    {job['help']}")
+            self.stdout.write(f"{job['name']:<28} {job['state']:<8} {when:<20} {last}\n    {job['help']}")
 
     def _history(self, options: dict[str, Any]) -> None:
         if options["name"] and options["name"] not in JOBS:
@@ -77,7 +77,8 @@ class Command(BaseCommand):
 
 def _described(name: str, row: PeriodicTask | None) -> dict[str, Any]:
     job = JOBS[name]
-    last = JobRun.objects.of(name).newest_first().first()
+    status = states.status_of(job, row, now=clock.now())
+    last = status.last
     return {
         "name": name,
         "help": job.help,
@@ -86,6 +87,10 @@ def _described(name: str, row: PeriodicTask | None) -> dict[str, Any]:
         "schedule": beat_rows.when(row) if row else job.schedule,
         "enabled": bool(row and row.enabled),
         "reason": job.unscheduled if not job.schedule else "" if row and row.enabled else _why(row),
+        "state": status.state,
+        "nextAt": clock.rfc3339(status.next) if status.next else None,
+        "missed": job.missed,
+        "graceSeconds": int(job.grace.total_seconds()),
         "lastState": last.state if last else None,
         "lastStartedAt": clock.rfc3339(last.started_at) if last else None,
     }

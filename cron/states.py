@@ -1,0 +1,53 @@
+"""How each job is doing: new, up, late, down, paused or running, with grace and maximum run time."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from django_celery_beat.models import PeriodicTask
+
+from cron import beat_rows
+from cron.models import JobRun, RunState
+from cron.work import Job
+
+
+class JobState(StrEnum):
+    NEW = "new"  # never ran, and nothing was due long enough
+    UP = "up"
+    LATE = "late"  # due and not begun, within grace
+    DOWN = "down"  # failed, lost, over its time, or due and not begun after grace
+    PAUSED = "paused"  # its row is disabled
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    state: JobState
+    due: datetime | None  # the newest moment at which it should have begun
+    next: datetime | None
+    last: JobRun | None
+
+
+def status_of(job: Job, row: PeriodicTask | None, *, now: datetime) -> Status:
+    """The job's state at this moment. A job without schedule is as its last run was."""
+    last = JobRun.objects.of(job.name).newest_first().first()
+    timing = beat_rows.timing_of(row) if row is not None else None
+    due = timing.last(now) if timing else None
+    if due is not None and row is not None and last is None and due <= row.date_changed:
+        due = None
+    paused = row is not None and not row.enabled
+    coming = timing.next(now) if timing and not paused else None
+    return Status(state=_state(job, last, due, now, paused=paused), due=due, next=coming, last=last)
+
+
+def _state(job: Job, last: JobRun | None, due: datetime | None, now: datetime, *, paused: bool) -> JobState:
+    if last is not None and last.state == RunState.RUNNING:
+        within = last.running_for(now) <= timedelta(seconds=job.deadline) + job.grace
+        return JobState.RUNNING if within else JobState.DOWN
+    if paused:
+        return JobState.PAUSED
+    if last is not None and last.state != RunState.SUCCEEDED:
+        return JobState.DOWN
+    if due is not None and (last is None or max(last.started_at, last.slot or last.started_at) < due):
+        return JobState.LATE if now <= due + job.grace else JobState.DOWN
+    return JobState.UP if last is not None else JobState.NEW
