@@ -8,6 +8,7 @@ EXEMPT: dict[str, str] = {
     "tenancy.RefreshToken": "turns over with every session; sign-in and refused access are recorded as events",
     "tenancy.IdempotencyKey": "answers kept for a day; what the request did is recorded itself",
     "jobs.Job": "a queue; what its jobs do is recorded itself",
+    "flows.FlowCheckpoint": "how far a step is, moved with every batch; what steps change is recorded itself",
     "cron.JobRun": "is a record of what ran; what the jobs do is recorded itself",
     "compliance.HoldEpoch": "a counter that orders holds and deletions; the hold is recorded itself",
     "compliance.ObjectRemoval": "files still to be removed; the deletion of their rows is recorded itself",

@@ -16,7 +16,7 @@ import audit
 from compliance import holds, objects
 from compliance.models import RetentionPolicy
 from compliance.objects import Removed
-from customers.catalogue import CATALOGUE, CLEANUP, Entity, Erasure
+from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure
 from customers.models import SuppressionTombstone
 from kaireon.api import metrics
 from kaireon.lib.budget import Budget
@@ -163,7 +163,7 @@ def make_plan(*, now: datetime, classes: Collection[str] | None = None, swept_by
 
 
 def _swept(swept_by: str, classes: Collection[str] | None) -> Iterator[tuple[Entity, str]]:
-    for entity in CATALOGUE:
+    for entity in (*CATALOGUE, *DERIVED):
         if swept_by in entity.swept_by and entity.erasure in DELETED:
             for data_class in entity.data_classes():
                 if classes is None or data_class in classes:

@@ -1,6 +1,6 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
-from cron import approvals, cleanup
+from cron import approvals, cleanup, flows
 from cron.work import Job, Missed
 
 
@@ -26,6 +26,14 @@ JOBS: dict[str, Job] = {
             help="Close approvals past their deadline, and forget the payloads of old ones.",
             for_tenant=approvals.expire,
             schedule="*/15 * * * *",
+            missed=Missed.SKIP,
+        ),
+        Job(
+            name="flow-scheduler-tick",
+            help="Start pipelines that are due and take up interrupted runs.",
+            for_tenant=flows.flow_scheduler_tick,
+            deadline=50,
+            schedule="* * * * *",
             missed=Missed.SKIP,
         ),
     )

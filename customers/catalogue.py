@@ -162,6 +162,15 @@ class SchemaEntity(Entity):
             yield {"schema": names[UUID(row.pop("schemaId"))], **row}
 
 
+# Derived from work on data and about nobody: cleanup sweeps it by its class, no dossier and no erasure looks at it.
+DERIVED: tuple[Entity, ...] = tuple(
+    Entity(name=name, model=model, title=title, data_class="metrics", clock="finished_at", erasure=Erasure.DELETE)
+    for name, model, title in (
+        ("flowCheckpoint", "flows.FlowCheckpoint", "Checkpoint of a pipeline run"),
+        ("flowRun", "flows.FlowRun", "Pipeline run and its counts"),
+    )
+)
+
 CATALOGUE: tuple[Entity, ...] = (
     Entity(
         name="interactionHistory",

@@ -78,6 +78,8 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
     "Operations": (
         Page(title="Job runs", icon="play_circle", model="cron_jobrun", permission=Permission.READ_JOBS),
         Page(title="Background jobs", icon="conveyor_belt", model="jobs_job", permission=Permission.READ_JOBS),
+        Page(title="Pipelines", icon="account_tree", model="flows_pipeline", permission=Permission.MANAGE_PIPELINES),
+        Page(title="Pipeline runs", icon="timeline", model="flows_flowrun", permission=Permission.MANAGE_PIPELINES),
         Page(title="Imports", icon="upload_file", model="customers_importrun", permission=Permission.READ_JOBS),
     ),
     "Settings": (

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "kaireon.tenancy",
     "kaireon.jobs",
+    "kaireon.flows",
     "kaireon.approvals",
     "audit",
     "customers",
@@ -194,6 +195,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RequestStatusEnum": "dsar.models.Status",
         "ConsentStatusEnum": "customers.models.consent.ConsentStatus",
         "RoleEnum": "kaireon.tenancy.roles.Role",
+        "FlowRunStateEnum": "kaireon.flows.models.RunState",
+        "FlowStepStateEnum": "kaireon.flows.progress.STEP_STATES",
         "ApprovalStateEnum": "kaireon.approvals.models.State",
     },
 }

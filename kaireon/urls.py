@@ -12,6 +12,7 @@ from customers import api as customers
 from dsar import api as dsar
 from kaireon.approvals import api as approvals
 from kaireon.approvals import members_api as members
+from kaireon.flows import api as flows
 from kaireon.tenancy import api as tenancy
 
 api_v1 = [
@@ -40,6 +41,16 @@ api_v1 = [
     path("dsar/<uuid:request_id>/clock", dsar.DsarClockView.as_view(), name="dsar-clock"),
     path("dsar/<uuid:request_id>/download", dsar.DsarDownloadView.as_view(), name="dsar-download"),
     path("gdpr/erasure", dsar.ErasureView.as_view(), name="gdpr-erasure"),
+    path("pipelines", flows.PipelinesView.as_view(), name="pipelines"),
+    path("pipelines/execute", flows.PipelinesExecuteView.as_view(), name="pipelines-execute"),
+    path("pipelines/<uuid:pipeline_id>", flows.PipelineDetailView.as_view(), name="pipeline"),
+    path("pipelines/<uuid:pipeline_id>/execute", flows.PipelineExecuteView.as_view(), name="pipeline-execute"),
+    path("pipelines/<uuid:pipeline_id>/runs", flows.PipelineRunsView.as_view(), name="pipeline-runs"),
+    path(
+        "pipelines/<uuid:pipeline_id>/runs/<uuid:run_id>/progress",
+        flows.RunProgressView.as_view(),
+        name="pipeline-run-progress",
+    ),
     path("cron/<str:name>", cron.CronView.as_view(), name="cron"),
 ]
 

@@ -29,6 +29,7 @@ class Permission(StrEnum):
     DECIDE_APPROVALS = "decide_approvals"  # what is asked of them in a stage; never their own requests
     READ_JOBS = "read_jobs"
     RUN_JOBS = "run_jobs"
+    MANAGE_PIPELINES = "manage_pipelines"
 
 
 _VIEWER = frozenset({Permission.READ_TENANT, Permission.READ_CUSTOMERS, Permission.READ_JOBS})

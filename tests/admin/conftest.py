@@ -13,6 +13,8 @@ from customers.demo.loader import Share, load
 from customers.models import ImportRun, SuppressionTombstone
 from dsar import services
 from kaireon.approvals import services as approvals
+from kaireon.flows import pipelines
+from kaireon.flows.models import RunTrigger
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import TenantModel
@@ -48,6 +50,12 @@ def rows(db: str) -> Rows:
         services.create_request(request_type="export", subject_id="A-01500", actor=ADA.actor, now=now)
         SuppressionTombstone.objects.create(subject_key="v1:0")
         approvals.ask(verb="role.grant", payload={"email": "n@x.example", "role": "viewer"}, actor=ADA.actor, now=now)
+        steps = [
+            {"name": "read", "node": "load_entity", "params": {"entity": "customers"}},
+            {"name": "store", "node": "write_entity", "params": {"entity": "customers"}},
+        ]
+        flow = pipelines.create(name="nightly", definition={"steps": steps}, actor=ADA.actor, now=now)
+        pipelines.start(flow, trigger=RunTrigger.ADMIN, now=now)
         ImportRun.objects.create(kind="customers", format="csv", fingerprint="0" * 64, size=1)
     JobRun.objects.create(job="cleanup", trigger=Trigger.COMMAND, started_at=now)
     with ADA.here():

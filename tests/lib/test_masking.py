@@ -139,3 +139,43 @@ def test_a_keyed_hash_needs_its_key_tenant_and_purpose():
     with pytest.raises(ValueError, match="tenant and a purpose"):
         keyed(tenant_id="")
     assert "00" not in repr(keyed(version=1))
+
+
+_TRICKY = st.text(alphabet="0123456789 ()./+:-@aAfFzZ٣٤é\t\n\x1c", max_size=40)
+_NUMBERS = st.from_regex(
+    r"(\d{3}-\d{2}-\d{4}|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|(\d{1,3}\.){3}\d{1,3}|[0-9a-f:.]{2,30}|\d(?:[ -]?\d){8,18}"
+    r"|[+(]?\d[\d\s()./-]{5,24}\d|[A-Za-z]{5}[0-9]{4}[A-Za-z]|[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]){11,30})",
+    fullmatch=True,
+)
+
+
+@given(st.one_of(st.text(), _TRICKY, _NUMBERS))
+def test_the_short_cuts_of_detection_find_what_the_table_finds(value):
+    assert detect(value) == next(row.name for row in MASKS if row.pattern.fullmatch(value) and row.check(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("256.1.1.1", "text"),
+        ("::", "ip"),
+        ("::ffff:10.0.0.1", "ip"),
+        ("١٢٣-٤٥-٦٧٨٩", "ssn"),
+        ("4111-1111-1111-1111", "card"),
+        ("DE89 3704 0044 0532 0130 01", "text"),
+        ("de89370400440532013000", "iban"),
+        ("Flat 7", "text"),
+        ("a@b:1", "email"),
+    ],
+)
+def test_it_tells_look_alikes_apart(value, name):
+    assert detect(value) == name
+
+
+@pytest.mark.parametrize("value", ["x" * 8, "ab-cd ef", "١٢٣٤٥٦٧٨", "1234 5678 a", "-----", "a\x1cb\x1dcdefgh"])
+def test_what_stays_and_what_is_hidden_is_the_same_for_every_script(value):
+    other = value + "é"
+    assert len(mask(value, as_format="text")) == len(value)
+    assert mask(other, as_format="text")[:-5].replace("*", "") == mask(value + "e", as_format="text")[:-5].replace(
+        "*", ""
+    )

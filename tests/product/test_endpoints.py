@@ -45,6 +45,16 @@ KEY = {"key_id": "key"}
 RECORD = {"record_id": "record"}
 CUSTOMER = {"customer_id": "customer"}
 REQUEST = {"request_id": "request"}
+PIPELINE = {"pipeline_id": "pipeline"}
+FLOW = {
+    "name": "flow",
+    "definition": {
+        "steps": [
+            {"name": "read", "node": "load_entity", "params": {"entity": "customers"}},
+            {"name": "store", "node": "write_entity", "params": {"entity": "customers"}},
+        ]
+    },
+}
 MEMBER = {"membership_id": "member"}
 APPROVAL = {"approval_id": "approval"}
 INTERACTION = {
@@ -93,6 +103,15 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "dsar-request"): Rule(ADMIN, names=REQUEST),
     ("GET", "dsar-clock"): Rule(ADMIN, names=REQUEST),
     ("GET", "dsar-download"): Rule(ADMIN, 409, names=REQUEST),
+    ("GET", "pipelines"): Rule(ADMIN),
+    ("POST", "pipelines"): Rule(ADMIN, 201, {**FLOW, "name": "another"}),
+    ("POST", "pipelines-execute"): Rule(ADMIN, 404, {"pipelineId": "00000000-0000-0000-0000-000000000000"}),
+    ("GET", "pipeline"): Rule(ADMIN, names=PIPELINE),
+    ("PUT", "pipeline"): Rule(ADMIN, body=FLOW, names=PIPELINE),
+    ("POST", "pipeline-execute"): Rule(ADMIN, 202, {}, names=PIPELINE),
+    ("GET", "pipeline-runs"): Rule(ADMIN, names=PIPELINE),
+    ("GET", "pipeline-run-progress"): Rule(ADMIN, names={**PIPELINE, "run_id": "run"}),
+    ("DELETE", "pipeline"): Rule(ADMIN, 204, names=PIPELINE),
     ("POST", "gdpr-erasure"): Rule(ADMIN, body={"customerId": "c-1"}),
 }
 
@@ -122,6 +141,8 @@ def things(db: str) -> dict[str, str]:
         "/customers", {"customers": [{"customerId": "c-1", "name": "Cleo", "email": "c@acme.example"}]}
     )
     filed = with_key("ada").post("/dsar", {"requestType": "export", "subjectId": "c-1"}).json()
+    pipeline = with_key("ada").post("/pipelines", FLOW).json()["id"]
+    run = with_key("ada").post(f"/pipelines/{pipeline}/execute").json()["runId"]
     made = with_key("ada").post("/api-keys", {"name": "target", "role": "viewer"}).json()
     log.drain(ACME)
     with ADA.here(), transaction():
@@ -139,6 +160,8 @@ def things(db: str) -> dict[str, str]:
         "request": filed["requestId"],
         "key": made["id"],
         "record": str(record.pk),
+        "pipeline": pipeline,
+        "run": run,
         "member": str(member.pk),
         "approval": str(approval.pk),
         "theirs": str(theirs.pk),

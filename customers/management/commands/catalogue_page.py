@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from customers.catalogue import CATALOGUE, DATA_CLASSES, EXEMPT, Entity, Erasure
+from customers.catalogue import CATALOGUE, DATA_CLASSES, DERIVED, EXEMPT, Entity, Erasure
 
 _ERASURE = {
     Erasure.DELETE: "deleted",
@@ -36,7 +36,7 @@ class Command(BaseCommand):
 
 def page() -> str:
     """The whole page, in Markdown."""
-    entities = "\n".join(_row(entity) for entity in CATALOGUE)
+    entities = "\n".join(_row(entity) for entity in (*CATALOGUE, *DERIVED))
     classes = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in DATA_CLASSES.items())
     exempt = "\n".join(f"| `{model}` | {reason} |" for model, reason in EXEMPT.items())
     return f"""# The catalogue of personal data

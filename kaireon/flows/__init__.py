@@ -1,0 +1,1 @@
+"""Flows: named steps that survive a crash between any two of them."""

@@ -1,0 +1,352 @@
+"""Pipelines and their runs: made, changed and started by forms; how far they are, as a picture."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.enums import ActionVariant
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
+
+from kaireon.flows import diagram, execution, nodes, pipelines, progress, schedule
+from kaireon.flows.api import next_runs
+from kaireon.flows.definition import FlowInvalid
+from kaireon.flows.engine import DefinitionChanged
+from kaireon.flows.models import FlowRun, Pipeline, RunState, RunTrigger
+from kaireon.flows.schedule import ScheduleInvalid
+from kaireon.lib import clock
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, since, verb
+from kaireon.tenancy.roles import Permission
+
+STATES = {"Queued": "info", "Running": "primary", "Done": "success", "Failed": "danger", "Skipped": "warning"}
+KINDS = [("", "By hand only"), ("cron", "Cron"), ("every", "Every so many seconds"), ("rrule", "RRULE")]
+
+EXAMPLE = {
+    "steps": [
+        {"name": "read", "node": "load_file", "params": {"file": "in/customers.csv", "format": "csv"}},
+        {"name": "pseudonyms", "node": "hash", "params": {"columns": ["email"], "purpose": "research"}},
+        {"name": "write", "node": "write_file", "params": {"file": "out/{run}.csv", "format": "csv"}},
+    ]
+}
+
+
+class PipelineForm(forms.Form):
+    name = forms.CharField(max_length=100, widget=UnfoldAdminTextInputWidget())
+    description = forms.CharField(max_length=500, required=False, widget=UnfoldAdminTextInputWidget())
+    definition = forms.JSONField(
+        help_text="Steps with a name, a node and its params; without any needs they run in a row.",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 18, "spellcheck": "false"}),
+    )
+    kind = forms.ChoiceField(label="Runs", choices=KINDS, required=False, widget=UnfoldAdminSelectWidget())
+    when = forms.CharField(
+        max_length=500,
+        required=False,
+        help_text="Such as 0 2 * * *, or 900, or FREQ=WEEKLY;BYDAY=MO;BYHOUR=6;BYMINUTE=0.",
+        widget=UnfoldAdminTextInputWidget(),
+    )
+    time_zone = forms.ChoiceField(choices=(), initial="UTC", widget=UnfoldAdminSelectWidget())
+    missed = forms.ChoiceField(
+        label="Slots that were missed",
+        choices=[("last", "Run the newest"), ("all", "Run all"), ("skip", "Run none")],
+        widget=UnfoldAdminSelectWidget(),
+    )
+    enabled = forms.BooleanField(required=False, initial=True, widget=UnfoldBooleanWidget())
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["time_zone"].choices = [(z, z) for z in sorted(available_timezones())]  # type: ignore[attr-defined]
+
+    def schedule_given(self) -> dict[str, Any] | None:
+        """As `schedule.parse` takes it."""
+        given = self.cleaned_data
+        if not given["kind"]:
+            return None
+        when: str | int = given["when"]
+        if given["kind"] == "every" and given["when"].isascii() and given["when"].isdigit():
+            when = int(given["when"])
+        return {given["kind"]: when, "timeZone": given["time_zone"], "missed": given["missed"]}
+
+
+REFUSALS: dict[type[Exception], str] = {
+    FlowInvalid: "",
+    ScheduleInvalid: "",
+    pipelines.NameTaken: "",
+    pipelines.PipelineChanged: "",
+}
+
+
+@admin.register(Pipeline)
+class PipelineAdmin(TenantModelAdmin[Pipeline]):
+    view_permission = Permission.MANAGE_PIPELINES
+    list_display = ("name", "when", "next_run_at", "enabled_label", "version", "updated_at")
+    search_equal = ("name",)
+    search_help_text = "Name"
+    ordering = ("name",)
+    fieldsets = (
+        (None, {"fields": ("name", "description", "enabled_label", "picture")}),
+        ("Schedule", {"fields": ("when", "next_five")}),
+        ("Definition", {"fields": ("written", "version", "updated_at")}),
+    )
+    actions_list = ("add_pipeline",)
+    actions_detail = ("run_now", "edit", "remove")
+    when_empty = "A pipeline loads rows, changes them step by step and writes them, now or on a schedule."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Pipeline]:
+        rows: QuerySet[Pipeline] = super().get_queryset(request)
+        return rows.filter(deleted_at=None)
+
+    def headline(self, row: Pipeline) -> str:
+        return row.name
+
+    @column("State", label={"Enabled": "success", "Disabled": "warning"}, ordering="enabled")
+    def enabled_label(self, row: Pipeline) -> str:
+        return "Enabled" if row.enabled else "Disabled"
+
+    @column("Runs")
+    def when(self, row: Pipeline) -> str:
+        if row.schedule is None:
+            return "by hand"
+        said = schedule.parse(row.schedule, now=row.created_at)
+        return f"every {said.text} s" if said.kind == "every" else f"{said.text}, {said.zone.key}"
+
+    @column("Next five")
+    def next_five(self, row: Pipeline) -> SafeString | str:
+        moments = next_runs(row)
+        if not moments:
+            return "none"
+        zone = schedule.parse(row.schedule, now=row.created_at).zone
+        return format_html_join(
+            "", "<div>{}</div>", ((f"{m.astimezone(zone):%a %-d %B %Y, %H:%M %Z}",) for m in moments)
+        )
+
+    @column("Steps")
+    def picture(self, row: Pipeline) -> SafeString | str:
+        try:
+            return diagram.svg(pipelines.build(row.name, row.definition))
+        except FlowInvalid as e:
+            return f"{e.field}: {e}"
+
+    @column("As JSON")
+    def written(self, row: Pipeline) -> SafeString:
+        return format_html('<pre style="white-space:pre-wrap">{}</pre>', json.dumps(row.definition, indent=2))
+
+    @verb(
+        permission=Permission.MANAGE_PIPELINES,
+        description="New pipeline",
+        icon="add",
+        url_path="new",
+        variant=ActionVariant.PRIMARY,
+    )
+    def add_pipeline(self, request: HttpRequest) -> HttpResponse:
+        form = PipelineForm(given_by(request), initial={"definition": EXAMPLE, "time_zone": "UTC"})
+        return self._ask(request, form, pipelines.create, "New pipeline", self.url("changelist"))
+
+    @verb(permission=Permission.MANAGE_PIPELINES, description="Change", icon="edit", url_path="edit")
+    def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        pipeline = self.row(request, object_id)
+        form = PipelineForm(given_by(request), initial=_initial(pipeline))
+
+        def store(**given: Any) -> Pipeline:
+            return pipelines.change(pipeline, version=pipeline.version, **given)
+
+        return self._ask(request, form, store, f"Change {pipeline.name}", self.url("change", pipeline.pk))
+
+    def _ask(
+        self, request: HttpRequest, form: PipelineForm, store: Callable[..., Pipeline], title: str, cancel: str
+    ) -> HttpResponse:
+        def do(given: dict[str, Any]) -> HttpResponse:
+            stored = store(
+                **{name: given[name] for name in ("name", "description", "definition", "enabled")},
+                schedule_given=form.schedule_given(),
+                actor=principal_of(request).actor,
+                now=clock.now(),
+            )
+            self.succeed(request, f"{stored.name} is saved.")
+            return HttpResponseRedirect(self.url("change", stored.pk))
+
+        known = "; ".join(f"{node.name}: {node.help}" for node in nodes.all_nodes())
+        return self.ask(
+            request,
+            title=title,
+            lead=f"Nodes: {known}",
+            form=form,
+            do=do,
+            refusals=REFUSALS,
+            submit="Save the pipeline",
+            cancel=cancel,
+        )
+
+    @verb(
+        permission=Permission.MANAGE_PIPELINES,
+        description="Run now",
+        icon="play_arrow",
+        url_path="run",
+        variant=ActionVariant.PRIMARY,
+    )
+    def run_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        pipeline = self.row(request, object_id)
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            run, job = pipelines.start(pipeline, trigger=RunTrigger.ADMIN, now=clock.now())
+            self.after_commit(request, lambda: pipelines.wake(job))
+            self.succeed(request, "The run is queued. This page shows how far it has come when you reload it.")
+            return HttpResponseRedirect(reverse("admin:flows_flowrun_change", args=[run.pk]))
+
+        return self.ask(
+            request,
+            title=f"Run {pipeline.name}",
+            lead="It starts as soon as a worker is free, beside any run that is under way.",
+            form=forms.Form(given_by(request)),
+            do=do,
+            refusals={pipelines.PipelineDisabled: "", FlowInvalid: ""},
+            submit="Run it now",
+            cancel=self.url("change", pipeline.pk),
+        )
+
+    @verb(
+        permission=Permission.MANAGE_PIPELINES,
+        description="Delete",
+        icon="delete",
+        url_path="remove",
+        variant=ActionVariant.DANGER,
+    )
+    def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        pipeline = self.row(request, object_id)
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            pipelines.delete(pipeline, actor=principal_of(request).actor, now=clock.now())
+            self.succeed(request, f"{pipeline.name} is deleted.")
+            return HttpResponseRedirect(self.url("changelist"))
+
+        return self.ask(
+            request,
+            title=f"Delete {pipeline.name}",
+            lead="What waits or runs ends. Finished runs stay for as long as their class is kept.",
+            form=forms.Form(given_by(request)),
+            do=do,
+            submit="Delete the pipeline",
+            cancel=self.url("change", pipeline.pk),
+            danger=True,
+        )
+
+
+@admin.register(FlowRun)
+class FlowRunAdmin(TenantModelAdmin[FlowRun]):
+    view_permission = Permission.MANAGE_PIPELINES
+    list_display = ("created_at", "name", "state_label", "how_far", "rows", "trigger", "error", "finished_at")
+    list_filter = ("state", "trigger", since("created_at", "start"))
+    search_equal = ("name", "error")
+    search_help_text = "Pipeline, reason code, run id"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("name", "state_label", "how_far", "left", "rows", "picture")}),
+        ("Failure", {"fields": ("failed_step", "error", "message", "rejects_name")}),
+        (
+            "Course",
+            {"fields": ("trigger", "slot", "pipeline_version", "created_at", "started_at", "finished_at", "id")},
+        ),
+    )
+    actions_detail = ("again",)
+    when_empty = "Start a pipeline, or give it a schedule."
+
+    def headline(self, row: FlowRun) -> str:
+        return row.name
+
+    @column("State", label=STATES, ordering="state")
+    def state_label(self, row: FlowRun) -> str:
+        return str(row.get_state_display())
+
+    @column("Progress")
+    def how_far(self, row: FlowRun) -> SafeString:
+        percent = progress.of(row, now=clock.now()).percent
+        return format_html('<progress max="100" value="{0}">{0} %</progress> {0} %', percent)
+
+    @column("Time left")
+    def left(self, row: FlowRun) -> str:
+        seconds = progress.of(row, now=clock.now()).eta_seconds
+        return "" if seconds is None else f"{seconds // 60}:{seconds % 60:02} min"
+
+    @column("Rows in, out, refused")
+    def rows(self, row: FlowRun) -> str:
+        found = progress.of(row, now=clock.now())
+        return f"{found.rows_in:,} / {found.rows_out:,} / {found.rows_failed:,}"
+
+    @column("Refused rows")
+    def rejects_name(self, row: FlowRun) -> str:
+        return row.rejects.name or ""
+
+    @column("Steps")
+    def picture(self, row: FlowRun) -> SafeString | str:
+        found = progress.of(row, now=clock.now())
+        pipeline = Pipeline.objects.filter(runs=row).first()
+        if pipeline is None or not all(step.node for step in found.steps):
+            return "The pipeline has changed since."
+        return diagram.svg(
+            pipelines.build(pipeline.name, pipeline.definition),
+            states={step.name: step.state for step in found.steps},
+            notes={step.name: f"{step.rows_out:,} of {step.rows_in:,} rows" for step in found.steps if step.rows_in},
+        )
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        run = self.get_object(request, object_id)
+        fit = run is not None and run.state == RunState.FAILED and run.keeps_batches
+        return super().get_actions_detail(request, object_id) if fit else []
+
+    @verb(
+        permission=Permission.MANAGE_PIPELINES,
+        description="Take it up again",
+        icon="replay",
+        url_path="again",
+        variant=ActionVariant.PRIMARY,
+    )
+    def again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        run = self.row(request, object_id)
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            job = execution.resume(run, now=clock.now())
+            self.after_commit(request, lambda: pipelines.wake(job))
+            self.succeed(request, "The run is queued again.")
+            return HttpResponseRedirect(self.url("change", run.pk))
+
+        return self.ask(
+            request,
+            title=f"Take {run.name} up again",
+            lead="Finished steps are not run again.",
+            form=forms.Form(given_by(request)),
+            do=do,
+            refusals={
+                execution.RunNotFailed: "",
+                DefinitionChanged: "",
+                pipelines.BatchesGone: "",
+                FlowInvalid: "",
+            },
+            submit="Queue it again",
+            cancel=self.url("change", run.pk),
+        )
+
+
+def _initial(pipeline: Pipeline) -> dict[str, Any]:
+    said = pipeline.schedule or {}
+    kind = next((kind for kind, _ in KINDS if kind and kind in said), "")
+    return {
+        "name": pipeline.name,
+        "description": pipeline.description,
+        "definition": pipeline.definition,
+        "enabled": pipeline.enabled,
+        "kind": kind,
+        "when": said.get(kind, ""),
+        "time_zone": said.get("timeZone", "UTC"),
+        "missed": said.get("missed", "last"),
+    }
