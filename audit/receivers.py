@@ -1,6 +1,7 @@
 """The one file where the audit log hears the layers below it."""
 
 from typing import Any
+from uuid import UUID
 
 from django.dispatch import receiver
 from django.urls import reverse
@@ -66,6 +67,17 @@ def access_refused(*, principal: Principal, reason: str, request_id: str, **_: A
         services.record(
             action="access.refused", entity_type="Permission", entity_id=reason, changes={"role": principal.role}
         )
+
+
+@receiver(signals.dead_letter_handled)
+def dead_letter_handled(*, verb: str, letter_id: UUID, queue: str, topic: str, **_: Any) -> None:
+    services.record(
+        action=verb,
+        entity_type="DeadLetter",
+        entity_id=str(letter_id),
+        entity_name=topic,
+        changes={"queue": queue},
+    )
 
 
 @receiver(approval_signals.changing)

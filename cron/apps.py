@@ -9,3 +9,4 @@ class CronConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("cron.alarms")  # hears of late and failed runs
+        import_module("cron.dead_jobs")  # hears of background jobs that were given up

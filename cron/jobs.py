@@ -1,6 +1,6 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
-from cron import approvals, cleanup, flows
+from cron import approvals, cleanup, outbox_jobs
 from cron.work import Job, Missed
 
 
@@ -27,6 +27,24 @@ JOBS: dict[str, Job] = {
             for_tenant=approvals.expire,
             schedule="*/15 * * * *",
             missed=Missed.SKIP,
+        ),
+        Job(
+            name="outbox-reaper",
+            help="Return stuck messages to pending, dead-letter those that were lost too often.",
+            for_tenant=outbox_jobs.reap,
+            schedule="*/2 * * * *",
+        ),
+        Job(
+            name="dlq-replay",
+            help="Try transient dead letters again, none more than three times.",
+            for_tenant=outbox_jobs.replay,
+            schedule="*/10 * * * *",
+        ),
+        Job(
+            name="dlq-archive",
+            help="Archive open dead letters to storage, sealed and read back.",
+            for_tenant=outbox_jobs.archive,
+            schedule="45 3 * * *",
         ),
         Job(
             name="flow-scheduler-tick",

@@ -48,6 +48,14 @@ SCHEDULE: tuple[Entry, ...] = (
         name="jobs.sweep", task="jobs.sweep", help="Wake workers for jobs whose message was lost.", every=5, expires=10
     ),
     Entry(
+        name="outbox.sweep",
+        task="outbox.sweep",
+        help="Wake workers for messages that are due.",
+        every=5,
+        expires=10,
+        queue="journey-jobs",
+    ),
+    Entry(
         name="audit.drain",
         task="audit.drain_all",
         help="Sequence what waits, should no sequencer run.",

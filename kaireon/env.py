@@ -6,6 +6,7 @@ in what the environment does not say; the environment always wins.
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import environ
@@ -59,6 +60,12 @@ else:
 
 DSAR_PACKAGE_DAYS: int = env.int("DSAR_PACKAGE_DAYS", default=30)
 OBJECT_ROOT: str = env.str("OBJECT_ROOT", default=str(BASE_DIR / ".local" / "objects"))
+OBJECT_STORAGE: str = env.str("OBJECT_STORAGE", default="file")
+OBJECT_BUCKET: str = env.str("OBJECT_BUCKET", default="")
+OBJECT_ENDPOINT_URL: str = env.str("OBJECT_ENDPOINT_URL", default="")
+ALLOW_PRIVATE_DESTINATIONS: bool = env.bool("ALLOW_PRIVATE_DESTINATIONS", default=False)
+EMAIL: dict[str, Any] = env.email_url("EMAIL_URL", default="smtp://localhost:25")
+EMAIL_FROM: str = env.str("EMAIL_FROM", default="kaireon@localhost")
 
 
 def redis_url(database: int) -> str:

@@ -46,7 +46,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "kaireon.tenancy",
     "kaireon.jobs",
-    "kaireon.flows",
+    "kaireon.outbox",
     "kaireon.approvals",
     "audit",
     "customers",
@@ -164,10 +164,41 @@ STATICFILES_DIRS = [BASE_DIR / "kaireon" / "static"]
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
+
+def _object_storage() -> dict[str, Any]:
+    """A folder, or a bucket whose credentials boto3 finds itself (AWS_ACCESS_KEY_ID and its kin, or the machine's)."""
+    if env.OBJECT_STORAGE != "s3":
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": env.OBJECT_ROOT}}
+    from botocore.config import Config
+
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": env.OBJECT_BUCKET,
+            "endpoint_url": env.OBJECT_ENDPOINT_URL or None,
+            "file_overwrite": False,
+            "default_acl": None,
+            "client_config": Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 2}),
+        },
+    }
+
+
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": env.OBJECT_ROOT}},
+    "default": _object_storage(),
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+
+# What leaves the house.
+ALLOW_PRIVATE_DESTINATIONS = env.ALLOW_PRIVATE_DESTINATIONS
+EMAIL_BACKEND = env.EMAIL["EMAIL_BACKEND"]
+EMAIL_HOST = env.EMAIL.get("EMAIL_HOST") or "localhost"
+EMAIL_PORT = env.EMAIL.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = env.EMAIL.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = env.EMAIL.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS = bool(env.EMAIL.get("EMAIL_USE_TLS"))
+EMAIL_USE_SSL = bool(env.EMAIL.get("EMAIL_USE_SSL"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.EMAIL_FROM
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["kaireon.tenancy.authentication.KaireonAuthentication"],

@@ -12,7 +12,7 @@ from customers import api as customers
 from dsar import api as dsar
 from kaireon.approvals import api as approvals
 from kaireon.approvals import members_api as members
-from kaireon.flows import api as flows
+from kaireon.outbox import api as outbox
 from kaireon.tenancy import api as tenancy
 
 api_v1 = [
@@ -35,6 +35,7 @@ api_v1 = [
     path("members/<uuid:membership_id>", members.MemberView.as_view(), name="member"),
     path("approvals", approvals.ApprovalsView.as_view(), name="approvals"),
     path("approvals/<uuid:approval_id>", approvals.ApprovalView.as_view(), name="approval"),
+    path("admin/dlq", outbox.DeadLettersView.as_view(), name="dlq"),
     path("admin/retention-configs", compliance.RetentionConfigsView.as_view(), name="retention-configs"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
     path("dsar/<uuid:request_id>", dsar.DsarRequestView.as_view(), name="dsar-request"),

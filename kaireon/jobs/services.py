@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from kaireon.api import metrics
 from kaireon.jobs import registry
 from kaireon.jobs.models import Job, JobQuerySet, JobState
-from kaireon.tenancy import context
+from kaireon.tenancy import context, signals
 from kaireon.tenancy.context import requires_transaction
 
 logger = logging.getLogger("kaireon.jobs")
@@ -154,6 +154,8 @@ def fail(*, job: Job, code: str, now: datetime, retry: bool = True) -> bool:
     gave_up = registry.get(job.type).gave_up
     if for_good and gave_up is not None:
         gave_up(Job.objects.get(pk=job.pk))
+    if for_good:
+        signals.job_dead.send(sender=Job, job=Job.objects.get(pk=job.pk), permanent=not retry or gave_up is not None)
     return for_good
 
 
@@ -165,6 +167,7 @@ def retry(*, job: Job, now: datetime) -> None:
     )
     if not again:
         raise JobNotFailed(str(job.pk))
+    signals.job_retried.send(sender=Job, job=job)
 
 
 def retry_delay(failures: int) -> timedelta:

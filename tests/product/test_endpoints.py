@@ -96,6 +96,8 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "interactions"): Rule(INGEST, body={"interactions": [INTERACTION]}),
     ("GET", "consents"): Rule(READ),
     ("POST", "consents"): Rule(INGEST, body={"consents": [CONSENT]}),
+    ("GET", "dlq"): Rule(ADMIN),
+    ("POST", "dlq"): Rule(ADMIN, body={"action": "retry", "topic": "mail"}),
     ("GET", "retention-configs"): Rule(ADMIN),
     ("POST", "retention-configs"): Rule(ADMIN, body={"dataClass": "interactions", "retentionDays": 30}),
     ("GET", "dsar"): Rule(ADMIN),

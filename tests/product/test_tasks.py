@@ -15,6 +15,7 @@ from kaireon.tenancy.tasks import TenantRequired, TenantTask
 GLOBAL = {
     "audit.drain_all": "sequences every tenant's inbox, under the sequencer's role, which sees nothing else",
     "jobs.sweep": "asks the resolver for due jobs: ids of tenants and jobs, nothing else",
+    "outbox.sweep": "asks the resolver which tenants have something due, nothing else",
     "cron.run": "runs a scheduled job, which goes through across_all_tenants",
 }
 

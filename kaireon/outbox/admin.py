@@ -1,0 +1,208 @@
+"""Messages, destinations and dead letters of the chosen tenant."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db import IntegrityError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.enums import ActionVariant
+
+from kaireon.lib import clock
+from kaireon.lib.masking import mask
+from kaireon.lib.sealing import CannotOpen
+from kaireon.outbox import archive, dead_letters, payloads, services
+from kaireon.outbox.models import DeadLetter, Destination, LetterState, Message
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, since, verb
+from kaireon.tenancy.context import transaction
+from kaireon.tenancy.roles import Permission
+
+STATES = {"Pending": "info", "Sending": "primary", "Delivered": "success", "Dead": "danger"}
+LETTER_STATES = {"Open": "danger", "Replayed": "success", "Purged": "info"}
+CLASSES = {"Transient": "warning", "Permanent": "danger"}
+
+SKIPPED = {
+    dead_letters.NOT_OPEN: "It was replayed or purged already.",
+    dead_letters.NOT_ARCHIVED: "Archive it first: only archived dead letters are purged.",
+    dead_letters.NOT_REPLAYABLE: "It cannot be tried again: its payload is gone, or it is tried again elsewhere.",
+}
+
+
+class Skipped(Exception):
+    """The one letter of the page was not handled; says why."""
+
+
+@admin.register(Destination)
+class DestinationAdmin(TenantModelAdmin[Destination]):
+    view_permission = Permission.RUN_JOBS
+    list_display = ("name", "kind", "is_enabled", "updated_at")
+    search_equal = ("name",)
+    search_help_text = "Id, name"
+    ordering = ("name",)
+    fieldsets = ((None, {"fields": ("id", "name", "kind", "settings", "has_secret", "is_enabled", "updated_at")}),)
+    when_empty = "manage.py destination set makes one."
+
+    @column("Has a secret")
+    def has_secret(self, row: Destination) -> str:
+        return "yes, sealed" if row.secret_sealed is not None else "no"
+
+
+@admin.register(Message)
+class MessageAdmin(TenantModelAdmin[Message]):
+    view_permission = Permission.READ_JOBS
+    list_display = ("created_at", "topic", "destination_name", "state_label", "attempts", "error", "finished_at")
+    list_filter = ("state", since("created_at", "creation"))
+    list_select_related = ("destination",)
+    search_equal = ("topic", "error", "request_id")
+    search_help_text = "Id, topic, error, request id"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("id", "topic", "destination_name", "state_label", "size", "request_id")}),
+        ("Course", {"fields": ("attempts", "failures", "losses", "error", "due_at", "lease_until")}),
+        ("Times", {"fields": ("created_at", "finished_at")}),
+    )
+    when_empty = "What is sent to other systems passes here."
+
+    def headline(self, row: Message) -> str:
+        return row.topic
+
+    @column("Destination")
+    def destination_name(self, row: Message) -> str:
+        return row.destination.name
+
+    @column("State", label=STATES, ordering="state")
+    def state_label(self, row: Message) -> str:
+        return str(row.get_state_display())
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(TenantModelAdmin[DeadLetter]):
+    view_permission = Permission.RUN_JOBS
+    list_display = ("died_at", "queue", "topic", "class_label", "error_type", "replays", "archived_at", "state_label")
+    list_filter = ("state", "classification", since("died_at", "death"))
+    search_equal = ("queue", "topic", "error_type", "source_ref")
+    search_help_text = "Id, queue, topic, error, id of the message or job"
+    ordering = ("-died_at",)
+    fieldsets = (
+        (None, {"fields": ("id", "queue", "topic", "class_label", "error_type", "state_label", "masked_payload")}),
+        ("Course", {"fields": ("source", "source_ref", "attempts", "replays", "replay_at")}),
+        ("Times", {"fields": ("died_at", "resolved_at", "archived_at", "archive_name")}),
+    )
+    actions_detail = ("retry", "archive", "purge")
+    when_empty = "What could not be delivered or done is kept here."
+
+    def headline(self, row: DeadLetter) -> str:
+        return row.topic
+
+    @column("State", label=LETTER_STATES, ordering="state")
+    def state_label(self, row: DeadLetter) -> str:
+        return str(row.get_state_display())
+
+    @column("Class", label=CLASSES, ordering="classification")
+    def class_label(self, row: DeadLetter) -> str:
+        return str(row.get_classification_display())
+
+    @column("Payload, masked")
+    def masked_payload(self, row: DeadLetter) -> str:
+        """Field names and masked values: enough to see what kind of message it was."""
+        try:
+            payload = payloads.read(row.source_ref)
+        except CannotOpen:
+            return "sealed by a key that is not on the keyring"
+        if payload is None:
+            return "gone"
+        return ", ".join(f"{name}: {_masked(value)}" for name, value in payload.items())
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        letter = self.get_object(request, object_id)
+        if letter is None or letter.state != LetterState.OPEN:
+            return []
+        actions: list[Any] = super().get_actions_detail(request, object_id)
+        return actions
+
+    @verb(
+        permission=Permission.RUN_JOBS,
+        description="Try again",
+        icon="replay",
+        url_path="retry",
+        variant=ActionVariant.PRIMARY,
+    )
+    def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        letter = self.row(request, object_id)
+        tenant = principal_of(request).tenant_id
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            _one(dead_letters.retry(DeadLetter.objects.filter(pk=letter.pk), now=clock.now()))
+            self.after_commit(request, lambda: services.send_wake(tenant))
+            return self._done(request, letter, "It is on its way again.")
+
+        return self._ask(
+            request, letter, do, title="Try it again", lead="It gets all its tries back.", submit="Try again"
+        )
+
+    @verb(permission=Permission.RUN_JOBS, description="Archive", icon="archive", url_path="archive")
+    def archive(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        letter = self.row(request, object_id)
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            self.after_commit(request, lambda: archive.archive_one(letter.pk, now=clock.now()))
+            return self._done(request, letter, "It is being written to the archive.")
+
+        lead = "It is written to storage, its payload sealed, read back, and marked archived."
+        return self._ask(request, letter, do, title="Archive it", lead=lead, submit="Archive")
+
+    @verb(
+        permission=Permission.RUN_JOBS,
+        description="Purge",
+        icon="delete",
+        url_path="purge",
+        variant=ActionVariant.DANGER,
+    )
+    def purge(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        letter = self.row(request, object_id)
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            with transaction():
+                _one(dead_letters.purge(DeadLetter.objects.filter(pk=letter.pk), now=clock.now()))
+            return self._done(request, letter, "It is purged; the archive keeps it.")
+
+        lead = "It is given up and its payload is deleted here. Only archived dead letters can be purged."
+        return self._ask(request, letter, do, title="Purge it", lead=lead, submit="Purge", danger=True)
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        letter: DeadLetter,
+        do: Callable[[dict[str, Any]], HttpResponse],
+        *,
+        title: str,
+        lead: str,
+        submit: str,
+        danger: bool = False,
+    ) -> HttpResponse:
+        return self.ask(
+            request,
+            title=title,
+            lead=lead,
+            form=forms.Form(given_by(request)),
+            do=do,
+            refusals={Skipped: "", IntegrityError: "The class jobs is under legal hold."},
+            submit=submit,
+            cancel=self.url("change", letter.pk),
+            danger=danger,
+        )
+
+    def _done(self, request: HttpRequest, letter: DeadLetter, text: str) -> HttpResponse:
+        self.succeed(request, text)
+        return HttpResponseRedirect(self.url("change", letter.pk))
+
+
+def _one(handled: dead_letters.Handled) -> None:
+    """Raises Skipped."""
+    for reason in handled.skipped.values():
+        raise Skipped(SKIPPED[reason])
+
+
+def _masked(value: Any) -> str:
+    return mask(value) if isinstance(value, str) and value else "***"

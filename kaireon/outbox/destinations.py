@@ -1,0 +1,142 @@
+"""Where messages go: the table of kinds, and a tenant's destinations of them. Secrets go in and never come out."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from kaireon.outbox import mail, objects, streams, webhooks
+from kaireon.outbox.models import Destination, Kind
+from kaireon.outbox.sending import Outgoing
+from kaireon.tenancy import context
+from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.keyring import open_text, seal_text
+
+LEAST_SECRET = 16
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class UnknownDestination(LookupError):
+    """The tenant has no destination of this name. `manage.py destination set` makes one."""
+
+
+class DestinationRefused(ValueError):
+    """The settings do not fit the kind. Says which and why, without repeating a value."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A destination ready to be sent to. `secret` stays out of its repr."""
+
+    kind: str
+    settings: Mapping[str, Any]
+    secret: str = field(default="", repr=False)
+
+    def send(self, message: Outgoing) -> None:
+        """Raises sending.Refused."""
+        KINDS[self.kind].send(self.settings, self.secret, message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindOf:
+    """What a kind of destination takes, and how it is reached."""
+
+    takes: frozenset[str]
+    check: Callable[[Mapping[str, Any], str], None]
+    send: Callable[[Mapping[str, Any], str, Outgoing], None]
+
+
+def _check_webhook(given: Mapping[str, Any], secret: str) -> None:
+    url = str(given.get("url", ""))
+    parts = urlsplit(url)
+    private = settings.ALLOW_PRIVATE_DESTINATIONS
+    if parts.scheme != "https" and not (private and parts.scheme == "http"):
+        raise DestinationRefused("url must begin with https://.")
+    if not parts.hostname or parts.username or parts.password or parts.fragment or not url.isascii():
+        raise DestinationRefused("url needs a host, and neither login nor fragment.")
+    if len(secret.encode()) < LEAST_SECRET:
+        raise DestinationRefused(f"a webhook needs a secret of {LEAST_SECRET} characters or more.")
+
+
+def _check_email(given: Mapping[str, Any], secret: str) -> None:
+    if sender := given.get("from"):
+        try:
+            validate_email(sender)
+        except ValidationError as e:
+            raise DestinationRefused("from is not an e-mail address.") from e
+
+
+def _check_object(given: Mapping[str, Any], secret: str) -> None:
+    if given.get("prefix") and not _PLAIN.fullmatch(str(given["prefix"])):
+        raise DestinationRefused("prefix takes letters, digits, dot, hyphen and underscore.")
+
+
+def _check_stream(given: Mapping[str, Any], secret: str) -> None:
+    if not _PLAIN.fullmatch(str(given.get("stream", ""))):
+        raise DestinationRefused("stream takes letters, digits, dot, hyphen and underscore.")
+
+
+KINDS: dict[str, KindOf] = {
+    Kind.WEBHOOK: KindOf(takes=frozenset({"url"}), check=_check_webhook, send=webhooks.send),
+    Kind.EMAIL: KindOf(takes=frozenset({"from"}), check=_check_email, send=mail.send),
+    Kind.OBJECT: KindOf(takes=frozenset({"prefix"}), check=_check_object, send=objects.send),
+    Kind.STREAM: KindOf(takes=frozenset({"stream"}), check=_check_stream, send=streams.send),
+}
+
+
+@requires_transaction
+def save(
+    *, name: str, kind: str, given: Mapping[str, Any], now: datetime, secret: str | None = None, enabled: bool = True
+) -> Destination:
+    """Make or change the active tenant's destination of this name. Without `secret` the one it has stays.
+
+    Raises DestinationRefused.
+    """
+    if not _PLAIN.fullmatch(name):
+        raise DestinationRefused("name takes letters, digits, dot, hyphen and underscore.")
+    if kind not in KINDS:
+        raise DestinationRefused(f"kind is one of {', '.join(KINDS)}.")
+    if unknown := sorted(set(given) - KINDS[kind].takes):
+        raise DestinationRefused(f"{unknown[0][:64]}: {kind} takes {', '.join(sorted(KINDS[kind].takes))}.")
+    row = Destination.objects.select_for_update().filter(name=name).first()
+    row = row or Destination(name=name, created_at=now, updated_at=now)
+    KINDS[kind].check(given, _secret_of(row) if secret is None else secret)
+    row.kind, row.settings, row.is_enabled, row.updated_at = kind, dict(given), enabled, now
+    if secret is not None:
+        row.secret_sealed = seal_text(json.dumps({"secret": secret}), context=_context(row.pk)) if secret else None
+    row.save()
+    return row
+
+
+@requires_transaction
+def find(name: str) -> Destination:
+    """Raises UnknownDestination."""
+    row = Destination.objects.filter(name=name).first()
+    if row is None:
+        raise UnknownDestination(f"There is no destination named {name[:64]!r}.")
+    return row
+
+
+@requires_transaction
+def endpoint(destination_id: UUID) -> Endpoint:
+    """Raises Destination.DoesNotExist, and what the keyring raises when the secret cannot be opened."""
+    row = Destination.objects.get(pk=destination_id)
+    return Endpoint(row.kind, row.settings, _secret_of(row))
+
+
+def _secret_of(row: Destination) -> str:
+    if row.secret_sealed is None:
+        return ""
+    return str(json.loads(open_text(bytes(row.secret_sealed), context=_context(row.pk)))["secret"])
+
+
+def _context(destination_id: UUID) -> str:
+    return f"outbox-destination:{context.tenant_id()}:{destination_id}"

@@ -1,0 +1,109 @@
+"""POST to a receiver of the tenant's: signed, never redirected, bounded in time and size."""
+
+import ssl
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Any
+
+import httpcore
+from django.conf import settings
+
+from kaireon.lib import clock
+from kaireon.outbox.network import CONNECT_SECONDS, AddressRefused, NameNotResolved, PublicBackend, deadline
+from kaireon.outbox.sending import SEND_SECONDS, Outgoing, Refused
+from kaireon.outbox.signatures import ID_HEADER, SIGNATURE_HEADER, sign
+
+# What a receiver answers is not used; this much is read so that the connection can be used again.
+MOST_ANSWERED = 64 * 1024
+LONGEST_WAIT = timedelta(hours=1)
+
+_TRY_AGAIN = frozenset({408, 425, 429})
+_ASKS_TO_WAIT = frozenset({429, 503})
+
+
+def send(given: Mapping[str, Any], secret: str, message: Outgoing) -> None:
+    """Deliver; a 2xx answer is success. Raises Refused."""
+    body = message.body()
+    now = clock.now()
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Kaireon-Compliance",
+        ID_HEADER: str(message.id),
+        SIGNATURE_HEADER: sign(
+            secret=secret.encode(), message_id=str(message.id), timestamp=int(now.timestamp()), body=body
+        ),
+    }
+    status, asked = _post(str(given["url"]), headers, body)
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        raise Refused("redirect_refused", permanent=True)
+    permanent = 400 <= status < 500 and status not in _TRY_AGAIN
+    raise Refused(f"http_{status}", permanent=permanent, wait=_wait(asked, now) if status in _ASKS_TO_WAIT else None)
+
+
+def _post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+    """Status and Retry-After of the answer, which is complete or a failure."""
+    timeouts = {"connect": CONNECT_SECONDS, "read": SEND_SECONDS, "write": SEND_SECONDS, "pool": SEND_SECONDS}
+    ends = deadline.set(time.monotonic() + SEND_SECONDS)
+    try:
+        pool = _pool(allow_private=settings.ALLOW_PRIVATE_DESTINATIONS)
+        with pool.stream(
+            "POST", url, headers=list(headers.items()), content=body, extensions={"timeout": timeouts}
+        ) as answer:
+            read = 0
+            for chunk in answer.iter_stream():
+                read += len(chunk)
+                if read > MOST_ANSWERED:
+                    break
+            return answer.status, _header(answer, b"retry-after")
+    except AddressRefused as e:
+        raise Refused("address_refused", permanent=True) from e
+    except NameNotResolved as e:
+        raise Refused("name_not_resolved") from e
+    except httpcore.TimeoutException as e:
+        raise Refused("timeout") from e
+    except httpcore.UnsupportedProtocol as e:
+        raise Refused("unsupported_protocol", permanent=True) from e
+    except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError) as e:
+        raise Refused(_code(e)) from e
+    finally:
+        deadline.reset(ends)
+
+
+@cache
+def _pool(*, allow_private: bool) -> httpcore.ConnectionPool:
+    """Connections of this process, kept a few seconds; made by the first delivery, after any fork."""
+    return httpcore.ConnectionPool(
+        ssl_context=ssl.create_default_context(),
+        network_backend=PublicBackend(allow_private=allow_private),
+        max_connections=20,
+        keepalive_expiry=5.0,
+    )
+
+
+def _header(answer: httpcore.Response, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in answer.headers if key.lower() == name), "")
+
+
+def _wait(asked: str, now: datetime) -> timedelta | None:
+    """Retry-After in seconds or as a date, at most an hour; nothing for what is neither."""
+    text = asked.strip()
+    if text.isascii() and text.isdigit():
+        return min(timedelta(seconds=int(text[:9])), LONGEST_WAIT)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(timedelta(0), min(moment - now, LONGEST_WAIT))
+
+
+def _code(error: Exception) -> str:
+    return {
+        httpcore.ConnectError: "connection_failed",
+        httpcore.RemoteProtocolError: "answer_incomplete",
+    }.get(type(error), type(error).__name__)
