@@ -12,6 +12,7 @@ EXEMPT: dict[str, str] = {
     "outbox.Payload": "sealed contents of the queue; their erasure and purge are recorded themselves",
     "outbox.DeadLetter": "a queue; its retries, archives and purges are recorded as events",
     "outbox.ArchiveKey": "a key of an archived payload; archive and erasure are recorded themselves",
+    "flows.FlowCheckpoint": "how far a step is, moved with every batch; what steps change is recorded itself",
     "cron.JobRun": "is a record of what ran; what the jobs do is recorded itself",
     "compliance.HoldEpoch": "a counter that orders holds and deletions; the hold is recorded itself",
     "compliance.ObjectRemoval": "files still to be removed; the deletion of their rows is recorded itself",

@@ -1,6 +1,6 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
-from cron import approvals, cleanup, outbox_jobs
+from cron import approvals, cleanup, flows, outbox_jobs
 from cron.work import Job, Missed
 
 

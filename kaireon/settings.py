@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "kaireon.tenancy",
     "kaireon.jobs",
     "kaireon.outbox",
+    "kaireon.flows",
     "kaireon.approvals",
     "audit",
     "customers",

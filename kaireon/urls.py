@@ -12,6 +12,7 @@ from customers import api as customers
 from dsar import api as dsar
 from kaireon.approvals import api as approvals
 from kaireon.approvals import members_api as members
+from kaireon.flows import api as flows
 from kaireon.outbox import api as outbox
 from kaireon.tenancy import api as tenancy
 
