@@ -5,7 +5,7 @@ from celery import shared_task
 from audit import sequencer
 
 
-@shared_task(name="audit.drain_all", queue="batch-jobs", acks_late=True)
+@shared_task(name="audit.drain_all", acks_late=True)
 def drain_all(**_newer: object) -> int:
     """Sequence whatever waits, of every tenant; returns how many records."""
     made = 0

@@ -77,6 +77,11 @@ class Suite:
     def template(self) -> str:
         return f"kaireon_template_{self.run}"
 
+    @property
+    def _objects(self) -> Path:
+        """Where this process keeps stored objects; they go with the test that made them."""
+        return self.folder / f"objects-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+
     @cached_property
     def _client(self) -> redis.Redis:
         return redis.Redis.from_url(self.redis_url)
@@ -107,7 +112,7 @@ class Suite:
                 "SEALING_KEYS": "v1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
                 "CRON_SECRET": "test-cron-secret",
                 "SCHEDULER_SERVICE_API_KEY": "test-scheduler-key",
-                "OBJECT_ROOT": str(self.folder / "objects"),
+                "OBJECT_ROOT": str(self._objects),
                 "REDIS_URL": self.redis_url,
                 **dict.fromkeys(_URL_VARIABLES.values(), _NOWHERE),
             }
@@ -138,6 +143,7 @@ class Suite:
                 yield name
         finally:
             self._drop(name)
+            shutil.rmtree(self._objects, ignore_errors=True)
 
     def flush_redis(self) -> None:
         if self._redis is not None:

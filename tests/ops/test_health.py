@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.test import Client, override_settings
 
+from audit import sequencer
 from kaireon.ops import health
 
 
@@ -29,6 +30,9 @@ def test_it_is_alive_without_a_database(probe: Probe) -> None:
 
 
 def test_it_is_ready_with_everything_there(probe: Probe, db: str) -> None:
+    # The cast's own records wait since the template was made, which counts as a sequencer that lags.
+    while sequencer.sweep():
+        pass
     response = probe.get("/readyz")
     assert response.json() == {"status": "ok", "checks": {"database": "ok", "redis": "ok", "migrations": "ok"}}
     assert response.status_code == 200
