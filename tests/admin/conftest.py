@@ -16,6 +16,8 @@ from kaireon.approvals import services as approvals
 from kaireon.flows import pipelines
 from kaireon.flows.models import RunTrigger
 from kaireon.lib import clock
+from kaireon.outbox import dead_letters, destinations
+from kaireon.outbox import services as outbox
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import TenantModel
 from tests.cast import ADA, PASSWORD, Person
@@ -56,6 +58,19 @@ def rows(db: str) -> Rows:
         ]
         flow = pipelines.create(name="nightly", definition={"steps": steps}, actor=ADA.actor, now=now)
         pipelines.start(flow, trigger=RunTrigger.ADMIN, now=now)
+        destinations.save(name="stream", kind="stream", given={"stream": "news"}, now=now)
+        mail = {"to": ["n@x.example"], "subject": "News", "text": "None."}
+        message = outbox.publish(topic="mail", destination="stream", payload=mail, now=now)
+        dead_letters.add(
+            source="message",
+            source_ref=message.pk,
+            queue="outbox",
+            topic="mail",
+            error_type="timeout",
+            permanent=False,
+            attempts=3,
+            now=now,
+        )
         ImportRun.objects.create(kind="customers", format="csv", fingerprint="0" * 64, size=1)
     JobRun.objects.create(job="cleanup", trigger=Trigger.COMMAND, started_at=now)
     with ADA.here():
