@@ -62,8 +62,9 @@ class AuditRecord(TenantModel):
 class AuditInbox(models.Model):
     """What was recorded and not yet sequenced; written by trigger functions in the change's own transaction."""
 
-    id = models.BigAutoField(primary_key=True)
+    pk = models.CompositePrimaryKey("tenant_id", "id")
     tenant_id = models.TextField()
+    id = models.BigIntegerField()
     operation = models.CharField(max_length=1)
     action = models.TextField()
     entity_type = models.TextField()
@@ -81,7 +82,6 @@ class AuditInbox(models.Model):
 
     class Meta:
         db_table = "audit_inbox"
-        indexes = [models.Index(fields=["tenant_id", "id"], name="audit_inbox_order")]
 
     def __str__(self) -> str:
         return f"{self.action} {self.entity_type}, not yet sequenced"

@@ -51,21 +51,23 @@ SELECT pg_advisory_xact_lock(hashtextextended('audit:' || %s, 0)), set_config('e
 _HEADS = "SELECT tenant_id, seq, integrity_hash FROM public.audit_head WHERE tenant_id = ANY(%s)"
 
 _WAITING = """
-SELECT id, tenant_id, operation, action, entity_type, entity_id, entity_name, changes::text, before::text, after::text,
-       personal, user_id, user_name, actor_type, request_id, "timestamp"
+SELECT place, tenant_id, operation, action, entity_type, entity_id, entity_name,
+       changes::text, before::text, after::text, personal, user_id, user_name, actor_type, request_id, "timestamp"
   FROM unnest(%s::text[]) tenant CROSS JOIN LATERAL (
     SELECT *, sum(coalesce(pg_column_size(changes), 0) + coalesce(pg_column_size(before), 0)
                   + coalesce(pg_column_size(after), 0)) OVER (ORDER BY id) AS bytes,
            row_number() OVER (ORDER BY id) AS n
-      FROM (SELECT * FROM public.audit_inbox WHERE tenant_id = tenant ORDER BY id LIMIT %s) first
+      FROM (SELECT ctid AS place, * FROM public.audit_inbox WHERE tenant_id = tenant ORDER BY id LIMIT %s) first
   ) waiting
  WHERE bytes <= %s OR n = 1
  ORDER BY tenant_id, id
 """
 
-# Inbox rows go over as they are; only what the sequencer adds travels: numbers, hashes, and the JSON it worked out.
+# The rows are named by where they stand: nothing moves them between two statements of one transaction, for nobody may
+# update them and whoever rewrites the table must wait. They go over as they are; only what the sequencer adds travels:
+# numbers, hashes, and the JSON it worked out.
 _LINK_TYPES = {
-    "inbox_id": "bigint",
+    "place": "tid",
     "record_id": "uuid",
     "seq": "bigint",
     "entity_version": "bigint",
@@ -77,7 +79,7 @@ _LINK_TYPES = {
     "after": "text",
 }
 _APPEND = f"""
-WITH sequenced AS (DELETE FROM public.audit_inbox WHERE id = ANY(%s) RETURNING *)
+WITH sequenced AS (DELETE FROM public.audit_inbox WHERE ctid = ANY(%s::tid[]) RETURNING ctid AS place, *)
 INSERT INTO public.audit_record (
     id, tenant_id, seq, action, entity_type, entity_id, entity_name, changes, before, after, entity_version,
     user_id, user_name, actor_type, request_id, "timestamp", integrity_hash, prev_hash, leaf_hash
@@ -88,7 +90,7 @@ SELECT l.record_id, i.tenant_id, l.seq, i.action, i.entity_type, i.entity_id, i.
        i.user_id, i.user_name, i.actor_type, i.request_id, i."timestamp", l.integrity_hash, l.prev_hash, l.leaf_hash
   FROM sequenced i
   JOIN unnest({", ".join(f"%s::{kind}[]" for kind in _LINK_TYPES.values())}) l ({", ".join(_LINK_TYPES)})
-    ON l.inbox_id = i.id
+    ON l.place = i.place
 """  # noqa: S608 - names and types of this file
 
 _MOVE_HEADS = """
@@ -96,6 +98,10 @@ INSERT INTO public.audit_head (tenant_id, seq, integrity_hash)
 SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[])
 ON CONFLICT (tenant_id) DO UPDATE SET seq = excluded.seq, integrity_hash = excluded.integrity_hash
 """
+
+
+class InboxMoved(RuntimeError):
+    """Rows were not where they had been read: nothing is sequenced, the transaction is undone."""
 
 
 @dataclass
@@ -171,6 +177,8 @@ def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
         return 0
     columns = [list(column) for column in zip(*links, strict=True)]
     cursor.execute(_APPEND, [columns[0], *columns])
+    if cursor.rowcount != len(links):
+        raise InboxMoved(f"{len(links)} records were read from the inbox and {cursor.rowcount} found again.")
     cursor.execute(
         _MOVE_HEADS, [list(heads), [h.seq for h in heads.values()], [h.integrity_hash for h in heads.values()]]
     )
@@ -179,7 +187,7 @@ def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
 
 def _linked(head: _Head, row: tuple[Any, ...]) -> tuple[Any, ...]:
     """What the sequencer adds to one inbox row, in the order of _LINK_TYPES; moves `head` on."""
-    (inbox_id, tenant, operation, action, kind, entity_id, name, changes_text, before_text, after_text) = row[:10]
+    (place, tenant, operation, action, kind, entity_id, name, changes_text, before_text, after_text) = row[:10]
     personal, user_id, user_name, actor_type, request_id, timestamp = row[10:]
     before, after = _loaded(before_text), _loaded(after_text)
     changes = _loaded(changes_text) if operation in "BE" else changes_of(before, after, personal)
@@ -223,7 +231,7 @@ def _linked(head: _Head, row: tuple[Any, ...]) -> tuple[Any, ...]:
         }
     )
     texts = _rewritten(operation, (changes_text, changes), (before_text, before), (after_text, after))
-    return (inbox_id, record_id, head.seq, entity_version, head.integrity_hash, prev_hash, leaf, *texts)
+    return (place, record_id, head.seq, entity_version, head.integrity_hash, prev_hash, leaf, *texts)
 
 
 # A number that loads_exact may have turned into text is at least this long: jsonb prints numbers without exponents.

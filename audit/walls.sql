@@ -1,7 +1,7 @@
 -- Capture and append-only walls. Every function names schemas in full, keeps temporary tables out of its path and
 -- listens to no session switch. Capture runs as kaireon_capture, whose one right is to insert into the inbox.
 
--- For what comes once a statement or a call: bulk facts and events.
+-- For what comes once a statement or a call: bulk facts and events. Rows have functions of their own, see capture.py.
 CREATE FUNCTION public.audit_write(
     tenant text, operation text, action text, entity_type text, entity_id text, entity_name text,
     changes jsonb, before jsonb, after jsonb, personal text
@@ -23,91 +23,6 @@ BEGIN
         changes, before, after, personal, nullif(current_setting('app.actor_id', true), ''),
         coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), actor_type,
         nullif(current_setting('app.request_id', true), ''), clock_timestamp());
-END $$;
-
--- Row trigger. Arguments: entity, 'tenant' or 'platform', then columns, comma separated: personal (recorded by name
--- only), secret (never recorded), ignored (no record when nothing else changed), exact (numbers kept as text), name.
--- It runs for every audited row: what a table does not ask for is skipped, and it inserts without a further call.
-CREATE FUNCTION public.audit_capture() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    marker CONSTANT jsonb := '{"personal": true}';
-    old_row jsonb;
-    new_row jsonb;
-    this_row jsonb;
-    tenant text := '_platform';
-    verb text;
-    verbs text := current_setting('app.audit_actions', true);
-    acting text := current_setting('app.actor_type', true);
-    personal text;
-    col text;
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        verb := 'create';
-        new_row := to_jsonb(NEW);
-    ELSIF TG_OP = 'UPDATE' THEN
-        verb := 'update';
-        old_row := to_jsonb(OLD);
-        new_row := to_jsonb(NEW);
-        IF old_row - string_to_array(TG_ARGV[4], ',') = new_row - string_to_array(TG_ARGV[4], ',') THEN
-            RETURN NULL;
-        END IF;
-    ELSE
-        verb := 'delete';
-        old_row := to_jsonb(OLD);
-    END IF;
-    IF TG_ARGV[3] <> '' OR TG_ARGV[4] <> '' THEN
-        old_row := old_row - string_to_array(TG_ARGV[3], ',') - string_to_array(TG_ARGV[4], ',');
-        new_row := new_row - string_to_array(TG_ARGV[3], ',') - string_to_array(TG_ARGV[4], ',');
-    END IF;
-    IF TG_ARGV[2] <> '' THEN
-        FOREACH col IN ARRAY string_to_array(TG_ARGV[2], ',') LOOP
-            IF TG_OP = 'UPDATE' AND old_row -> col IS DISTINCT FROM new_row -> col THEN
-                personal := concat_ws(',', personal, col);
-            END IF;
-            IF old_row ->> col IS NOT NULL THEN
-                old_row := old_row || jsonb_build_object(col, marker);
-            END IF;
-            IF new_row ->> col IS NOT NULL THEN
-                new_row := new_row || jsonb_build_object(col, marker);
-            END IF;
-        END LOOP;
-    END IF;
-    IF TG_ARGV[5] <> '' THEN
-        FOREACH col IN ARRAY string_to_array(TG_ARGV[5], ',') LOOP
-            IF old_row ->> col IS NOT NULL THEN
-                old_row := old_row || jsonb_build_object(col, old_row ->> col);
-            END IF;
-            IF new_row ->> col IS NOT NULL THEN
-                new_row := new_row || jsonb_build_object(col, new_row ->> col);
-            END IF;
-        END LOOP;
-    END IF;
-    this_row := coalesce(new_row, old_row);
-    IF TG_ARGV[1] <> 'platform' THEN
-        tenant := this_row ->> 'tenant_id';
-    END IF;
-    IF verbs <> '' AND verbs::jsonb ? (TG_ARGV[0] || ':' || (this_row ->> 'id')) THEN
-        verb := verbs::jsonb ->> (TG_ARGV[0] || ':' || (this_row ->> 'id'));
-        -- A verb names one record.
-        PERFORM set_config(
-            'app.audit_actions', (verbs::jsonb - (TG_ARGV[0] || ':' || (this_row ->> 'id')))::text, true);
-    END IF;
-    IF acting IS NULL OR acting NOT IN ('user', 'api_key', 'job', 'system') THEN
-        RAISE EXCEPTION 'a change of % needs an actor', TG_ARGV[0]
-            USING ERRCODE = 'insufficient_privilege', HINT = 'Set app.actor_type, app.actor_id, app.actor_name first.';
-    END IF;
-    IF tenant IS NULL OR tenant = '' THEN
-        RAISE EXCEPTION 'a change of % needs a tenant', TG_ARGV[0] USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    INSERT INTO public.audit_inbox (tenant_id, operation, action, entity_type, entity_id, entity_name,
-        before, after, personal, user_id, user_name, actor_type, request_id, "timestamp")
-    VALUES (tenant, left(TG_OP, 1), verb, TG_ARGV[0], left(this_row ->> 'id', 400),
-        CASE WHEN TG_ARGV[6] <> '' THEN this_row ->> TG_ARGV[6] END,
-        old_row, new_row, personal, nullif(current_setting('app.actor_id', true), ''),
-        coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), acting,
-        nullif(current_setting('app.request_id', true), ''), clock_timestamp());
-    RETURN NULL;
 END $$;
 
 -- Statement trigger for bulk facts: how many rows, and over what range. Arguments: entity, range column.
@@ -165,9 +80,11 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION public.audit_write(text, text, text, text, text, text, jsonb, jsonb, jsonb, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.audit_capture() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.audit_capture_bulk() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) FROM PUBLIC;
+
+-- In the order of arrival; the key leads with the tenant, as the sequencer reads.
+ALTER TABLE public.audit_inbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY;
 
 REVOKE ALL ON public.audit_inbox, public.audit_record, public.audit_head FROM PUBLIC, kaireon_app;
 ALTER TABLE public.audit_inbox ENABLE ROW LEVEL SECURITY;
@@ -202,14 +119,12 @@ CREATE TRIGGER sequencer_only BEFORE DELETE ON public.audit_inbox
 ALTER TABLE public.audit_inbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 5000);
 
-ALTER FUNCTION public.audit_capture() OWNER TO kaireon_capture;
 ALTER FUNCTION public.audit_capture_bulk() OWNER TO kaireon_capture;
 ALTER FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) OWNER TO kaireon_capture;
 ALTER FUNCTION public.audit_write(text, text, text, text, text, text, jsonb, jsonb, jsonb, text) OWNER TO kaireon_capture;
 
 -- Granted by the new owner: a grant of the old one to itself would have turned into the new one's.
 SET LOCAL ROLE kaireon_capture;
-GRANT EXECUTE ON FUNCTION public.audit_capture() TO kaireon_owner;
 GRANT EXECUTE ON FUNCTION public.audit_capture_bulk() TO kaireon_owner;
 GRANT EXECUTE ON FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) TO kaireon_app, kaireon_owner;
 RESET ROLE;

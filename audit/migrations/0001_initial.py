@@ -28,8 +28,14 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="AuditInbox",
             fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "tenant_id", "id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("tenant_id", models.TextField()),
+                ("id", models.BigIntegerField()),
                 ("operation", models.CharField(max_length=1)),
                 ("action", models.TextField()),
                 ("entity_type", models.TextField()),
@@ -47,7 +53,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "audit_inbox",
-                "indexes": [models.Index(fields=["tenant_id", "id"], name="audit_inbox_order")],
             },
         ),
         migrations.CreateModel(

@@ -1,6 +1,6 @@
 """What the gauges ask: how much waits to be sequenced, and when which log was last verified, across tenants.
 
-The resolver sees no contents: of the inbox its numbers and times, of the log the records of verifications alone.
+The resolver sees no contents: of the inbox whose, numbers and times, of the log the records of verifications alone.
 """
 
 from django.db import migrations, models
@@ -9,7 +9,7 @@ from kaireon.tenancy.rls import RESOLVER, resolver_function
 
 WINDOWS = f"""
 CREATE POLICY resolver ON public.audit_inbox FOR SELECT TO {RESOLVER} USING (true);
-GRANT SELECT (id, "timestamp") ON public.audit_inbox TO {RESOLVER};
+GRANT SELECT (tenant_id, id, "timestamp") ON public.audit_inbox TO {RESOLVER};
 CREATE POLICY resolver ON public.audit_head FOR SELECT TO {RESOLVER} USING (true);
 GRANT SELECT (tenant_id, seq) ON public.audit_head TO {RESOLVER};
 CREATE POLICY resolver ON public.audit_record FOR SELECT TO {RESOLVER} USING (action = 'audit_log.verify');
@@ -33,9 +33,17 @@ class Migration(migrations.Migration):
         resolver_function(
             "gauge_inbox(most integer)",
             "TABLE (records bigint, oldest timestamptz)",
+            # From tenant to tenant along the key: the first record of each is its oldest.
             """
+            WITH RECURSIVE waiting AS (
+                (SELECT i.tenant_id, i."timestamp" FROM public.audit_inbox i ORDER BY i.tenant_id, i.id LIMIT 1)
+                UNION ALL
+                SELECT n.tenant_id, n."timestamp" FROM waiting w CROSS JOIN LATERAL (
+                    SELECT i.tenant_id, i."timestamp" FROM public.audit_inbox i
+                     WHERE i.tenant_id > w.tenant_id ORDER BY i.tenant_id, i.id LIMIT 1) n
+            )
             SELECT (SELECT count(*) FROM (SELECT FROM public.audit_inbox LIMIT most) counted),
-                   (SELECT i."timestamp" FROM public.audit_inbox i ORDER BY i.id LIMIT 1)
+                   (SELECT min(w."timestamp") FROM waiting w)
             """,
         ),
         resolver_function(

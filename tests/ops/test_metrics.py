@@ -251,7 +251,7 @@ def test_the_application_learns_sums_only(db: str):
             "SELECT attname FROM pg_attribute WHERE attrelid = 'audit_inbox'::regclass AND attnum > 0"
             " AND has_column_privilege('kaireon_resolver', attrelid, attnum, 'SELECT')"
         )
-        assert {column for (column,) in seen} == {"id", "timestamp"}
+        assert {column for (column,) in seen} == {"tenant_id", "id", "timestamp"}
 
 
 def test_folding_adds_up(tmp_path: Path):

@@ -16,7 +16,7 @@ SELECT c.relname, c.relispartition,
   FROM pg_trigger t
   JOIN pg_class c ON c.oid = t.tgrelid
   JOIN pg_proc p ON p.oid = t.tgfoid
- WHERE p.proname IN ('audit_capture', 'audit_capture_bulk') AND t.tgenabled <> 'D'
+ WHERE starts_with(p.proname, 'audit_capture') AND t.tgenabled <> 'D'
  GROUP BY c.oid
 """
 INSERT, DELETE, UPDATE = 4, 8, 16
