@@ -8,12 +8,12 @@ Sequencer = Literal["none", "idle", "running"]
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """A way to write the same order. `writes` names a function of `module` that gives a Write."""
+    """A way to write the same order. `writes` names a function of the project's `write` module that gives a Write."""
 
     name: str
     title: str
-    project: str
-    writes: str = "recorded"
+    writes: str
+    project: str = "ours"
     package: str = ""
     sequencer: Sequencer = "none"
 
@@ -21,34 +21,21 @@ class Contestant:
     def is_peer(self) -> bool:
         return bool(self.package)
 
-    @property
-    def module(self) -> str:
-        return f"tests.bench.{self.project}.write"
 
-    @property
-    def settings(self) -> str:
-        return f"tests.bench.{self.project}.settings"
+def _peer(package: str, writes: str) -> Contestant:
+    return Contestant(name=package.removeprefix("django-"), title=package, writes=writes, package=package)
 
 
 CONTESTANTS = (
-    Contestant(name="floor", title="Kaireon, the same without audit", project="ours", writes="unaudited"),
-    Contestant(name="idle", title="Kaireon, sequencer idle", project="ours", writes="audited", sequencer="idle"),
-    Contestant(
-        name="running", title="Kaireon, sequencer running", project="ours", writes="audited", sequencer="running"
-    ),
-    Contestant(name="auditlog", title="django-auditlog", project="with_auditlog", package="django-auditlog"),
-    Contestant(
-        name="simple-history",
-        title="django-simple-history",
-        project="with_simple_history",
-        package="django-simple-history",
-    ),
-    Contestant(name="pghistory", title="django-pghistory", project="with_pghistory", package="django-pghistory"),
-    Contestant(name="plain", title="plain Django: no walls, no audit", project="plain"),
+    Contestant(name="floor", title="The same without audit", writes="unaudited"),
+    Contestant(name="idle", title="Kaireon, sequencer idle", writes="audited", sequencer="idle"),
+    Contestant(name="running", title="Kaireon, sequencer running", writes="audited", sequencer="running"),
+    _peer("django-auditlog", "with_auditlog"),
+    _peer("django-simple-history", "with_simple_history"),
+    _peer("django-pghistory", "with_pghistory"),
+    Contestant(name="plain", title="plain Django: no walls, no audit", project="plain", writes="plain"),
 )
 FLOOR = CONTESTANTS[0]
-# What the peers' writes are without them.
-PLAIN = CONTESTANTS[-1]
 # Shares of the floor that are promised at this many processes.
 TARGETS = {"idle": 0.9, "running": 0.7}
 TARGET_PROCESSES = 4

@@ -1,1 +1,1 @@
-"""Two tables behind the same walls, in one database of the product: one under audit, one not."""
+"""Five tables behind the same walls, in one database of the product: not under audit, under ours, under a peer's."""

@@ -1,8 +1,9 @@
-"""The product's own settings with the bench's two tables, and without the layers above audit."""
+"""The product's own settings with the bench's tables and the peers, and without the layers above audit."""
 
 from kaireon.settings import *  # noqa: F403
 from kaireon.settings import INSTALLED_APPS as PRODUCT_APPS
 
 ABOVE = {"customers", "compliance", "dsar", "cron", "kaireon.ops"}
-INSTALLED_APPS = [*(app for app in PRODUCT_APPS if app not in ABOVE), "tests.bench.ours"]
+PEERS = ["auditlog", "simple_history", "pgtrigger", "pghistory"]
+INSTALLED_APPS = [*(app for app in PRODUCT_APPS if app not in ABOVE), *PEERS, "tests.bench.ours"]
 ROOT_URLCONF = "tests.bench.urls"

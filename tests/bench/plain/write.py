@@ -1,9 +1,19 @@
-from tests.bench.peer import prepare, writes
+"""One row in one transaction, and nothing else."""
+
+from django.db import transaction
+
+from tests.bench.order import values
 from tests.bench.plain.models import Order
 from tests.bench.writer import Write
 
-__all__ = ["prepare", "recorded"]
+
+def prepare(_tenant_ids: list[str]) -> None:
+    """There are no tenants to make."""
 
 
-def recorded() -> Write:
-    return writes(Order)
+def plain() -> Write:
+    def write(tenant: str, number: int) -> None:
+        with transaction.atomic():
+            Order.objects.create(tenant_id=tenant, **values(number))
+
+    return write

@@ -1,1 +1,0 @@
-"""The order under django-auditlog: registered, its middleware in the way."""

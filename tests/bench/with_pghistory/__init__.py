@@ -1,1 +1,0 @@
-"""The order under django-pghistory: tracked by its triggers, its middleware in the way."""

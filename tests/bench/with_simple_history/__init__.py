@@ -1,1 +1,0 @@
-"""The order under django-simple-history: a HistoricalRecords field, its middleware in the way."""
