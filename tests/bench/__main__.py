@@ -56,14 +56,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two short rounds: a look, not a result")
     parser.add_argument("--json", action="store_true", help="every round of every contestant, as JSON")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md anew")
-    parser.add_argument("--rounds", type=int, help="default 11")
-    parser.add_argument("--seconds", type=float, help="how long the floor writes in one turn; default 0.25")
+    parser.add_argument("--rounds", type=int, help="default 15")
+    parser.add_argument("--seconds", type=float, help="how long the floor writes in one turn; default 0.4")
     parser.add_argument("--processes", type=_numbers, default=[1, 4, 8], help="default 1,4,8")
     parser.add_argument("--tenants", type=_numbers, default=[1, 50], help="default 1,50")
     parser.add_argument("--only", type=lambda text: text.split(","), help=", ".join(c.name for c in CONTESTANTS))
     options = parser.parse_args()
-    options.rounds = options.rounds or (2 if options.quick else 11)
-    options.seconds = options.seconds or (0.12 if options.quick else 0.25)
+    options.rounds = options.rounds or (2 if options.quick else 15)
+    options.seconds = options.seconds or (0.12 if options.quick else 0.4)
     return options
 
 
