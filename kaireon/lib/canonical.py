@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import orjson
 import rfc8785
 
 from kaireon.lib import clock
@@ -31,6 +32,8 @@ MAX_DEPTH = 200
 _FIRST_SURROGATE = "\ud800"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
+
+_ALWAYS_PLAIN = frozenset((str, bool, type(None)))
 
 _encode = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False, allow_nan=False
@@ -67,7 +70,7 @@ def canonical(value: Any) -> bytes:
     """
     try:
         if _is_plain(value):
-            return _encode(value).encode()
+            return _encoded(value)
         return rfc8785.dumps(value)
     except UnicodeEncodeError:
         raise LoneSurrogate("text with half of a surrogate pair has no canonical form") from None
@@ -83,8 +86,16 @@ def canonical(value: Any) -> bytes:
         raise NotCanonical("a key that is not text, or a type that JSON does not know, has no canonical form") from None
 
 
+def _encoded(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        # It goes 254 levels deep; and half pairs are refused here in one way for all.
+        return _encode(value).encode()
+
+
 def _is_plain(value: Any) -> bool:
-    """Whether the C encoder writes this value exactly as RFC 8785 does.
+    """Whether the C encoders write this value exactly as RFC 8785 does.
 
     It differs on floats, on integers out of range, on keys that are not text and on the order of keys beyond U+D7FF.
     Exact types only: a subclass may print itself otherwise.
@@ -95,7 +106,7 @@ def _is_plain(value: Any) -> bool:
             if type(key) is not str or not (key.isascii() or max(key) < _FIRST_SURROGATE):
                 return False
             # The most common members are decided here, without another call.
-            if type(item) is not str and item is not None and not _is_plain(item):
+            if type(item) not in _ALWAYS_PLAIN and not _is_plain(item):
                 return False
         return True
     if kind is list or kind is tuple:

@@ -47,6 +47,19 @@ def test_the_fast_path_writes_what_the_library_writes(value):
     assert canonical(value) == rfc8785.dumps(value)
 
 
+def test_every_character_is_written_as_the_library_writes_it():
+    value = [chr(point) for point in range(0x11_0000) if not 0xD800 <= point <= 0xDFFF]
+    assert canonical(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize("levels", [200, 253, 254, 255, 300])
+def test_depth_makes_no_difference(levels):
+    value = "x"
+    for _ in range(levels):
+        value = {"b": [value], "a": 1}
+    assert canonical(value) == rfc8785.dumps(value)
+
+
 @given(nested(SAFE_SCALARS | FLOATS))
 def test_floats_are_left_to_the_library(value):
     assert canonical(value) == rfc8785.dumps(value)

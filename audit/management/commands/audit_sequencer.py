@@ -13,7 +13,7 @@ from audit import sequencer
 logger = logging.getLogger("kaireon.audit.sequencer")
 
 # Between two looks at the inbox. Shorter costs the writers more for nothing: whoever reads the log drains it first.
-IDLE_SECONDS = 0.1
+IDLE_SECONDS = 0.05
 LONGEST_PAUSE = 10.0
 
 
