@@ -1,7 +1,10 @@
 """Sliding-window limits in Redis. When Redis is away the limited door stays shut (503), never open."""
 
+import logging
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,6 +12,8 @@ import redis
 
 from kaireon import env
 from kaireon.api.errors import TooManyRequests
+
+logger = logging.getLogger("kaireon.throttles")
 
 WINDOW_SECONDS = 60
 
@@ -20,10 +25,8 @@ if count >= tonumber(ARGV[3]) then
     local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
     return math.ceil(oldest + ARGV[2] - ARGV[1])
 end
-if ARGV[4] ~= '' then
-    redis.call('ZADD', KEYS[1], ARGV[1], ARGV[4])
-    redis.call('EXPIRE', KEYS[1], ARGV[2])
-end
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[4])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 0
 """
 
@@ -36,21 +39,52 @@ class Rate:
     per_minute: int
 
 
+@dataclass
+class Attempt:
+    """What may fail only so often. Whoever tries it says whether it did."""
+
+    failed: bool = False
+
+
 def take(rate: Rate, who: str) -> None:
     """Count one use. Raises TooManyRequests with the seconds to wait."""
-    _run(rate, who, uuid.uuid4().hex)
+    _take(rate, who)
 
 
-def check(rate: Rate, who: str) -> None:
-    """Raise TooManyRequests when the limit is used up, without counting."""
-    _run(rate, who, "")
+@contextmanager
+def attempt(rate: Rate, who: str) -> Iterator[Attempt]:
+    """A limit on failures: `with attempt(rate, who) as it: it.failed = not …`. Raises TooManyRequests.
+
+    The place is taken before the trial and given back when it did not fail, so that of many trials at once no more
+    fail than may. Those under way count: the last of very many at once is refused though none failed yet.
+    """
+    place = _take(rate, who)
+    trial = Attempt()
+    try:
+        yield trial
+    finally:
+        if not trial.failed:
+            _give_back(rate, who, place)
 
 
-def _run(rate: Rate, who: str, member: str) -> None:
-    key = f"rate:{rate.name}:{who}"
-    wait = _client().eval(_TAKE, 1, key, str(time.time()), str(WINDOW_SECONDS), str(rate.per_minute), member)
+def _take(rate: Rate, who: str) -> str:
+    place = uuid.uuid4().hex
+    wait = _client().eval(_TAKE, 1, _key(rate, who), str(time.time()), str(WINDOW_SECONDS), str(rate.per_minute), place)
     if wait:
         raise TooManyRequests(max(1, int(str(wait))))
+    return place
+
+
+def _give_back(rate: Rate, who: str, place: str) -> None:
+    try:
+        _client().zrem(_key(rate, who), place)
+    except redis.RedisError as error:
+        # It counts as a failure for a minute then, which is no reason to fail what succeeded.
+        logger.warning("throttle_not_given_back", extra={"rate": rate.name, "error_type": type(error).__name__})
+
+
+def _key(rate: Rate, who: str) -> str:
+    return f"rate:{rate.name}:{who}"
 
 
 @cache

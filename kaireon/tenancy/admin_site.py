@@ -80,27 +80,30 @@ class KaireonAdminSite(UnfoldAdminSite):  # type: ignore[misc]
             return redirect("admin:index")
         if request.user.is_authenticated:
             return render(request, "admin/no_tenant.html", {"account": request.user}, status=403)
-        address = source_address(request)
-        if request.method == "POST":
-            try:
-                throttles.check(LOGIN_FAILURES, address)
-            except TooManyRequests as refused:
-                context = {"wait": refused.headers["Retry-After"]}
-                answer = render(request, "admin/too_many_attempts.html", context, status=429)
-                answer["Retry-After"] = refused.headers["Retry-After"]
-                return answer
-        response: HttpResponse = super().login(request, extra_context)
-        if request.method == "POST":
-            _note_attempt(request, response, address)
+        if request.method != "POST":
+            form: HttpResponse = super().login(request, extra_context)
+            return form
+        try:
+            with throttles.attempt(LOGIN_FAILURES, source_address(request)) as attempt:
+                response: HttpResponse = super().login(request, extra_context)
+                attempt.failed = _was_refused(response)
+        except TooManyRequests as refused:
+            context = {"wait": refused.headers["Retry-After"]}
+            answer = render(request, "admin/too_many_attempts.html", context, status=429)
+            answer["Retry-After"] = refused.headers["Retry-After"]
+            return answer
+        if not isinstance(response, TemplateResponse):
+            _note_sign_in(request)
         return response
 
 
-def _note_attempt(request: HttpRequest, response: HttpResponse, address: str) -> None:
-    if isinstance(response, TemplateResponse):
-        form = (response.context_data or {}).get("form")
-        if form is not None and form.has_error(NON_FIELD_ERRORS):
-            _count(address)
-        return
+def _was_refused(response: HttpResponse) -> bool:
+    """Whether the form came back because of the credentials, not because something was left out."""
+    form = (response.context_data or {}).get("form") if isinstance(response, TemplateResponse) else None
+    return form is not None and bool(form.has_error(NON_FIELD_ERRORS))
+
+
+def _note_sign_in(request: HttpRequest) -> None:
     if isinstance(request.user, User):
         principal = choose_tenant(request)
         signals.logged_in.send(
@@ -110,11 +113,3 @@ def _note_attempt(request: HttpRequest, response: HttpResponse, address: str) ->
             request_id=request_id(),
             method="admin",
         )
-
-
-def _count(address: str) -> None:
-    try:
-        throttles.take(LOGIN_FAILURES, address)
-    except TooManyRequests:
-        # Another attempt took the last place in between: the next one is refused, this one has its answer.
-        return

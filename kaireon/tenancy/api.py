@@ -88,10 +88,10 @@ class LoginView(OpenView):
         serializer.is_valid(raise_exception=True)
         given = serializer.validated_data
         address = source_address(request._request)
-        throttles.check(LOGIN_FAILURES, address)
-        user = authenticate(request._request, username=given["email"], password=given["password"])
+        with throttles.attempt(LOGIN_FAILURES, address) as attempt:
+            user = authenticate(request._request, username=given["email"], password=given["password"])
+            attempt.failed = user is None
         if not isinstance(user, User):
-            throttles.take(LOGIN_FAILURES, address)
             raise Unauthenticated("E-mail or password is wrong, or the account is locked.", code="login_failed")
         tenant = _tenant_for(user, given.get("tenantId"))
         session = sessions.open_session(user=user, tenant_id=tenant)

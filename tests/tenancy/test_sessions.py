@@ -10,9 +10,11 @@ import jwt
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
-from django.db import connection
+from django.db import OperationalError, connection
+from django.test import Client
 
 from kaireon.lib import clock
+from kaireon.tenancy import api as tenancy
 from kaireon.tenancy import sessions
 from kaireon.tenancy.context import platform_scope, transaction
 from kaireon.tenancy.models import Membership, RefreshToken, Tenant, User
@@ -169,6 +171,43 @@ class TestAddressLimit:
     def test_it_does_not_count_successes(self) -> None:
         for _ in range(12):
             assert sign_in(ADA.email).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("path", "body", "let_in"),
+        [
+            ("/api/v1/auth/login", {"email": "nobody@acme.example", "password": "x"}, 401),
+            ("/admin/login/", {"username": "nobody@acme.example", "password": "x"}, 200),
+        ],
+    )
+    def test_of_many_at_once_ten_fail_and_the_rest_is_not_tried(
+        self, path: str, body: dict[str, str], let_in: int
+    ) -> None:
+        start, statuses = threading.Barrier(16), []
+
+        def race() -> None:
+            start.wait()
+            try:
+                form = {"content_type": "application/json"} if path.startswith("/api") else {}
+                statuses.append(Client().post(path, body, **form).status_code)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=race) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(statuses) == sorted([let_in] * 10 + [429] * 6)
+
+    def test_an_attempt_that_could_not_be_judged_does_not_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def away(*_: Any, **__: Any) -> None:
+            raise OperationalError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(tenancy, "authenticate", away)
+            for _ in range(12):
+                assert sign_in(ADA.email).status_code == 503
+        assert sign_in(ADA.email).status_code == 200
 
     def test_it_believes_no_forwarded_address_unless_a_proxy_is_trusted(self, settings: Any) -> None:
         body = {"email": "nobody@acme.example", "password": "x"}
