@@ -15,7 +15,7 @@ from django.test import Client
 
 from kaireon.lib import clock
 from kaireon.tenancy import api as tenancy
-from kaireon.tenancy import sessions
+from kaireon.tenancy import sessions, signals
 from kaireon.tenancy.context import platform_scope, transaction
 from kaireon.tenancy.models import Membership, RefreshToken, Tenant, User
 from kaireon.tenancy.roles import Role
@@ -182,7 +182,12 @@ class TestAddressLimit:
     def test_of_many_at_once_ten_fail_and_the_rest_is_not_tried(
         self, path: str, body: dict[str, str], let_in: int
     ) -> None:
-        start, statuses = threading.Barrier(16), []
+        start, statuses, tried = threading.Barrier(16), [], []
+
+        def note(**_: Any) -> None:
+            tried.append(1)
+
+        signals.login_failed.connect(note)
 
         def race() -> None:
             start.wait()
@@ -198,6 +203,8 @@ class TestAddressLimit:
         for thread in threads:
             thread.join()
         assert sorted(statuses) == sorted([let_in] * 10 + [429] * 6)
+        # Who is refused has not learned whether the password was right.
+        assert len(tried) == 10
 
     def test_an_attempt_that_could_not_be_judged_does_not_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def away(*_: Any, **__: Any) -> None:
