@@ -5,7 +5,7 @@ recordedAt). A row that says what is stored already is `unchanged`. Facts do not
 key is an error.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from customers.models.consent import ConsentStatus
 from customers.models.customer import normal_name
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.managers import TenantQuerySet
 
 MAX_ROWS = 1000
 
@@ -62,7 +63,7 @@ def ingest_customers(batch: Sequence[object], *, now: datetime) -> Outcome:
     """
     outcome, good = _read(rows.CUSTOMER, batch, now=now)
     _one_batch_at_a_time("customers")
-    known = {c.customer_id: c for c in Customer.objects.filter(customer_id__in=[v["customer_id"] for _, v in good])}
+    known = {c.customer_id: c for c in _kept(v["customer_id"] for _, v in good)}
     created: dict[str, Customer] = {}
     changed: dict[str, Customer] = {}
     for _index, values in good:
@@ -195,8 +196,18 @@ def _apply(customer: Customer, values: Mapping[str, Any]) -> bool:
     return changed
 
 
-def _customer_ids(numbers: Any) -> dict[str, UUID]:
-    return dict(Customer.objects.filter(customer_id__in=set(numbers)).values_list("customer_id", "id"))
+def _kept(numbers: Iterable[str]) -> TenantQuerySet[Customer]:
+    """The customers with these numbers, who stay until the batch is committed.
+
+    An erasure that is under way is waited for, and its customer is not found then, which is an error of that row alone;
+    one that comes later waits for the batch and takes its rows too.
+    """
+    # In one order, so that two batches never wait for each other.
+    return Customer.objects.select_for_update(no_key=True).filter(customer_id__in=set(numbers)).order_by("id")
+
+
+def _customer_ids(numbers: Iterable[str]) -> dict[str, UUID]:
+    return dict(_kept(numbers).values_list("customer_id", "id"))
 
 
 def _contents(interaction: Interaction) -> tuple[Any, ...]:
