@@ -57,7 +57,7 @@ format: dev ## Format the code and fix what can be fixed
 generate: dev ## Write the generated files anew
 	@$(BIN)/python -m kaireon.local.checks generate
 
-bench: dev ## Measure appending to the audit log against its peers (BENCH="--quick", "--json", "--write")
+bench: dev ## Measure what is promised about speed (BENCH="append jobs outbox flows masking --quick --json --write")
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 browser: dev ## Fetch a headless Chromium where none is installed

@@ -1,1 +1,1 @@
-"""`make bench`: what an audited write costs, against the same write without audit and against other packages."""
+"""`make bench`: what the promises about speed come to, each measured beside something to compare with."""

@@ -1,11 +1,12 @@
 """The match: rounds in which every contestant meets the floor in every setting, side by side, in changing order."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from tests.bench.contestants import FLOOR, Contestant
-from tests.bench.stage import Stage
+from tests.bench.append.contestants import FLOOR, Contestant
+from tests.bench.append.stage import Stage
+from tests.bench.rounds import turned
 
 WARM_UP_ROWS = 400
 
@@ -75,7 +76,7 @@ def play(
     for number in range(rounds):
         for setting in settings:
             progress(f"round {number + 1} of {rounds}: {setting.processes} processes, {setting.tenants} tenants")
-            for contestant in _turned(contestants[1:], number):
+            for contestant in turned(contestants[1:], number):
                 # Right beside each other, now one and now the other first: what else the machine does changes quickly.
                 pair = (FLOOR, contestant) if number % 2 == 0 else (contestant, FLOOR)
                 found = {c.name: _measure(stage, c, setting, wanted[setting], tenants) for c in pair}
@@ -85,13 +86,6 @@ def play(
                     replace(found[contestant.name], ratio=found[contestant.name].rate / floor.rate)
                 )
     return list(rows.values())
-
-
-def _turned(contestants: Sequence[Contestant], number: int) -> Iterator[Contestant]:
-    """Another one begins each round, every second round backwards: nobody is always right after a checkpoint."""
-    start = number % len(contestants)
-    order = [*contestants[start:], *contestants[:start]]
-    return iter(order if number % 2 == 0 else order[::-1])
 
 
 def _measure(stage: Stage, contestant: Contestant, setting: Setting, rows: int, tenants: Sequence[str]) -> Measured:

@@ -2,9 +2,9 @@
 
 from django.db import transaction
 
-from tests.bench.order import values
-from tests.bench.plain.models import Order
-from tests.bench.writer import Write
+from tests.bench.append.order import values
+from tests.bench.append.plain.models import Order
+from tests.bench.append.writer import Write
 
 
 def prepare(_tenant_ids: list[str]) -> None:

@@ -1,20 +1,17 @@
-"""The result as a table, as JSON and as docs/benchmarks.md."""
+"""What the match found, as a section."""
 
-import json
-import os
-import platform
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
-from tests.bench.contestants import CONTESTANTS, FLOOR, TARGET_PROCESSES, TARGETS
-from tests.bench.match import Row, Setting
-from tests.bench.stage import Stage
+from tests.bench.append.contestants import CONTESTANTS, FLOOR, TARGET_PROCESSES, TARGETS
+from tests.bench.append.match import Row, Setting
+from tests.bench.facts import machine, python
+from tests.bench.noise import judged, spread, unsettled
+from tests.bench.section import Section, Table
+from tests.bench.servers import Servers
 
-# Above this noise a run shows tendencies and settles nothing.
-QUIET = 0.1
+TITLE = "What an audited write costs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,59 +32,37 @@ class Result:
     def noise(self, setting: Setting) -> float:
         """How far apart the floor's own turns were: half the distance of its quartiles, as a share of the median."""
         rates = [m.rate for row in self.at(setting) if row.contestant is FLOOR for m in row.rounds]
-        low, middle, high = quantiles(rates, n=4)
-        return (high - low) / 2 / middle
+        return spread(rates)
 
 
-def facts(stage: Stage) -> dict[str, str]:
-    """The machine and the versions, without names or paths."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    settings = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
-    return {
-        "Machine": f"{len(os.sched_getaffinity(0))} cores of {platform.machine()}, {memory:.0f} GiB of memory,"
-        f" {platform.system()}; PostgreSQL, writers and sequencer share the cores",
-        "PostgreSQL": f"{stage.setting('server_version')}; "
-        + ", ".join(f"{name} {stage.setting(name)}" for name in settings),
-        "Python": platform.python_version(),
-        "Django": version("django"),
-        "psycopg": version("psycopg"),
-        **{c.package: version(c.package) for c in CONTESTANTS if c.is_peer},
-    }
-
-
-def as_text(result: Result) -> str:
-    lines = []
-    for setting in result.settings():
-        lines += [_noted(result, setting), *_text_table(_cells(row) for row in result.at(setting)), ""]
-    lines += [f"{name}: {said}" for name, said in verdicts(result).items()]
-    return "\n".join(lines) + "\n"
-
-
-def as_json(result: Result) -> str:
-    return json.dumps(
-        {
-            "facts": result.facts,
-            "rounds": result.rounds,
-            "seconds": round(result.took, 1),
-            "rows": [_row_json(row) for row in result.rows],
-            "verdicts": verdicts(result),
-        },
-        indent=2,
+def facts(servers: Servers) -> dict[str, str]:
+    peers = (c.package for c in CONTESTANTS if c.is_peer)
+    return (
+        machine("PostgreSQL, writers and sequencer share the cores")
+        | servers.facts()
+        | python("django", "psycopg", *peers)
     )
 
 
-def as_markdown(result: Result) -> str:
-    parts = [_INTRODUCTION.format(rounds=result.rounds, minutes=max(1, round(result.took / 60)))]
-    parts += [f"- {name}: {said}" for name, said in verdicts(result).items()]
-    for setting in result.settings():
-        parts += [
-            "",
-            f"## {_heading(setting)}",
-            "",
-            *_markdown_table(_cells(row) for row in result.at(setting)),
-        ]
-    parts += ["", "## Where it was measured", "", *(f"- {name}: {said}" for name, said in result.facts.items())]
-    return "\n".join(parts) + "\n"
+def section(result: Result) -> Section:
+    return Section(
+        title=TITLE,
+        introduction=_INTRODUCTION.format(rounds=result.rounds, minutes=max(1, round(result.took / 60))),
+        tables=[
+            Table(
+                title=_heading(setting),
+                headings=_HEADINGS,
+                cells=[_cells(row) for row in result.at(setting)],
+                note=_noise(result, setting),
+                words=frozenset({0, len(_HEADINGS) - 1}),
+            )
+            for setting in result.settings()
+        ],
+        verdicts=verdicts(result),
+        facts=result.facts,
+        took=result.took,
+        rounds=[_row_json(row) for row in result.rows],
+    )
 
 
 def verdicts(result: Result) -> dict[str, str]:
@@ -100,7 +75,7 @@ def verdicts(result: Result) -> dict[str, str]:
         where = f"at {setting.processes} processes, {_tenants(setting)}"
         for name, target in TARGETS.items():
             if name in rows:
-                held = _unsettled(result, setting) or ("holds" if rows[name].ratio >= target else "missed")
+                held = judged(rows[name].ratio >= target, result.noise(setting))
                 said[f"{rows[name].contestant.title}, {where}"] = (
                     f"{rows[name].ratio:.2f} of the floor (at least {target}: {held})"
                 )
@@ -157,43 +132,16 @@ def _sequenced(row: Row) -> str:
     return f"{median(shares):.0%}; {median(waits):.2f} s" if shares and waits else ""
 
 
-def _text_table(cells: Iterable[list[str]]) -> list[str]:
-    table = [_HEADINGS, *cells]
-    widths = [max(len(line[column]) for line in table) for column in range(len(_HEADINGS))]
-    return [
-        "  ".join(
-            cell.ljust(width) if n in (0, len(_HEADINGS) - 1) else cell.rjust(width)
-            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in table
-    ]
-
-
-def _markdown_table(cells: Iterable[list[str]]) -> list[str]:
-    return [
-        "| " + " | ".join(_HEADINGS) + " |",
-        "|---|--:|--:|--:|--:|--:|---|",
-        *("| " + " | ".join(line) + " |" for line in cells),
-    ]
-
-
 def _heading(setting: Setting) -> str:
     return f"{setting.processes} {'process' if setting.processes == 1 else 'processes'}, {_tenants(setting)}"
 
 
 def _unsettled(result: Result, setting: Setting) -> str:
-    noise = result.noise(setting)
-    if noise <= QUIET:
-        return ""
-    return f"not settled: something else used the machine, the floor itself varied by ±{noise:.0%}"
+    return unsettled(result.noise(setting))
 
 
 def _noise(result: Result, setting: Setting) -> str:
     return f"The floor itself varied by ±{result.noise(setting):.0%}."
-
-
-def _noted(result: Result, setting: Setting) -> str:
-    return f"{_heading(setting)}. {_noise(result, setting)}"
 
 
 def _tenants(setting: Setting) -> str:
@@ -201,11 +149,8 @@ def _tenants(setting: Setting) -> str:
 
 
 _INTRODUCTION = """\
-# What an audited write costs
-
-Written by `make bench` (`python -m tests.bench --write`). Repeat it with `make bench`, about {minutes} minutes, or
-`.venv/bin/python -m tests.bench --quick` for a first look; `--json` gives every round. Nothing needs to be running: it
-starts a PostgreSQL of its own, with the durable settings of `make run`, and removes it afterwards.
+Repeat it with `make bench BENCH=append`, about {minutes} minutes, or
+`.venv/bin/python -m tests.bench append --quick` for a first look; `--write` puts it here.
 
 Every contestant writes the same order (ten columns, UUIDv7 key) in a Django transaction of its own, the same number
 of rows over connections that stay open. The *floor* is our own write without audit: the table behind row-level

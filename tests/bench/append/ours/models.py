@@ -5,7 +5,7 @@ from auditlog.registry import auditlog
 from simple_history.models import HistoricalRecords
 
 from kaireon.tenancy.models import TenantModel
-from tests.bench.order import OrderColumns
+from tests.bench.append.order import OrderColumns
 
 
 class UnauditedOrder(OrderColumns, TenantModel):

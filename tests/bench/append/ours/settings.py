@@ -5,5 +5,5 @@ from kaireon.settings import INSTALLED_APPS as PRODUCT_APPS
 
 ABOVE = {"customers", "compliance", "dsar", "cron", "kaireon.ops"}
 PEERS = ["auditlog", "simple_history", "pgtrigger", "pghistory"]
-INSTALLED_APPS = [*(app for app in PRODUCT_APPS if app not in ABOVE), *PEERS, "tests.bench.ours"]
-ROOT_URLCONF = "tests.bench.urls"
+INSTALLED_APPS = [*(app for app in PRODUCT_APPS if app not in ABOVE), *PEERS, "tests.bench.append.ours"]
+ROOT_URLCONF = "tests.bench.append.urls"

@@ -1,7 +1,7 @@
 from django.db import models
 
 from kaireon.lib.ids import uuid7
-from tests.bench.order import OrderColumns
+from tests.bench.append.order import OrderColumns
 
 
 class Order(OrderColumns):

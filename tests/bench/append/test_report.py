@@ -1,12 +1,10 @@
 """The bench reports what was measured, and says so when a promise is missed."""
 
-import json
-
 import pytest
 
-from tests.bench import report
-from tests.bench.contestants import CONTESTANTS
-from tests.bench.match import Measured, Row, Setting
+from tests.bench.append import report
+from tests.bench.append.contestants import CONTESTANTS
+from tests.bench.append.match import Measured, Row, Setting
 
 FOUR = Setting(processes=4, tenants=1)
 RATIOS = {"idle": 0.95, "running": 0.6, "auditlog": 0.4, "simple-history": 0.4, "pghistory": 0.9, "plain": 1.5}
@@ -55,6 +53,8 @@ def test_it_says_who_is_ahead(peer: float, place: str) -> None:
 def test_every_form_has_every_contestant() -> None:
     found = result()
 
-    for text in (report.as_text(found), report.as_markdown(found)):
+    section = report.section(found)
+
+    for text in (section.text(), section.markdown()):
         assert all(contestant.title in text for contestant in CONTESTANTS)
-    assert {row["contestant"] for row in json.loads(report.as_json(found))["rows"]} == {c.name for c in CONTESTANTS}
+    assert {row["contestant"] for row in section.json()["rows"]} == {c.name for c in CONTESTANTS}

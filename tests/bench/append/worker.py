@@ -1,12 +1,10 @@
 """The writers of one Django project: set up once, forked, each with a connection of its own that it keeps.
 
-`python -m tests.bench.worker PROJECT PROCESSES`, spoken to in JSON lines on standard input:
+`python -m tests.bench.append.worker PROJECT PROCESSES`, spoken to in JSON lines on standard input:
 `{"prepare": [tenant ids]}`, `{"writes": function, "processes": n, "rows": n, "tenants": [ids]}`.
 """
 
-import json
 import multiprocessing
-import os
 import sys
 import time
 from importlib import import_module
@@ -16,24 +14,24 @@ from typing import Any
 
 import django
 
+from tests.bench.talker import answer
+
 # Long enough for every writer to have read its order.
 _LEAD_SECONDS = 0.02
 
 
 def main(project: str, processes: int) -> None:
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"tests.bench.{project}.settings"
     django.setup()
-    module = import_module(f"tests.bench.{project}.write")
+    module = import_module(f"tests.bench.append.{project}.write")
     crew = [_fork(module) for _ in range(processes)]
-    for line in sys.stdin:
-        order = json.loads(line)
+
+    def respond(order: dict[str, Any]) -> dict[str, Any]:
         if "prepare" in order:
             module.prepare(order["prepare"])
-            answer: dict[str, Any] = {}
-        else:
-            answer = _run(crew[: order["processes"]], order)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+            return {}
+        return _run(crew[: order["processes"]], order)
+
+    answer(respond)
 
 
 def _fork(module: ModuleType) -> Connection:

@@ -8,7 +8,7 @@ SECRET_KEY = "bench"
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-ROOT_URLCONF = "tests.bench.urls"
+ROOT_URLCONF = "tests.bench.append.urls"
 DATABASES = {
     "default": {
         **environ.Env().db_url_config(os.environ["DATABASE_URL"]),
@@ -17,4 +17,4 @@ DATABASES = {
         "OPTIONS": {"connect_timeout": 5, "application_name": "bench"},
     }
 }
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "tests.bench.plain"]
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "tests.bench.append.plain"]

@@ -15,9 +15,9 @@ from simple_history.middleware import HistoryRequestMiddleware
 from kaireon.tenancy import tenants
 from kaireon.tenancy.context import Actor, platform_scope, scope, transaction
 from kaireon.tenancy.models import TenantModel, User
-from tests.bench.order import values
-from tests.bench.ours.models import AuditlogOrder, Order, PghistoryOrder, SimpleHistoryOrder, UnauditedOrder
-from tests.bench.writer import Write
+from tests.bench.append.order import values
+from tests.bench.append.ours.models import AuditlogOrder, Order, PghistoryOrder, SimpleHistoryOrder, UnauditedOrder
+from tests.bench.append.writer import Write
 
 M = TypeVar("M", bound=TenantModel)
 View = Callable[[HttpRequest], HttpResponse]
