@@ -16,10 +16,13 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from kaireon.approvals import registry, sealed, services
+from kaireon.approvals.members_admin import MembershipAdmin
 from kaireon.approvals.models import Answer, ApprovalRequest, ApprovalVote, State
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, may, principal_of, since, verb
 from kaireon.tenancy.roles import Permission
+
+__all__ = ["ApprovalRequestAdmin", "MembershipAdmin"]
 
 STATES = {"Pending": "warning", "Approved": "success", "Rejected": "danger", "Failed": "danger"}
 REFUSALS: dict[type[Exception], str] = {

@@ -1,5 +1,6 @@
 """Roles, with a second person where the tenant demands one: granting, changing and taking them away."""
 
+from collections.abc import Set
 from datetime import datetime
 from uuid import UUID
 
@@ -10,11 +11,15 @@ from kaireon.lib.masking import mask
 from kaireon.tenancy import members
 from kaireon.tenancy.context import Actor, requires_transaction
 from kaireon.tenancy.models import Membership
-from kaireon.tenancy.roles import Permission, Role
+from kaireon.tenancy.roles import Permission, Role, permissions_of
 
 GRANT = "role.grant"
 REMOVE = "member.remove"
 _ANOTHER_ADMIN = (Stage(permission=Permission.MANAGE_MEMBERS),)
+
+
+class BeyondOwnPermissions(Exception):
+    """Nobody grants a role that may more than they may themselves."""
 
 
 def _describe_grant(payload: Payload) -> str:
@@ -57,12 +62,14 @@ def _remove(payload: Payload) -> None:
 
 @requires_transaction
 def grant(
-    *, email: str, role: Role, name: str, actor: Actor, now: datetime
+    *, email: str, role: Role, name: str, actor: Actor, permissions: Set[Permission], now: datetime
 ) -> tuple[Membership | ApprovalRequest, bool]:
     """Grant at once, or ask for a second person's yes where the tenant demands one; True when the member is new.
 
-    Raises members.LastAdmin.
+    `permissions` are the actor's own, as narrow as their key. Raises BeyondOwnPermissions, members.LastAdmin.
     """
+    if not permissions_of(role) <= permissions:
+        raise BeyondOwnPermissions(str(role))
     if services.needs_second_person(GRANT):
         payload = {"email": email.strip().lower(), "role": str(role), "name": name}
         return services.ask(verb=GRANT, payload=payload, actor=actor, now=now), False

@@ -13,7 +13,7 @@ from kaireon.approvals.serializers import ApprovalOut, AskedOut, MemberIn, Membe
 from kaireon.lib import clock
 from kaireon.tenancy import members
 from kaireon.tenancy.models import Membership
-from kaireon.tenancy.roles import Permission, Role, permissions_of
+from kaireon.tenancy.roles import Permission, Role
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
 
 _WAITS = OpenApiResponse(AskedOut, description="The tenant demands a second person: it waits for their yes.")
@@ -84,10 +84,18 @@ class MemberView(TenantAPIView):
 
 
 def grant(request: TenantRequest, *, email: str, role: Role, name: str) -> Response:
-    if not permissions_of(role) <= request.principal.permissions:
-        raise Forbidden("Nobody grants a role that may more than they may themselves.", code="beyond_own_permissions")
     try:
-        done, is_new = approved_members.grant(email=email, role=role, name=name, actor=request.actor, now=clock.now())
+        done, is_new = approved_members.grant(
+            email=email,
+            role=role,
+            name=name,
+            actor=request.actor,
+            permissions=request.principal.permissions,
+            now=clock.now(),
+        )
+    except approved_members.BeyondOwnPermissions as e:
+        text = "Nobody grants a role that may more than they may themselves."
+        raise Forbidden(text, code="beyond_own_permissions") from e
     except members.LastAdmin as e:
         raise _last_admin() from e
     if isinstance(done, ApprovalRequest):

@@ -1,4 +1,4 @@
-"""Members and API keys of the chosen tenant."""
+"""API keys of the chosen tenant. Its members are in kaireon/approvals, where a second person can be asked."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,42 +17,10 @@ from unfold.widgets import (
 from kaireon.lib import clock
 from kaireon.tenancy import keys
 from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
-from kaireon.tenancy.models import ApiKey, Membership
+from kaireon.tenancy.models import ApiKey
 from kaireon.tenancy.roles import Permission, Role
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", "": "Does not expire"}
-
-
-@admin.register(Membership)
-class MembershipAdmin(TenantModelAdmin[Membership]):
-    view_permission = Permission.MANAGE_MEMBERS
-    list_display = ("name", "email", "role_label", "joined_at")
-    list_filter = ("role",)
-    list_select_related = ("user",)
-    search_equal = ("user__email",)
-    ordering = ("joined_at",)
-    fieldsets = ((None, {"fields": ("name", "email", "role_label", "joined_at")}),)
-
-    def _takes(self, name: str, term: str) -> bool:
-        return True
-
-    def normal(self, name: str, term: str) -> str:
-        return term.lower()
-
-    def headline(self, row: Membership) -> str:
-        return row.user.name
-
-    @column("Name")
-    def name(self, row: Membership) -> str:
-        return row.user.name
-
-    @column("E-mail")
-    def email(self, row: Membership) -> str:
-        return row.user.email
-
-    @column("Role", ordering="role")
-    def role_label(self, row: Membership) -> str:
-        return str(row.get_role_display())
 
 
 class KeyForm(forms.Form):

@@ -1,4 +1,4 @@
-"""Making tenants and members."""
+"""Making tenants, accounts and members."""
 
 from kaireon.tenancy.context import Actor, platform_scope, requires_transaction, scope, transaction
 from kaireon.tenancy.models import Membership, Tenant, User
@@ -20,6 +20,17 @@ def create_user(*, email: str, name: str, password: str, actor: Actor) -> User:
     """Make a person's account; recorded in the platform's log. Opens its own transaction."""
     with platform_scope(actor=actor), transaction():
         return User.objects.create_user(email=email, name=name, password=password)
+
+
+def set_password(*, user: User, password: str, actor: Actor) -> None:
+    """Give an account another password and unlock it; recorded in the platform's log, without the password.
+
+    Sessions of the admin end with the old one. Opens its own transaction.
+    """
+    with platform_scope(actor=actor), transaction():
+        user.set_password(password)
+        user.failed_logins, user.locked_until = 0, None
+        user.save(update_fields=["password", "failed_logins", "locked_until"])
 
 
 @requires_transaction
