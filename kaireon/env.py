@@ -66,6 +66,10 @@ OBJECT_ENDPOINT_URL: str = env.str("OBJECT_ENDPOINT_URL", default="")
 ALLOW_PRIVATE_DESTINATIONS: bool = env.bool("ALLOW_PRIVATE_DESTINATIONS", default=False)
 EMAIL: dict[str, Any] = env.email_url("EMAIL_URL", default="smtp://localhost:25")
 EMAIL_FROM: str = env.str("EMAIL_FROM", default="kaireon@localhost")
+# How long work whose worker stopped renewing it is left alone before another one takes it over.
+JOB_LEASE_SECONDS: int = env.int("JOB_LEASE_SECONDS", default=30)
+OUTBOX_LEASE_SECONDS: int = env.int("OUTBOX_LEASE_SECONDS", default=60)
+
 
 
 def redis_url(database: int) -> str:

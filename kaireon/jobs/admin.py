@@ -26,7 +26,7 @@ class JobAdmin(TenantModelAdmin[Job]):
     ordering = ("-created_at",)
     fieldsets = (
         (None, {"fields": ("id", "type", "queue", "state_label", "payload", "request_id")}),
-        ("Course", {"fields": ("attempts", "failures", "losses", "error", "result", "lease_until")}),
+        ("Course", {"fields": ("attempts", "failures", "crashes", "losses", "error", "result", "lease_until")}),
         ("Times", {"fields": ("created_at", "due_at", "started_at", "finished_at")}),
     )
     actions_detail = ("again",)

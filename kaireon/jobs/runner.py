@@ -23,7 +23,8 @@ from kaireon.tenancy.context import Actor, requires_transaction, scope, transact
 
 logger = logging.getLogger("kaireon.jobs")
 
-HEARTBEAT_SECONDS = 8.0
+# Three beats may be missed.
+HEARTBEAT_SECONDS = services.LEASE.total_seconds() / 4
 # What a handler may take beyond its limit before its lease is left to expire: the worker ends it well before.
 GRACE = timedelta(seconds=30)
 
@@ -122,7 +123,7 @@ def work(job: Job, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Job:
     here = context.current()
     with scope(tenant_id=here.tenant_id, actor=Actor.job(job.type), request_id=job.request_id or here.request_id):
         started = time.monotonic()
-        if job.losses >= services.MAX_LOSSES:
+        if services.is_poison(job):
             _failed(job, services.WORKER_LOST, retry=False)
         else:
             _handle(JobRun(job), heartbeat_seconds)

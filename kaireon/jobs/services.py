@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, PositiveIntegerField, When
 from django.db.models.functions import Coalesce
@@ -21,10 +22,12 @@ from kaireon.tenancy.context import requires_transaction
 
 logger = logging.getLogger("kaireon.jobs")
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=settings.JOB_LEASE_SECONDS)
 MAX_RETRIES = 3
-# A job that takes its worker down again and again is poison; restarts of workers must not look like it.
-MAX_LOSSES = 10
+# A job that takes its process down again and again is poison. The worker says so when it outlives the process; when
+# both are gone nobody does, and the job may have been in bad company: that takes more to condemn it.
+MAX_CRASHES = 3
+MAX_LOSSES = 5
 WORKER_LOST = "worker_lost"
 
 _LONGEST_VALUE = 128
@@ -119,6 +122,18 @@ def heartbeat(*, job: Job, now: datetime) -> bool:
 
 
 @requires_transaction
+def crashed(*, job_id: UUID, now: datetime) -> bool:
+    """Note that the process which worked on the job died. Its lease runs out by itself; False when it has none."""
+    held = Job.objects.filter(pk=job_id, state=JobState.RUNNING, lease_until__gt=now)
+    return bool(held.update(crashes=F("crashes") + 1))
+
+
+def is_poison(job: Job) -> bool:
+    """Whether a claimed job has taken down so many workers that it gets no other."""
+    return job.crashes >= MAX_CRASHES or job.losses >= MAX_LOSSES
+
+
+@requires_transaction
 def finish(*, job: Job, now: datetime, result: Mapping[str, object] | None = None) -> None:
     """Mark the job done, in the transaction of its effect. Raises LeaseLost, which must roll that effect back."""
     done = _held(job).update(
@@ -163,7 +178,7 @@ def fail(*, job: Job, code: str, now: datetime, retry: bool = True) -> bool:
 def retry(*, job: Job, now: datetime) -> None:
     """Queue a failed job again, with all its retries. Raises JobNotFailed. Call `wake` after the commit."""
     again = Job.objects.filter(pk=job.pk, state=JobState.FAILED).update(
-        state=JobState.QUEUED, failures=0, losses=0, due_at=now, finished_at=None
+        state=JobState.QUEUED, failures=0, crashes=0, losses=0, due_at=now, finished_at=None
     )
     if not again:
         raise JobNotFailed(str(job.pk))

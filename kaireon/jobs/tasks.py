@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from celery import current_app, shared_task
-from celery.signals import worker_ready
+from celery.exceptions import WorkerLostError
+from celery.signals import task_failure, worker_ready
 from django.db import DatabaseError, connection, connections
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerUnavailable
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 
 from kaireon.jobs import pauses, registry, runner, services
 from kaireon.lib import clock
+from kaireon.tenancy.context import Actor, scope, transaction
 from kaireon.tenancy.tasks import TenantTask
 
 logger = logging.getLogger("kaireon.jobs")
@@ -24,11 +26,30 @@ SWEEP_TASK = "jobs.sweep"
 SWEEP_SECONDS = 5
 SWEEP_AT_MOST = 1000
 
+RUN_TASK = "jobs.run"
 
-@shared_task(base=TenantTask, name="jobs.run", acks_late=True)
+
+# The row comes again when its lease runs out; a message that came again at once would only find it taken.
+@shared_task(base=TenantTask, name=RUN_TASK, acks_late=True, reject_on_worker_lost=False)
 def run(*, tenant_id: str, job_id: str, **_newer: object) -> None:
     """Work on one job. A message that comes twice, or late, finds nothing to claim."""
     runner.run(job_id=UUID(job_id))
+
+
+@task_failure.connect
+def note_crash(*, sender: Any, exception: BaseException, kwargs: dict[str, Any], **_more: Any) -> None:
+    """In the worker's own process, when the one that ran a job died: only this tells poison from a restart."""
+    if sender.name != RUN_TASK or not isinstance(exception, WorkerLostError):
+        return
+    try:
+        with scope(tenant_id=kwargs["tenant_id"], actor=Actor.job(RUN_TASK)), transaction():
+            services.crashed(job_id=UUID(kwargs["job_id"]), now=clock.now())
+    except DatabaseError as error:
+        # It still counts as lost when its lease runs out.
+        logger.warning("crash_not_noted", extra={"job": kwargs["job_id"], "error_type": type(error).__name__})
+    finally:
+        # Processes forked from this one must not share its connections.
+        connections.close_all()
 
 
 @shared_task(name=SWEEP_TASK, acks_late=True, expires=SWEEP_SECONDS * 2)

@@ -7,6 +7,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  Django's own word
 
 from kaireon import env
+from kaireon.outbox.sending import SEND_SECONDS
+
+# A batch is given back when no further delivery, however slow, would fit into its lease.
+LEAST_SECONDS = int(SEND_SECONDS) + 10
 
 
 @register(Tags.security, deploy=True)
@@ -31,3 +35,16 @@ def object_storage_is_known(app_configs: Sequence[Any] | None, **kwargs: Any) ->
     if not env.OBJECT_BUCKET:
         return [Error("OBJECT_STORAGE=s3 needs a bucket.", hint="Set OBJECT_BUCKET.", id="kaireon.E021")]
     return []
+
+
+@register
+def lease_outlives_a_delivery(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.OUTBOX_LEASE_SECONDS >= LEAST_SECONDS:
+        return []
+    return [
+        Error(
+            f"OUTBOX_LEASE_SECONDS is {settings.OUTBOX_LEASE_SECONDS}: shorter than a slow delivery.",
+            hint=f"Set it to {LEAST_SECONDS} or more; 60 is the default.",
+            id="kaireon.E031",
+        )
+    ]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import F, Max
 from kombu.exceptions import KombuError
@@ -23,7 +24,7 @@ logger = logging.getLogger("kaireon.outbox")
 
 QUEUE = "outbox"  # the name of its dead letters
 TRIES = 3
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=settings.OUTBOX_LEASE_SECONDS)
 # A message that takes its worker down again and again is poison.
 MOST_LOSSES = 5
 WORKER_LOST = "worker_lost"
@@ -31,6 +32,12 @@ PAYLOAD_GONE = "payload_gone"
 # Delivered messages without a payload are only ids and times; the page of the admin shows them for so long.
 KEPT = timedelta(days=30)
 
+_FRESH = "m.state = 'pending' AND m.due_at <= %(now)s AND m.losses = 0"
+# What lost a worker once goes alone: should it be poison, it takes nothing else with it.
+_SUSPECT = """
+m.state = 'pending' AND m.due_at <= %(now)s AND m.losses > 0
+OR m.state = 'sending' AND m.lease_until <= %(now)s AND m.losses < %(most_losses)s
+"""
 _CLAIM = """
 UPDATE public.outbox_message
    SET state = 'sending', lease_token = %(token)s, lease_until = %(until)s, attempts = attempts + 1,
@@ -38,8 +45,7 @@ UPDATE public.outbox_message
  WHERE tenant_id = %(tenant)s AND id = ANY(ARRAY(
        SELECT m.id FROM public.outbox_message m
         WHERE m.tenant_id = %(tenant)s
-          AND (m.state = 'pending' AND m.due_at <= %(now)s
-               OR m.state = 'sending' AND m.lease_until <= %(now)s AND m.losses < %(most_losses)s)
+          AND ({waiting})
           AND m.destination_id IN (SELECT d.id FROM public.outbox_destination d WHERE d.is_enabled)
           AND (m.ordering_key = '' OR NOT EXISTS (
                SELECT FROM public.outbox_message e
@@ -102,21 +108,24 @@ def send_wake(tenant_id: str) -> bool:
 
 @requires_transaction
 def claim(*, now: datetime, most: int) -> tuple[UUID, list[Message]]:
-    """Take a lease on what is due, of each ordering key the first only; gives the lease and its messages."""
+    """Take a lease on what is due, of each ordering key the first only; gives the lease and its messages.
+
+    When nothing else is due, one message whose worker was lost.
+    """
     token = uuid4()
+    given: dict[str, Any] = {
+        "token": token,
+        "until": now + LEASE,
+        "now": now,
+        "tenant": context.tenant_id(),
+        "most_losses": MOST_LOSSES,
+    }
+    ids: list[UUID] = []
     with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM,
-            {
-                "token": token,
-                "until": now + LEASE,
-                "now": now,
-                "tenant": context.tenant_id(),
-                "most": most,
-                "most_losses": MOST_LOSSES,
-            },
-        )
-        ids = [row[0] for row in cursor.fetchall()]
+        for waiting, limit in ((_FRESH, most), (_SUSPECT, 1)):
+            if not ids:
+                cursor.execute(_CLAIM.format(waiting=waiting), {**given, "most": limit})
+                ids = [row[0] for row in cursor.fetchall()]
     return token, list(Message.objects.filter(pk__in=ids).order_by("due_at", "pk")) if ids else []
 
 

@@ -214,10 +214,18 @@ def test_a_failed_job_can_be_retried_and_only_a_failed_one(acme: str) -> None:
     assert (row.state, row.failures, row.finished_at) == (JobState.QUEUED, 0, None)
 
 
-def test_a_job_that_kills_its_worker_again_and_again_is_given_up(acme: str) -> None:
+@pytest.mark.parametrize(
+    "before",
+    [
+        # Its worker said three times that its process died; or so many leases ran out that nobody can say why.
+        {"crashes": services.MAX_CRASHES, "losses": services.MAX_CRASHES - 1},
+        {"losses": services.MAX_LOSSES - 1},
+    ],
+)
+def test_a_job_that_kills_its_worker_again_and_again_is_given_up(acme: str, before: dict[str, int]) -> None:
     job = _enqueue()
     with transaction():
-        Job.objects.filter(pk=job.pk).update(losses=services.MAX_LOSSES - 1)
+        Job.objects.filter(pk=job.pk).update(**before)
     _claim(job)
     with clock.freeze(clock.now() + services.LEASE):
         row = runner.run(job_id=job.pk)
@@ -225,6 +233,30 @@ def test_a_job_that_kills_its_worker_again_and_again_is_given_up(acme: str) -> N
     assert (row.state, row.error) == (JobState.FAILED, "worker_lost")
     assert not SEEN
     assert [job.pk] == GAVE_UP
+
+
+def test_a_job_that_lost_its_worker_a_few_times_runs_all_the_same(acme: str) -> None:
+    job = _enqueue()
+    with transaction():
+        Job.objects.filter(pk=job.pk).update(crashes=services.MAX_CRASHES - 1, losses=services.MAX_LOSSES - 2)
+    _claim(job)
+    with clock.freeze(clock.now() + services.LEASE):
+        row = runner.run(job_id=job.pk)
+    assert row is not None
+    assert row.state == JobState.DONE
+
+
+def test_a_crash_counts_only_for_the_job_that_was_being_worked_on(acme: str) -> None:
+    job = _enqueue()
+    with transaction():
+        assert not services.crashed(job_id=job.pk, now=clock.now())
+    _claim(job)
+    with transaction():
+        assert services.crashed(job_id=job.pk, now=clock.now())
+        assert not services.crashed(job_id=job.pk, now=clock.now() + services.LEASE)
+    row = _again(job)
+    # Its lease is left to run out: should somebody else hold it, nothing is taken from them.
+    assert (row.crashes, row.state) == (1, JobState.RUNNING)
 
 
 def test_the_heartbeat_renews_the_lease_while_the_handler_keeps_a_transaction_open(acme: str) -> None:

@@ -170,6 +170,34 @@ def test_the_reaper_returns_what_is_stuck_and_buries_what_always_is(hook: Receiv
     assert (letter.error_type, letter.classification) == ("worker_lost", "transient")
 
 
+def test_what_lost_a_worker_is_sent_alone_so_that_poison_takes_nothing_else_with_it(hook: Receiver) -> None:
+    poison, *innocent = [publish(n) for n in range(4)]
+    moment = clock.now()
+    with transaction():
+        assert len(services.claim(now=moment, most=5)[1]) == 4
+    for _ in range(services.MOST_LOSSES):
+        moment += services.LEASE + timedelta(seconds=1)
+        fresh = publish(9)
+        with clock.freeze(moment):
+            with transaction():
+                token, first = services.claim(now=moment, most=5)
+                assert [message.pk for message in first] == [fresh.pk], "what is above suspicion goes first"
+                services.done(lease_token=token, ids=[fresh.pk], now=moment)
+            while True:
+                with transaction():
+                    token, claimed = services.claim(now=moment, most=5)
+                    assert len(claimed) <= 1
+                    # The one dies with its worker, the others are delivered.
+                    services.done(lease_token=token, ids={m.pk for m in claimed} - {poison.pk}, now=moment)
+                if not claimed:
+                    break
+    moment += services.LEASE + timedelta(seconds=1)
+    with transaction():
+        assert services.reap(now=moment) == (0, 1)
+    assert again(poison).state == "dead"
+    assert {again(message).state for message in innocent} == {"done"}
+
+
 def test_a_destination_that_is_off_keeps_its_messages(hook: Receiver) -> None:
     publish()
     with transaction():

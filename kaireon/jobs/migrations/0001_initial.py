@@ -44,7 +44,8 @@ class Migration(migrations.Migration):
                 ("lease_until", models.DateTimeField(blank=True, null=True)),
                 ("attempts", models.PositiveIntegerField(default=0, help_text="How often it was started.")),
                 ("failures", models.PositiveIntegerField(default=0, help_text="How often its handler raised.")),
-                ("losses", models.PositiveIntegerField(default=0, help_text="How often its worker vanished.")),
+                ("crashes", models.PositiveIntegerField(default=0, help_text="How often its process died of it.")),
+                ("losses", models.PositiveIntegerField(default=0, help_text="How often its lease ran out.")),
                 (
                     "error",
                     models.CharField(
