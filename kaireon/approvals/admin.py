@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timesince import timeuntil
 from django.utils.timezone import localtime
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -19,8 +20,9 @@ from kaireon.approvals import registry, sealed, services
 from kaireon.approvals.members_admin import MembershipAdmin
 from kaireon.approvals.models import Answer, ApprovalRequest, ApprovalVote, State
 from kaireon.lib import clock
+from kaireon.tenancy import context
 from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, may, principal_of, since, verb
-from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.roles import Permission, Role
 
 __all__ = ["ApprovalRequestAdmin", "MembershipAdmin"]
 
@@ -68,16 +70,16 @@ class Waiting(SimpleListFilter):
 @admin.register(ApprovalRequest)
 class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
     view_permission = Permission.READ_APPROVALS
-    list_display = ("requested_at", "title", "summary", "requested_by_name", "state_label", "deadline")
+    list_display = ("requested_at", "title", "summary", "requested_by_name", "state_label", "deadline_shown")
     list_filter = (Waiting, "state", since("requested_at", "request"))
     search_equal = ("verb", "requested_by_name")
     search_help_text = "Id, kind, who asked"
     ordering = ("-requested_at",)
     fieldsets = (
-        (None, {"fields": ("title", "summary", "state_label", "error", "requested_by_name")}),
+        (None, {"fields": ("title", "summary", "state_label", "your_part", "error", "requested_by_name")}),
         ("What it does", {"fields": ("payload_shown",)}),
         ("Who must agree", {"fields": ("stages_shown", "answers")}),
-        ("Times", {"fields": ("requested_at", "deadline", "decided_at")}),
+        ("Times", {"fields": ("requested_at", "deadline_shown", "decided_at")}),
     )
     actions_detail = ("approve", "reject", "cancel")
     when_empty = "What needs a second person appears here."
@@ -104,13 +106,32 @@ class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
             return "Gone" if row.payload is None else "Altered since it was asked for: it can only be refused."
         return format_html('<pre class="k-json">{}</pre>', json.dumps(payload, indent=2, ensure_ascii=False))
 
-    @column("Stages")
-    def stages_shown(self, row: ApprovalRequest) -> str:
-        return "; ".join(
-            f"{number}. {stage['yes']} with {(stage.get('role') or stage['permission']).replace('_', ' ')}"
-            + (" (now)" if row.state == State.PENDING and number == row.stage + 1 else "")
-            for number, stage in enumerate(row.stages, 1)
+    @column("Your part")
+    def your_part(self, row: ApprovalRequest) -> str:
+        if row.state != State.PENDING:
+            return "None any more: the request is closed."
+        refusal = services.why_not(row, actor=context.current().actor, now=clock.now())
+        return REFUSALS[refusal] if refusal else "It waits for your answer."
+
+    @column("Deadline", ordering="deadline")
+    def deadline_shown(self, row: ApprovalRequest) -> str:
+        moment = localize(localtime(row.deadline))
+        if row.state != State.PENDING:
+            return moment
+        now = clock.now()
+        return (
+            f"{moment} ({timeuntil(row.deadline, now, depth=1)} left)" if row.deadline > now else f"{moment} (passed)"
         )
+
+    @column("Stages")
+    def stages_shown(self, row: ApprovalRequest) -> SafeString:
+        """Each stage: how many of those it needs have said yes, who is asked, and where the request is now."""
+        said = list(ApprovalVote.objects.filter(request=row, answer=Answer.APPROVE).values_list("stage", flat=True))
+        lines = (
+            (f"{said.count(number)} of {stage['yes']} agreed", _asked(stage), _course(row, number))
+            for number, stage in enumerate(row.stages)
+        )
+        return format_html('<ol class="k-stages">{}</ol>', format_html_join("", "<li><b>{}</b> {} {}</li>", lines))
 
     @column("Answers")
     def answers(self, row: ApprovalRequest) -> str | SafeString:
@@ -214,3 +235,17 @@ class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
         else:
             self.succeed(request, f"{row.summary}: {str(done.get_state_display()).lower()}.")
         return HttpResponseRedirect(self.url("change", row.pk))
+
+
+def _asked(stage: dict[str, Any]) -> str:
+    if "role" in stage:
+        return f"with the role {Role(stage['role']).label}"
+    return f"of those who may {stage['permission'].replace('_', ' ')}"
+
+
+def _course(row: ApprovalRequest, number: int) -> str:
+    if row.state == State.APPROVED or number < row.stage:
+        return "(done)"
+    if row.state != State.PENDING:
+        return ""
+    return "(now)" if number == row.stage else "(after that)"

@@ -150,11 +150,17 @@ def demand_second_person(verb: str, *, demanded: bool, now: datetime) -> bool:
 @requires_transaction
 def may_answer(row: ApprovalRequest, *, actor: Actor, now: datetime) -> bool:
     """Whether this actor's answer would be taken now: for showing buttons."""
+    return why_not(row, actor=actor, now=now) is None
+
+
+@requires_transaction
+def why_not(row: ApprovalRequest, *, actor: Actor, now: datetime) -> type[Exception] | None:
+    """What `decide` would raise for this actor's answer now; None when it would be taken."""
     try:
         _check(row, actor, now)
-    except (PersonRequired, OwnRequest, NotAsked, AlreadyAnswered, AlreadyDecided, TooLate):
-        return False
-    return True
+    except (PersonRequired, OwnRequest, NotAsked, AlreadyAnswered, AlreadyDecided, TooLate) as refusal:
+        return type(refusal)
+    return None
 
 
 def _locked(request_id: UUID) -> ApprovalRequest:

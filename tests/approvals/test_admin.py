@@ -1,5 +1,6 @@
 """The inbox in the admin: only what one may answer has buttons, and an answer is one call of the service."""
 
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -8,11 +9,12 @@ from django.core.management import CommandError, call_command
 
 from kaireon.approvals import services
 from kaireon.approvals.models import State
-from kaireon.approvals.registry import NotApplicable
+from kaireon.approvals.registry import NotApplicable, Stage
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
+from kaireon.tenancy.roles import Permission, Role
 from tests.admin.conftest import SignIn, sign_in  # noqa: F401
-from tests.approvals.conftest import BEA, CY, again, ask
+from tests.approvals.conftest import BEA, CY, again, ask, decide
 from tests.cast import ACME, ADA, ED
 
 PAGE = "/admin/approvals/approvalrequest"
@@ -82,6 +84,34 @@ def test_what_cannot_be_done_is_closed_and_said(admins: str, verb: Any, sign_in:
     answer = sign_in(BEA).post(f"{PAGE}/{row.pk}/approve/", {}, follow=True)
     assert b"gone meanwhile" in answer.content
     assert again(row).state == State.FAILED
+
+
+def test_it_shows_how_far_it_is_and_what_is_ones_own_part(admins: str, verb: Any, sign_in: SignIn) -> None:  # noqa: F811
+    verb(stages=(Stage(role=Role.ADMIN), Stage(permission=Permission.MANAGE_RETENTION)))
+    now = clock.now()
+    row = ask(now=now - timedelta(days=5))
+
+    def page(person: Any) -> str:
+        return sign_in(person).get(f"{PAGE}/{row.pk}/change/").content.decode()
+
+    waiting = page(BEA)
+    assert "<b>0 of 1 agreed</b> with the role Admin (now)" in waiting
+    assert "<b>0 of 1 agreed</b> of those who may manage retention (after that)" in waiting
+    assert "It waits for your answer" in waiting
+    assert "1\xa0day left" in waiting
+    assert "somebody else must answer it" in page(ADA)
+    decide(row, BEA, now=now)
+    assert "<b>1 of 1 agreed</b> with the role Admin (done)" in page(CY)
+    assert "You have answered this request before" in page(BEA)
+    decide(row, CY, now=now)
+    done = page(ADA)
+    assert done.count("<b>1 of 1 agreed</b>") == done.count("(done)") == 2
+    assert "the request is closed" in done
+    late = ask(now=now - timedelta(days=8))
+    page_of_late = sign_in(BEA).get(f"{PAGE}/{late.pk}/change/").content.decode()
+    assert "(passed)" in page_of_late
+    assert "it must be asked for again" in page_of_late
+    assert buttons(sign_in(BEA), late) == set()
 
 
 def test_the_command_shows_and_changes_what_a_tenant_demands(db: str) -> None:
