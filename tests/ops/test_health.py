@@ -9,6 +9,7 @@ from django.test import Client, override_settings
 
 from audit import sequencer
 from kaireon.ops import health
+from tests.caller import error_of
 
 
 class Probe(Client):
@@ -53,7 +54,14 @@ def test_it_is_not_ready_with_a_migration_missing(db: str, superuser_url: str) -
 
 @pytest.mark.parametrize("path", ["/admin/", "/api/v1/docs/", "/"])
 def test_the_product_is_not_on_the_operations_port(probe: Probe, path: str) -> None:
-    assert probe.get(path).status_code == 404
+    assert error_of(probe.get(path))["code"] == "not_found"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_it_is_only_read(probe: Probe, path: str) -> None:
+    refused = probe.post(path)
+    assert error_of(refused)["code"] == "method_not_allowed"
+    assert refused["Allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
