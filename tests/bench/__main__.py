@@ -6,9 +6,10 @@ import sys
 
 from tests.bench import document, masking, options
 from tests.bench.append import bench as append
+from tests.bench.jobs import bench as jobs
 
 # In the order of the document.
-BENCHES = {"append": append, "masking": masking}
+BENCHES = {"append": append, "jobs": jobs, "masking": masking}
 CORES = 2
 
 

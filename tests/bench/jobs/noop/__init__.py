@@ -1,0 +1,1 @@
+"""The product's side: a type of job that does nothing."""
