@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
+from kaireon.lib.ids import uuid7
 from kaireon.tenancy.managers import TenantManager, TenantQuerySet
 from kaireon.tenancy.models import TenantModel
 
@@ -99,3 +100,76 @@ class AuditHead(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tenant_id} at {self.seq}"
+
+
+class Tile(models.Model):
+    """Up to 256 hashes of a tenant's tree side by side; see audit.tiles. It grows at its end and never otherwise."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "level", "index")
+    tenant_id = models.TextField()
+    level = models.SmallIntegerField()
+    index = models.BigIntegerField()
+    hashes = models.BinaryField()
+
+    class Meta:
+        db_table = "audit_tile"
+
+    def __str__(self) -> str:
+        return f"tile {self.index} of level {self.level}"
+
+
+class SigningKey(models.Model):
+    """An Ed25519 key that signs a log's checkpoints. The newest version signs; all stay to be checked against."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant_id = models.TextField()
+    version = models.IntegerField()
+    # The log's origin, which is the key's name in its signatures.
+    name = models.TextField()
+    public_key = models.BinaryField()
+    private_sealed = models.BinaryField()
+    # [{by, signature}]: the key before says that this one is next, and this one that it is held.
+    cross_signatures = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "audit_signingkey"
+        constraints = [models.UniqueConstraint(fields=["tenant_id", "version"], name="audit_signingkey_version")]
+
+    def __str__(self) -> str:
+        return f"{self.name}, version {self.version}"
+
+
+class Checkpoint(models.Model):
+    """What the log committed to: the root of its first `tree_size` records, signed. Never changed, never deleted."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "tree_size")
+    tenant_id = models.TextField()
+    tree_size = models.BigIntegerField()
+    root_hash = models.CharField(max_length=64)
+    key_version = models.IntegerField()
+    note = models.TextField()
+    signed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "audit_checkpoint"
+
+    def __str__(self) -> str:
+        return f"checkpoint of {self.tree_size} records"
+
+
+class Publication(models.Model):
+    """That a checkpoint left the database, when, and as which object."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "tree_size")
+    tenant_id = models.TextField()
+    tree_size = models.BigIntegerField()
+    object_name = models.TextField()
+    published_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "audit_publication"
+
+    def __str__(self) -> str:
+        return f"publication of checkpoint {self.tree_size}"

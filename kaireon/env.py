@@ -39,6 +39,7 @@ REDIS_URL: str = env.str("REDIS_URL", default="")
 SINGLE_TENANT_MODE: bool = env.bool("SINGLE_TENANT_MODE", default=False)
 
 API_KEY_PEPPER: str = env.str("API_KEY_PEPPER", default="")
+AUDIT_ORIGIN: str = env.str("AUDIT_ORIGIN", default="kaireon.local")
 SEALING_KEYS: str = env.str("SEALING_KEYS", default="")
 CRON_SECRET: str = env.str("CRON_SECRET", default="")
 MONITOR_PING_URL: str = env.str("MONITOR_PING_URL", default="")

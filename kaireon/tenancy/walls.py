@@ -20,8 +20,8 @@ SEQUENCER = "sequencer"
 STRANGER = "!stranger"
 INSUFFICIENT_PRIVILEGE = "42501"
 
-# The sequencer's three tables, and nothing else.
-SEQUENCERS = ("audit_head", "audit_inbox", "audit_record")
+# The sequencer's own tables, and nothing else.
+SEQUENCERS = ("audit_checkpoint", "audit_head", "audit_inbox", "audit_publication", "audit_record", "audit_tile")
 
 # Unique over all tenants on purpose: by these a tenant is found before it is known. All are random and unguessable.
 UNIQUE_EVERYWHERE = {

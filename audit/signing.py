@@ -1,0 +1,105 @@
+"""The keys that sign a log's checkpoints: made at first need, sealed at rest, replaced by cross-signing."""
+
+import base64
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
+from django.db import connection
+
+from audit import notes, services
+from audit.models import SigningKey
+from kaireon.lib import clock
+from kaireon.tenancy.context import current, requires_transaction
+from kaireon.tenancy.keyring import open_text, seal_text
+
+_ROTATION = "kaireon key rotation v1\n{before}\n{after}\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signer:
+    """The newest key of a log, opened. Keep it no longer than the signature takes."""
+
+    version: int
+    private: Ed25519PrivateKey
+    public: notes.PublicKey
+
+    def sign(self, text: str) -> notes.Note:
+        return notes.sign(text, name=self.public.name, key=self.private)
+
+
+def origin(tenant_id: str) -> str:
+    """The log's name in its checkpoints, and its key's: AUDIT_ORIGIN, a slash, the tenant."""
+    return f"{settings.AUDIT_ORIGIN}/{tenant_id}"
+
+
+def public_key(key: SigningKey) -> notes.PublicKey:
+    return notes.PublicKey(key.name, bytes(key.public_key))
+
+
+def keys(tenant_id: str) -> list[SigningKey]:
+    """Every key the log ever had, the first one first."""
+    return list(SigningKey.objects.filter(tenant_id=tenant_id).order_by("version"))
+
+
+@requires_transaction
+def signer() -> Signer:
+    """The active scope's newest key; its first one is made here."""
+    tenant = current().tenant_id
+    newest = SigningKey.objects.filter(tenant_id=tenant).order_by("-version").first()
+    return _opened(newest or _made(tenant))
+
+
+@requires_transaction
+def rotate() -> Signer:
+    """Make a new key: the one before says that it is next, and retires. Old checkpoints stay valid."""
+    tenant = current().tenant_id
+    _one_at_a_time(tenant)
+    before = signer()
+    retired = SigningKey.objects.get(tenant_id=tenant, version=before.version)
+    key = _made(tenant, before=before)
+    services.action("audit_log.key_retired", entity=retired)
+    SigningKey.objects.filter(pk=retired.pk).update(retired_at=key.created_at)
+    return _opened(key)
+
+
+def _made(tenant: str, *, before: Signer | None = None) -> SigningKey:
+    _one_at_a_time(tenant)
+    if before is None and (found := SigningKey.objects.filter(tenant_id=tenant).order_by("-version").first()):
+        return found
+    private = Ed25519PrivateKey.generate()
+    public = notes.PublicKey(origin(tenant), private.public_key().public_bytes_raw())
+    key = SigningKey(
+        tenant_id=tenant,
+        version=before.version + 1 if before else 1,
+        name=public.name,
+        public_key=public.raw,
+        private_sealed=seal_text(private.private_bytes_raw().hex(), context=_context(tenant)),
+        cross_signatures=_cross_signed(before, private, public) if before else [],
+        created_at=clock.now(),
+    )
+    services.action("audit_log.key_made", entity=key)
+    key.save(force_insert=True)
+    return key
+
+
+def _cross_signed(before: Signer, private: Ed25519PrivateKey, public: notes.PublicKey) -> list[dict[str, str]]:
+    statement = _ROTATION.format(before=before.public, after=public).encode()
+    return [
+        {"by": key_id.hex(), "signature": base64.b64encode(key.sign(statement)).decode()}
+        for key_id, key in ((before.public.key_id, before.private), (public.key_id, private))
+    ]
+
+
+def _opened(key: SigningKey) -> Signer:
+    raw = bytes.fromhex(open_text(bytes(key.private_sealed), context=_context(key.tenant_id)))
+    return Signer(version=key.version, private=Ed25519PrivateKey.from_private_bytes(raw), public=public_key(key))
+
+
+def _context(tenant: str) -> str:
+    return f"audit-signing-key:{tenant}"
+
+
+def _one_at_a_time(tenant: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('audit-key:' || %s, 0))", [tenant])
