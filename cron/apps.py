@@ -9,4 +9,5 @@ class CronConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("cron.alarms")  # hears of late and failed runs
+        import_module("cron.checks")  # registers the system checks
         import_module("cron.dead_jobs")  # hears of background jobs that were given up

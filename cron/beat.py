@@ -19,6 +19,7 @@ from cron.jobs import JOBS
 from cron.models import JobRun
 from cron.slots import between
 from cron.tasks import RUN_TASK
+from cron.timings import timing_of
 from cron.work import Missed
 from kaireon.lib import clock
 from kaireon.tenancy.context import Actor, platform_scope, transaction
@@ -43,7 +44,7 @@ class Entry(ModelEntry):  # type: ignore[misc]
 
     @property
     def is_job(self) -> bool:
-        return self.task == RUN_TASK and self.kwargs.get("job") in JOBS and beat_rows.timing_of(self.model) is not None
+        return self.task == RUN_TASK and self.kwargs.get("job") in JOBS and timing_of(self.model) is not None
 
     def is_due(self) -> Any:
         if self.model.one_off and self.model.enabled and self.model.total_run_count > 0:
@@ -51,7 +52,7 @@ class Entry(ModelEntry):  # type: ignore[misc]
                 return super().is_due()
         if not self.is_job or not self.model.enabled or self.model.start_time or self.model.expires:
             return super().is_due()
-        now, timing = clock.now(), beat_rows.timing_of(self.model)
+        now, timing = clock.now(), timing_of(self.model)
         assert timing is not None  # noqa: S101  is_job says so
         newest, coming = timing.last(now), timing.next(now)
         wait = (coming - now).total_seconds() if coming else float(WATCH_EVERY)
@@ -59,7 +60,7 @@ class Entry(ModelEntry):  # type: ignore[misc]
 
     def moments(self, now: datetime) -> list[datetime]:
         """What is to be sent now: the moments since the last time, by the job's policy for what was missed."""
-        timing = beat_rows.timing_of(self.model)
+        timing = timing_of(self.model)
         assert timing is not None  # noqa: S101  asked of jobs only
         newest = timing.last(now)
         if newest is None:
@@ -115,8 +116,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         for job in JOBS.values():
             row = rows.get(job.name)
             status = states.status_of(job, row, now=now)
-            began = status.last is not None and status.due is not None and status.last.started_at >= status.due
-            if status.state not in (states.JobState.LATE, states.JobState.DOWN) or status.due is None or began:
+            if status.due is None or not states.is_owed(status):
                 continue
             overdue = (now - status.due).total_seconds() > ON_TIME
             if overdue and (job.name, status.due) not in self._reported:

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 from compliance import purge
-from cron.models import JobRun
+from cron.models import JobRun, RunState
 from cron.work import Work
 from dsar import retention
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import IdempotencyKey, RefreshToken
 
 MONTHS_AHEAD = 3
-RUNS_KEPT = timedelta(days=90)
 
 _PARTITIONED = """
 SELECT c.relname FROM pg_catalog.pg_partitioned_table p JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
@@ -40,13 +40,17 @@ def prepare_partitions(work: Work) -> Mapping[str, Any]:
 
 
 def common(work: Work) -> Mapping[str, Any]:
-    """Partitions to come, and old runs of jobs: `{partitionsCreated, runsPruned}`. Each job's newest run is kept."""
+    """Partitions to come, and old runs of jobs: `{partitionsCreated, runsPruned}`."""
     return {**prepare_partitions(work), "runsPruned": prune_runs(work)}
 
 
 def prune_runs(work: Work) -> int:
-    newest = JobRun.objects.order_by("job", "-started_at").distinct("job").values("pk")
-    old = JobRun.objects.filter(finished_at__lt=work.now - RUNS_KEPT).exclude(pk__in=newest)
+    """Delete runs that ended more than JOB_RUN_DAYS ago; how many. Each job keeps its newest and its newest success."""
+    runs = JobRun.objects.real().order_by("job", "-started_at").distinct("job")
+    succeeded = runs.filter(state=RunState.SUCCEEDED)
+    kept = [*runs.values_list("pk", flat=True), *succeeded.values_list("pk", flat=True)]
+    before = work.now - timedelta(days=settings.JOB_RUN_DAYS)
+    old = JobRun.objects.filter(finished_at__lt=before).exclude(pk__in=kept)
     return old.count() if work.dry_run else old.delete()[0]
 
 

@@ -1,7 +1,8 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
-from cron import approvals, cleanup, flows, outbox_jobs
+from cron import approvals, cleanup, environment, flows, outbox_jobs
 from cron.work import Job, Missed
+from kaireon import env
 
 
 class UnknownJob(LookupError):
@@ -11,51 +12,51 @@ class UnknownJob(LookupError):
         super().__init__(f"{name!r} is no job; known are {', '.join(sorted(JOBS))}.")
 
 
-JOBS: dict[str, Job] = {
-    job.name: job
-    for job in (
-        Job(
-            name="cleanup",
-            help="Delete what is past its retention, expired suppressions and dossiers; create coming partitions.",
-            for_all=cleanup.common,
-            for_tenant=cleanup.cleanup_tenant,
-            schedule="30 4 * * *",
-        ),
-        Job(
-            name="approvals-expire",
-            help="Close approvals past their deadline, and forget the payloads of old ones.",
-            for_tenant=approvals.expire,
-            schedule="*/15 * * * *",
-            missed=Missed.SKIP,
-        ),
-        Job(
-            name="outbox-reaper",
-            help="Return stuck messages to pending, dead-letter those that were lost too often.",
-            for_tenant=outbox_jobs.reap,
-            schedule="*/2 * * * *",
-        ),
-        Job(
-            name="dlq-replay",
-            help="Try transient dead letters again, none more than three times.",
-            for_tenant=outbox_jobs.replay,
-            schedule="*/10 * * * *",
-        ),
-        Job(
-            name="dlq-archive",
-            help="Archive open dead letters to storage, sealed and read back.",
-            for_tenant=outbox_jobs.archive,
-            schedule="45 3 * * *",
-        ),
-        Job(
-            name="flow-scheduler-tick",
-            help="Start pipelines that are due and take up interrupted runs.",
-            for_tenant=flows.flow_scheduler_tick,
-            deadline=50,
-            schedule="* * * * *",
-            missed=Missed.SKIP,
-        ),
-    )
-}
+# As they are shipped; JOBS has them as this environment wants them.
+SHIPPED: tuple[Job, ...] = (
+    Job(
+        name="cleanup",
+        help="Delete what is past its retention, expired suppressions and dossiers; create coming partitions.",
+        for_all=cleanup.common,
+        for_tenant=cleanup.cleanup_tenant,
+        schedule="30 4 * * *",
+    ),
+    Job(
+        name="approvals-expire",
+        help="Close approvals past their deadline, and forget the payloads of old ones.",
+        for_tenant=approvals.expire,
+        schedule="*/15 * * * *",
+        missed=Missed.SKIP,
+    ),
+    Job(
+        name="outbox-reaper",
+        help="Return stuck messages to pending, dead-letter those that were lost too often.",
+        for_tenant=outbox_jobs.reap,
+        schedule="*/2 * * * *",
+    ),
+    Job(
+        name="dlq-replay",
+        help="Try transient dead letters again, none more than three times.",
+        for_tenant=outbox_jobs.replay,
+        schedule="*/10 * * * *",
+    ),
+    Job(
+        name="dlq-archive",
+        help="Archive open dead letters to storage, sealed and read back.",
+        for_tenant=outbox_jobs.archive,
+        schedule="45 3 * * *",
+    ),
+    Job(
+        name="flow-scheduler-tick",
+        help="Start pipelines that are due and take up interrupted runs.",
+        for_tenant=flows.flow_scheduler_tick,
+        deadline=50,
+        schedule="* * * * *",
+        missed=Missed.SKIP,
+    ),
+)
+
+JOBS: dict[str, Job] = {job.name: environment.configured(job, env.CRON_JOBS) for job in SHIPPED}
 
 
 def find(name: str) -> Job:

@@ -30,6 +30,10 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
     def unfinished(self) -> "JobRunQuerySet":
         return self.filter(state=RunState.RUNNING)
 
+    def real(self) -> "JobRunQuerySet":
+        """Without those that only counted what they would have done."""
+        return self.filter(dry_run=False)
+
     def newest_first(self) -> "JobRunQuerySet":
         return self.order_by("-started_at", "-id")
 
@@ -49,8 +53,9 @@ class JobRun(models.Model):
     request_id = models.CharField(max_length=128, default="", blank=True)
     state = models.CharField(max_length=16, choices=RunState.choices, default=RunState.RUNNING)
     slot = models.DateTimeField(
-        null=True, blank=True, help_text="The scheduled moment it is for; none when somebody started it."
+        null=True, blank=True, help_text="The scheduled moment it is for, or makes up for; none when it was extra."
     )
+    dry_run = models.BooleanField(default=False, help_text="It counted what it would have done, and did nothing.")
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     outcomes = models.JSONField(default=list, blank=True, help_text="[{tenantId, …the job's own, errors, ok, seconds}]")

@@ -11,7 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 
 import audit
-from cron import jobs, signals
+from cron import jobs, signals, states
 from cron.locks import only_run
 from cron.models import JobRun, RunState, Trigger
 from cron.ping import ping
@@ -69,7 +69,8 @@ def run_job(
     One tenant's failure does not stop the others. The answer is `{ok: true, …the job's own}`, with `ok: false` and
     `error` when anything failed, or `{ok: true, skipped: "already running"}`. `actor` defaults to the job itself.
     `slot` is the scheduled moment it is for: a second run for it answers `skipped: "already ran"`, unless the first
-    was lost with its process, whose row it then takes over.
+    was lost with its process, whose row it then takes over. Without one it makes up for the newest scheduled moment,
+    when that is still owed, so that the schedule does not do it again; otherwise it is extra, and never refused.
 
     Raises UnknownJob, InsideTransaction.
     """
@@ -80,7 +81,7 @@ def run_job(
         if not free:
             logger.info("job_skipped", extra={"job": job.name, "trigger": str(trigger)})
             return Ran(body={"ok": True, "skipped": ALREADY_RUNNING})
-        run = _open(job, Trigger(trigger), actor or Actor.job(job.name), slot)
+        run = _open(job, Trigger(trigger), actor or Actor.job(job.name), slot, dry_run=dry_run)
         if run is None:
             return Ran(body={"ok": True, "skipped": ALREADY_RAN})
         ping(job.name, "start")
@@ -98,26 +99,24 @@ def run_job(
         return ran
 
 
-def _open(job: Job, trigger: Trigger, actor: Actor, slot: datetime | None) -> JobRun | None:
+def _open(job: Job, trigger: Trigger, actor: Actor, slot: datetime | None, *, dry_run: bool) -> JobRun | None:
     now = clock.now()
     # We hold the job's lock, so whoever left these rows is gone.
     JobRun.objects.of(job.name).unfinished().update(state=RunState.LOST, finished_at=now, error=LOST)
-    if slot is not None and (earlier := JobRun.objects.of(job.name).filter(slot=slot).first()):
-        if earlier.state != RunState.LOST:
-            return None
-        # Its message came again because nobody finished it.
-        earlier.state, earlier.started_at, earlier.finished_at, earlier.error = RunState.RUNNING, now, None, ""
-        earlier.save()
-        return earlier
-    return JobRun.objects.create(
-        job=job.name,
-        slot=slot,
-        trigger=trigger,
-        actor_id=actor.id[:64],
-        actor_name=actor.name[:200],
-        request_id=request_id()[:128],
-        started_at=now,
-    )
+    if slot is None and not dry_run:
+        slot = states.owed_moment(job, now=now)
+        run = None
+    else:
+        run = JobRun.objects.of(job.name).filter(slot=slot).first() if slot is not None else None
+    if run is not None and run.state != RunState.LOST:
+        return None
+    # The message of a lost run came again because nobody finished it: one row a moment.
+    run = run or JobRun(job=job.name, slot=slot)
+    run.trigger, run.dry_run = trigger, dry_run
+    run.actor_id, run.actor_name, run.request_id = actor.id[:64], actor.name[:200], request_id()[:128]
+    run.state, run.started_at, run.finished_at, run.error = RunState.RUNNING, now, None, ""
+    run.save()
+    return run
 
 
 def _work(job: Job, work: Work) -> _Progress:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from cron.jobs import JOBS
 from cron.tasks import QUEUE, RUN_TASK
+from cron.work import Job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +19,24 @@ class Entry:
     every: int = 0
     expires: int | None = None
     queue: str = QUEUE
+    enabled: bool = True
     arguments: dict[str, str] = field(default_factory=dict)
 
     @property
     def when(self) -> str:
         """The schedule as text, the same for the same schedule."""
         return self.cron or f"every {self.every} s"
+
+
+def entry_of(job: Job) -> Entry:
+    return Entry(
+        name=job.name,
+        task=RUN_TASK,
+        help=job.help,
+        cron=job.schedule or "",
+        enabled=job.enabled,
+        arguments={"job": job.name},
+    )
 
 
 # Routes of jobs that beat does not send, each with the reason. A job in JOBS says it in `unscheduled`.
@@ -38,11 +51,7 @@ def without_schedule(names: Iterable[str]) -> set[str]:
 
 
 SCHEDULE: tuple[Entry, ...] = (
-    *(
-        Entry(name=job.name, task=RUN_TASK, help=job.help, cron=job.schedule, arguments={"job": job.name})
-        for job in JOBS.values()
-        if job.schedule
-    ),
+    *(entry_of(job) for job in JOBS.values() if job.schedule),
     # Each is a look at what is there: one that comes late is made up for by the next.
     Entry(
         name="jobs.sweep", task="jobs.sweep", help="Wake workers for jobs whose message was lost.", every=5, expires=10

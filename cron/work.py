@@ -11,6 +11,8 @@ from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import Actor
 
 DEFAULT_DEADLINE = 600  # seconds
+# A message that is out longer than the broker waits (3600 s) would be handed to a second worker.
+LONGEST_DEADLINE = 3000
 
 
 class Missed(StrEnum):
@@ -60,7 +62,9 @@ class Job:
     `for_all` runs once, first, outside any tenant, and gives its part of the answer. `for_tenant` runs in each active
     tenant's scope, outside any transaction, and gives `(body, errors)`; `answer` makes one of them. A job has a
     schedule (cron, UTC) or says in `unscheduled` why it has none. `deadline` is in seconds, for all tenants together:
-    what does not fit is left for the next run. `grace` is how late it may begin before it counts as down.
+    what does not fit is left for the next run. `grace` is how late it may begin before it counts as down. A job that
+    is not `enabled` keeps its schedule and is not started by it; the other doors stay open. `shipped` is the job as
+    it stands in cron/jobs.py, when the environment says otherwise.
     """
 
     name: str
@@ -71,9 +75,18 @@ class Job:
     deadline: int = DEFAULT_DEADLINE
     schedule: str | None = None
     unscheduled: str = ""
+    enabled: bool = True
     missed: Missed = Missed.LAST
     grace: timedelta = timedelta(minutes=5)
+    shipped: "Job | None" = None
 
     @property
     def is_global(self) -> bool:
         return self.for_tenant is None
+
+    @property
+    def said_by(self) -> str:
+        """Who says when it runs: `default` or `environment`. An operator's word is in beat's row."""
+        shipped = self.shipped or self
+        same = (shipped.schedule, shipped.enabled) == (self.schedule, self.enabled)
+        return "default" if same else "environment"

@@ -214,7 +214,7 @@ def holds_panel() -> dict[str, Any]:
 
 
 def jobs_panel() -> dict[str, Any]:
-    runs = [(job, JobRun.objects.of(job).newest_first().first()) for job in JOBS]
+    runs = [(job, JobRun.objects.of(job).real().newest_first().first()) for job in JOBS]
     failed_jobs = Job.objects.filter(state=JobState.FAILED).count()
     page = _list("cron_jobrun")
     notes = [

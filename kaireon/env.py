@@ -5,6 +5,7 @@ in what the environment does not say; the environment always wins.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -43,6 +44,13 @@ AUDIT_ORIGIN: str = env.str("AUDIT_ORIGIN", default="kaireon.local")
 SEALING_KEYS: str = env.str("SEALING_KEYS", default="")
 CRON_SECRET: str = env.str("CRON_SECRET", default="")
 MONITOR_PING_URL: str = env.str("MONITOR_PING_URL", default="")
+MONITOR_PING_PRIVATE: bool = env.bool("MONITOR_PING_PRIVATE", default=False)
+# CRON_<JOB>_SCHEDULE, _ENABLED and _DEADLINE as they are written: cron/environment.py knows the jobs and reads them.
+CRON_JOBS: dict[str, str] = {
+    name: text for name, text in os.environ.items() if re.fullmatch(r"CRON_.+_(SCHEDULE|ENABLED|DEADLINE)", name)
+}
+JOB_RUN_DAYS: int = env.int("JOB_RUN_DAYS", default=90)
+OPERATOR_TENANT: str = env.str("OPERATOR_TENANT", default="")
 SCHEDULER_SERVICE_API_KEY: str = env.str("SCHEDULER_SERVICE_API_KEY", default="")
 
 # Switches: see docs/operations.md.
@@ -59,6 +67,10 @@ if PROMETHEUS_MULTIPROC_DIR:
 else:
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
+# How long work whose worker stopped renewing it is left alone before another one takes it over.
+JOB_LEASE_SECONDS: int = env.int("JOB_LEASE_SECONDS", default=30)
+OUTBOX_LEASE_SECONDS: int = env.int("OUTBOX_LEASE_SECONDS", default=60)
+
 DSAR_PACKAGE_DAYS: int = env.int("DSAR_PACKAGE_DAYS", default=30)
 OBJECT_ROOT: str = env.str("OBJECT_ROOT", default=str(BASE_DIR / ".local" / "objects"))
 OBJECT_STORAGE: str = env.str("OBJECT_STORAGE", default="file")
@@ -67,10 +79,6 @@ OBJECT_ENDPOINT_URL: str = env.str("OBJECT_ENDPOINT_URL", default="")
 ALLOW_PRIVATE_DESTINATIONS: bool = env.bool("ALLOW_PRIVATE_DESTINATIONS", default=False)
 EMAIL: dict[str, Any] = env.email_url("EMAIL_URL", default="smtp://localhost:25")
 EMAIL_FROM: str = env.str("EMAIL_FROM", default="kaireon@localhost")
-# How long work whose worker stopped renewing it is left alone before another one takes it over.
-JOB_LEASE_SECONDS: int = env.int("JOB_LEASE_SECONDS", default=30)
-OUTBOX_LEASE_SECONDS: int = env.int("OUTBOX_LEASE_SECONDS", default=60)
-
 
 
 def redis_url(database: int) -> str:

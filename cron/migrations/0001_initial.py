@@ -41,6 +41,12 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
+                (
+                    "dry_run",
+                    models.BooleanField(
+                        default=False, help_text="It counted what it would have done, and did nothing."
+                    ),
+                ),
                 ("started_at", models.DateTimeField()),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 (

@@ -13,7 +13,9 @@ class Migration(migrations.Migration):
             model_name="jobrun",
             name="slot",
             field=models.DateTimeField(
-                blank=True, help_text="The scheduled moment it is for; none when somebody started it.", null=True
+                blank=True,
+                help_text="The scheduled moment it is for, or makes up for; none when it was extra.",
+                null=True,
             ),
         ),
         migrations.AddConstraint(

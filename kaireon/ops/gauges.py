@@ -101,10 +101,10 @@ _RUNS = """
 SELECT job, success.at, ended.seconds, ended.state
   FROM unnest(%s::text[]) job
   LEFT JOIN LATERAL (SELECT finished_at AS at FROM public.cron_jobrun r
-                      WHERE r.job = job.job AND r.state = 'succeeded'
+                      WHERE r.job = job.job AND r.state = 'succeeded' AND NOT r.dry_run
                       ORDER BY started_at DESC LIMIT 1) success ON true
   LEFT JOIN LATERAL (SELECT extract(epoch FROM finished_at - started_at) AS seconds, r.state
-                       FROM public.cron_jobrun r WHERE r.job = job.job AND r.state <> 'running'
+                       FROM public.cron_jobrun r WHERE r.job = job.job AND r.state <> 'running' AND NOT r.dry_run
                       ORDER BY started_at DESC LIMIT 1) ended ON true
 """
 

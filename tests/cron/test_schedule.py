@@ -10,7 +10,7 @@ from django.db import connections
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from audit import services as log
-from cron import beat, beat_rows, runner, schedule
+from cron import beat, beat_rows, runner, schedule, timings
 from cron.schedule import SCHEDULE, Entry
 from kaireon.tenancy.context import Actor, platform_scope, transaction
 
@@ -18,7 +18,7 @@ AS_OPERATOR = {"actor": Actor.system("operator")}
 
 
 def installed():
-    return {row.name: beat_rows.when(row) for row in PeriodicTask.objects.all()}
+    return {row.name: timings.when(row) for row in PeriodicTask.objects.all()}
 
 
 def edit(change):
@@ -72,7 +72,7 @@ def test_an_operators_edits_stay(db):
     edit(to_five)
     assert beat_rows.install()["edited"] == 1
     row = PeriodicTask.objects.get(name="cleanup")
-    assert (beat_rows.when(row), row.enabled) == ("0 5 * * *", False)
+    assert (timings.when(row), row.enabled) == ("0 5 * * *", False)
 
 
 def test_a_new_default_reaches_rows_nobody_edited(db, monkeypatch):
@@ -132,9 +132,13 @@ def test_the_commands(db):
     assert (job["schedule"], job["enabled"], job["lastState"]) == ("30 4 * * *", True, None)
     dry = json.loads(command("run", "cleanup", "--dry-run", "--json"))
     assert (dry["ok"], dry["dryRun"]) == (True, True)
-    (run,) = json.loads(command("history", "cleanup", "--json"))
-    assert (run["job"], run["trigger"], run["state"]) == ("cleanup", "command", "succeeded")
-    assert "cleanup" in command("history")
+    assert "last succeeded" not in command("list")
+    assert json.loads(command("run", "cleanup", "--json"))["ok"] is True
+    run, tried = json.loads(command("history", "cleanup", "--json"))
+    assert (run["job"], run["trigger"], run["state"], run["dryRun"]) == ("cleanup", "command", "succeeded", False)
+    assert (tried["slot"], tried["dryRun"]) == (None, True)
+    assert "dry run" in command("history")
+    assert json.loads(command("history", "--state", "failed", "--json")) == []
     assert "last succeeded" in command("list")
     with pytest.raises(CommandError, match="known are"):
         command("run", "nonsense")

@@ -3,20 +3,19 @@
 import json
 import logging
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
-from threading import Thread
 from zoneinfo import ZoneInfo
 
 import pytest
 from celery import current_app
 from django.core.management import call_command
 from django.test import override_settings
-from django.urls import get_resolver
+from django.urls import URLResolver, get_resolver, include, path
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from cron import beat, beat_rows, jobs, runner, schedule, states
+from cron import beat, beat_rows, jobs, runner, schedule, states, timings
 from cron.cleanup import prune_runs
 from cron.models import JobRun, RunState, Trigger
 from cron.slots import BadSchedule, Cron, Every, between
@@ -109,7 +108,7 @@ def test_a_day_of_a_change_of_clocks_fires_every_row_as_it_says(row, zone, forwa
             # Beat is stopped and started again, now and then.
             with clock.freeze(start + timedelta(minutes=minute, seconds=3)):
                 entry = one_tick(scheduler, beat.Entry(made, app=current_app) if minute % 35 == 0 else entry)
-        timing = beat_rows.timing_of(made)
+        timing = timings.timing_of(made)
         assert scheduler.sent == [
             clock.rfc3339(m) for m in between(timing, start, start + timedelta(minutes=2395, seconds=3))
         ]
@@ -202,7 +201,6 @@ def test_beat_sees_what_was_missed_long_ago(row):
 def test_states(row):
     made = row("0 * * * *", last=at("08:00"), grace=timedelta(minutes=10), deadline=100)
     job = jobs.JOBS["tidy"]
-    PeriodicTask.objects.filter(pk=made.pk)
 
     def state(moment):
         made.refresh_from_db()
@@ -242,15 +240,24 @@ def test_a_failed_run_raises_its_alarm(job, caplog):
     assert [r.run for r in caplog.records if r.levelno == logging.ERROR and hasattr(r, "run")] == [str(ran.run.pk)]
 
 
-def test_old_runs_are_pruned_and_the_newest_stays(job):
+def test_old_runs_are_pruned_and_the_newest_and_the_newest_success_stay(job):
     job()
     now = at("12:00")
-    for days in (200, 100, 95):
+    for days, state in ((300, "succeeded"), (200, "succeeded"), (100, "failed"), (95, "failed"), (10, "failed")):
         moment = now - timedelta(days=days)
-        JobRun.objects.create(job="tidy", trigger="beat", started_at=moment, finished_at=moment, state="succeeded")
+        JobRun.objects.create(job="tidy", trigger="beat", started_at=moment, finished_at=moment, state=state)
+
+    def ages():
+        return sorted((now - run.started_at).days for run in JobRun.objects.all())
+
     work = Work(run_id=uuid7(), actor=Actor.job("cleanup"), now=now, budget=Budget(60))
-    assert prune_runs(work) == 2
-    assert JobRun.objects.get().started_at == now - timedelta(days=95)
+    assert prune_runs(replace(work, dry_run=True)) == 3
+    assert len(ages()) == 5
+    assert prune_runs(work) == 3
+    assert ages() == [10, 200]
+    with override_settings(JOB_RUN_DAYS=5):
+        prune_runs(work)
+    assert ages() == [10, 200]
 
 
 def test_the_command_says_how_each_job_is_doing(db):
@@ -262,36 +269,34 @@ def test_the_command_says_how_each_job_is_doing(db):
     assert found["nextAt"] > clock.rfc3339(clock.now())
 
 
-def test_the_monitor_hears_of_every_run_and_stops_none(job):
-    heard = []
+def routes_of_jobs(patterns, prefix=""):
+    """Every path of the public port with a segment `cron` in it, below the admin excepted."""
+    for pattern in patterns:
+        path = f"{prefix}{pattern.pattern}"
+        if isinstance(pattern, URLResolver):
+            yield from routes_of_jobs(pattern.url_patterns, path) if not path.startswith("admin/") else ()
+        elif "cron" in path.split("/"):
+            yield path
 
-    class Monitor(BaseHTTPRequestHandler):
-        def do_GET(self):
-            heard.append(self.path)
-            self.send_response(500)
-            self.end_headers()
 
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Monitor)
-    Thread(target=server.serve_forever, daemon=True).start()
-    job()
-    with override_settings(MONITOR_PING_URL=f"http://127.0.0.1:{server.server_port}/{{job}}/{{event}}"):
-        assert runner.run_job("tidy", trigger=Trigger.BEAT).ok
-    server.shutdown()
-    assert heard == ["/tidy/start", "/tidy/success"]
-    for url in ("file:///etc/passwd", "nonsense", "http://127.0.0.1:1/", "http://[::bad/"):
-        with override_settings(MONITOR_PING_URL=url):
-            assert runner.run_job("tidy", trigger=Trigger.BEAT).ok
+def named_by(routes):
+    return {route.rpartition("/")[2] for route in routes} - {"<str:name>"}
 
 
 def test_every_route_of_a_job_has_a_schedule_or_an_exemption():
-    [api] = [p for p in get_resolver().url_patterns if str(p.pattern) == "api/v1/"]
-    routes = {str(p.pattern) for p in api.url_patterns if str(p.pattern).startswith("cron/")}
-    named = {route.removeprefix("cron/") for route in routes - {"cron/<str:name>"}} | set(jobs.JOBS)
-    assert schedule.without_schedule(named) == set()
-    assert schedule.without_schedule({"nonsense", "cleanup"}) == {"nonsense"}
+    routes = set(routes_of_jobs(get_resolver().url_patterns))
+    assert "api/v1/cron/<str:name>" in routes
+    assert schedule.without_schedule(named_by(routes) | set(jobs.JOBS)) == set()
+
+
+def test_a_route_without_either_would_be_noticed(monkeypatch):
+    forgotten = [path("api/", include([path("cron/forgotten", lambda request: None)]))]
+    assert named_by(routes_of_jobs(forgotten)) == {"forgotten"}
+    assert schedule.without_schedule({"forgotten", "cleanup"}) == {"forgotten"}
+    monkeypatch.setitem(schedule.EXEMPT, "forgotten", "An outside scheduler's own.")
+    assert schedule.without_schedule({"forgotten"}) == set()
+    monkeypatch.setitem(jobs.JOBS, "silent", Job(name="silent", help="Neither.", for_all=lambda work: {}))
+    assert schedule.without_schedule({"silent"}) == {"silent"}
 
 
 def test_no_moment_is_doubled_over_two_beats(row):
@@ -304,3 +309,52 @@ def test_no_moment_is_doubled_over_two_beats(row):
     sent = Counter(one.sent + two.sent)
     ran = [runner.run_job("tidy", trigger=Trigger.BEAT, slot=at(slot)) for slot in (one.sent + two.sent)]
     assert sum(not r.skipped for r in ran) == len(sent) == 6
+
+
+def test_a_run_by_another_door_makes_up_for_what_is_owed_and_the_schedule_does_not_repeat_it(row):
+    row("0 * * * *")
+    with clock.freeze(clock.now() + timedelta(hours=2)):
+        newest = Cron("0 * * * *").last(clock.now())
+        assert runner.run_job("tidy", trigger=Trigger.COMMAND, dry_run=True).run.slot is None
+        first = runner.run_job("tidy", trigger=Trigger.HTTP)
+        assert (first.run.slot, first.run.trigger) == (newest, Trigger.HTTP)
+        assert runner.run_job("tidy", trigger=Trigger.BEAT, slot=newest).body["skipped"] == "already ran"
+        # Asked for again within the same minute: it runs again, and is nobody's moment.
+        again = runner.run_job("tidy", trigger=Trigger.HTTP)
+        assert (again.skipped, again.run.slot) == (False, None)
+    assert [r.state for r in JobRun.objects.real()] == [RunState.SUCCEEDED] * 2
+
+
+def test_a_run_that_failed_keeps_its_moment_and_a_retry_is_a_run_of_its_own(row):
+    row("0 * * * *", for_all=lambda work: 1 / 0)
+    with clock.freeze(clock.now() + timedelta(hours=2)):
+        failed = runner.run_job("tidy", trigger=Trigger.HTTP)
+        retried = runner.run_job("tidy", trigger=Trigger.HTTP)
+    assert failed.run.slot is not None
+    assert (retried.skipped, retried.ok, retried.run.slot) == (False, False, None)
+
+
+def test_a_paused_job_owes_nothing(row):
+    made = row("0 * * * *")
+    with platform_scope(actor=Actor.system("operator")), transaction():
+        made.enabled = False
+        made.save()
+    with clock.freeze(clock.now() + timedelta(hours=2)):
+        assert runner.run_job("tidy", trigger=Trigger.HTTP).run.slot is None
+
+
+def test_a_run_that_was_under_way_at_the_moment_stands_for_it(row):
+    made = row("0 * * * *", grace=timedelta(minutes=10))
+    run = JobRun.objects.create(
+        job="tidy", trigger="admin", started_at=at("08:58"), finished_at=at("09:02"), state=RunState.SUCCEEDED
+    )
+    assert states.status_of(jobs.JOBS["tidy"], made, now=at("09:03")).state == "up"
+    run.finished_at = at("08:59")
+    run.save()
+    assert states.status_of(jobs.JOBS["tidy"], made, now=at("09:03")).state == "late"
+
+
+def test_a_dry_run_is_no_run(row):
+    made = row("0 * * * *", last=at("08:00"))
+    runner.run_job("tidy", trigger=Trigger.COMMAND, dry_run=True)
+    assert states.status_of(jobs.JOBS["tidy"], made, now=clock.now()).state == "new"

@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django_celery_beat.models import PeriodicTask
 
-from cron import beat_rows, runner, states
+from cron import beat_rows, overview, runner
 from cron.jobs import JOBS, UnknownJob
-from cron.models import JobRun, Trigger
+from cron.models import JobRun, RunState, Trigger
+from cron.overview import Line
 from kaireon.lib import clock
 
 
@@ -20,11 +20,16 @@ class Command(BaseCommand):
         run = actions.add_parser("run", help="Run a job now, in this process, through every tenant.")
         run.add_argument("name", help="Name of the job; `cron list` shows them.")
         run.add_argument("--dry-run", action="store_true", help="Count what would be done, and do nothing.")
-        listing = actions.add_parser("list", help="The jobs, when they run, and how the last run ended.")
+        listing = actions.add_parser("list", help="The jobs, how they are doing, when they run, and who said so.")
         history = actions.add_parser("history", help="Runs, newest first.")
         history.add_argument("name", nargs="?", help="Of this job only.")
         history.add_argument("--limit", type=int, default=20, help="How many at most (20).")
-        install = actions.add_parser("install", help="Bring beat's rows in line with cron/schedule.py; repeatable.")
+        history.add_argument("--state", choices=RunState.values, help="Only those that ended so.")
+        install = actions.add_parser("install", help="Bring beat's rows in line with the schedule; repeatable.")
+        install.add_argument("--dry-run", action="store_true", help="Count what would change, and change nothing.")
+        install.add_argument(
+            "--reset", action="append", default=[], metavar="NAME", help="Give up what was edited in this row; repeat."
+        )
         for action in (run, listing, history, install):
             action.add_argument("--json", action="store_true", help="Answer in JSON.")
 
@@ -41,15 +46,14 @@ class Command(BaseCommand):
             raise CommandError(str(ran.body["error"]))
 
     def _list(self, options: dict[str, Any]) -> None:
-        rows = {row.name: row for row in PeriodicTask.objects.select_related("crontab", "interval", "solar", "clocked")}
-        jobs = [_described(name, rows.get(name)) for name in sorted(JOBS)]
+        lines = overview.lines(now=clock.now())
         if options["json"]:
-            self.stdout.write(json.dumps(jobs))
+            self.stdout.write(json.dumps([_described(line) for line in lines]))
             return
-        for job in jobs:
-            when = job["schedule"] if job["enabled"] else f"not scheduled ({job['reason']})"
-            last = f"last {job['lastState']} {job['lastStartedAt']}" if job["lastState"] else "never ran"
-            self.stdout.write(f"{job['name']:<28} {job['state']:<8} {when:<20} {last}\n    {job['help']}")
+        for line in lines:
+            last = f"last {line.last.state} {clock.rfc3339(line.last.started_at)}" if line.last else "never ran"
+            self.stdout.write(f"{line.name:<28} {line.state:<8} {line.when:<20} {line.origin:<12} {last}")
+            self.stdout.write(f"    {line.job.help}")
 
     def _history(self, options: dict[str, Any]) -> None:
         if options["name"] and options["name"] not in JOBS:
@@ -59,45 +63,50 @@ class Command(BaseCommand):
         runs = JobRun.objects.newest_first()
         if options["name"]:
             runs = runs.of(options["name"])
+        if options["state"]:
+            runs = runs.filter(state=options["state"])
         found = [_run_described(run) for run in runs[: options["limit"]]]
         if options["json"]:
             self.stdout.write(json.dumps(found))
             return
         for run in found:
+            slot = run["slot"] or ("dry run" if run["dryRun"] else "extra")
             line = f"{run['startedAt']}  {run['job']:<28} {run['trigger']:<8} {run['state']:<10} {run['seconds']:>8} s"
-            self.stdout.write(f"{line}  {run['error']}".rstrip())
+            self.stdout.write(f"{line}  {slot:<27}  {run['error']}".rstrip())
 
     def _install(self, options: dict[str, Any]) -> None:
-        done = beat_rows.install()
+        try:
+            done = beat_rows.install(dry_run=options["dry_run"], reset=options["reset"])
+        except beat_rows.NoSuchRow as e:
+            raise CommandError(str(e)) from e
         if options["json"]:
             self.stdout.write(json.dumps(dict(done)))
-        else:
-            self.stdout.write("Beat rows: " + (", ".join(f"{n} {what}" for what, n in sorted(done.items())) or "none"))
+            return
+        would = "would be " if options["dry_run"] else ""
+        said = ", ".join(
+            f"{n} {'' if what in ('edited', 'unchanged') else would}{what}" for what, n in sorted(done.items())
+        )
+        self.stdout.write(f"Beat rows: {said or 'none'}")
 
 
-def _described(name: str, row: PeriodicTask | None) -> dict[str, Any]:
-    job = JOBS[name]
-    status = states.status_of(job, row, now=clock.now())
-    last = status.last
+def _described(line: Line) -> dict[str, Any]:
+    job, last = line.job, line.last
     return {
-        "name": name,
+        "name": line.name,
         "help": job.help,
         "perTenant": not job.is_global,
         "deadlineSeconds": job.deadline,
-        "schedule": beat_rows.when(row) if row else job.schedule,
-        "enabled": bool(row and row.enabled),
-        "reason": job.unscheduled if not job.schedule else "" if row and row.enabled else _why(row),
-        "state": status.state,
-        "nextAt": clock.rfc3339(status.next) if status.next else None,
+        "schedule": line.schedule,
+        "scheduleFrom": line.origin,
+        "enabled": line.enabled,
+        "reason": line.reason,
+        "state": line.state,
+        "nextAt": clock.rfc3339(line.next) if line.next else None,
         "missed": job.missed,
         "graceSeconds": int(job.grace.total_seconds()),
         "lastState": last.state if last else None,
         "lastStartedAt": clock.rfc3339(last.started_at) if last else None,
     }
-
-
-def _why(row: PeriodicTask | None) -> str:
-    return "disabled" if row else "not installed: run `manage.py cron install`"
 
 
 def _run_described(run: JobRun) -> dict[str, Any]:
@@ -106,6 +115,8 @@ def _run_described(run: JobRun) -> dict[str, Any]:
         "job": run.job,
         "trigger": run.trigger,
         "actor": run.actor_name,
+        "slot": clock.rfc3339(run.slot) if run.slot else None,
+        "dryRun": run.dry_run,
         "state": run.state,
         "startedAt": clock.rfc3339(run.started_at),
         "finishedAt": clock.rfc3339(run.finished_at) if run.finished_at else None,
