@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.enums import ActionVariant
@@ -146,8 +146,8 @@ class DeadLetterAdmin(TenantModelAdmin[DeadLetter]):
         letter = self.row(request, object_id)
 
         def do(given: dict[str, Any]) -> HttpResponse:
-            self.after_commit(request, lambda: archive.archive_one(letter.pk, now=clock.now()))
-            return self._done(request, letter, "It is being written to the archive.")
+            self.after_commit(request, lambda: self._write_down(request, letter))
+            return HttpResponseRedirect(self.url("change", letter.pk))
 
         lead = "It is written to storage, its payload sealed, read back, and marked archived."
         return self._ask(request, letter, do, title="Archive it", lead=lead, submit="Archive")
@@ -192,6 +192,13 @@ class DeadLetterAdmin(TenantModelAdmin[DeadLetter]):
             cancel=self.url("change", letter.pk),
             danger=danger,
         )
+
+    def _write_down(self, request: HttpRequest, letter: DeadLetter) -> None:
+        if archive.archive_one(letter.pk, now=clock.now()):
+            self.succeed(request, "It is archived.")
+        else:
+            text = "The storage failed, so it is not archived. The nightly job tries again; so can you."
+            self.message_user(request, text, messages.ERROR)
 
     def _done(self, request: HttpRequest, letter: DeadLetter, text: str) -> HttpResponse:
         self.succeed(request, text)

@@ -5,10 +5,12 @@ every copy of the archive says about it; the rest of a line names ids, topics an
 """
 
 import base64
+import binascii
 import gzip
 import hashlib
 import json
 import logging
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,16 +20,17 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from botocore.exceptions import BotoCoreError, ClientError
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, Storage, default_storage
 
 from kaireon.lib.canonical import canonical
 from kaireon.lib.clock import rfc3339
 from kaireon.lib.ids import uuid7
-from kaireon.lib.sealing import Keyring, open_sealed, seal
+from kaireon.lib.sealing import CannotOpen, Keyring, open_sealed, seal
 from kaireon.outbox import dead_letters, payloads
 from kaireon.outbox.models import ArchiveKey, DeadLetter, DeadLetterQuerySet, Payload
-from kaireon.tenancy import context
+from kaireon.tenancy import context, signals
 from kaireon.tenancy.context import requires_transaction, transaction
 from kaireon.tenancy.keyring import keyring
 
@@ -38,6 +41,10 @@ BATCH = 500
 
 class ArchiveUnreadable(RuntimeError):
     """What was written is not what the storage gives back. Nothing was marked archived."""
+
+
+class NoSuchArchive(LookupError):
+    """The storage has no file of this name, or it is another tenant's. The page of a dead letter names its archive."""
 
 
 class NoSuchDestination(ValueError):
@@ -76,15 +83,17 @@ def place(dest: str = "") -> Place:
     raise NoSuchDestination("--dest takes s3://bucket/prefix or file:///folder.")
 
 
-def archive_one(letter_id: UUID, *, now: datetime) -> None:
+def archive_one(letter_id: UUID, *, now: datetime) -> bool:
     """Archive one open letter to the configured storage, in the scope that is open, outside any transaction.
 
-    A storage that fails is logged, and the letter stays unarchived: the nightly job tries again.
+    False when the storage failed: that is logged, the letter stays unarchived, and the nightly job tries again.
     """
     try:
         list(archive_waiting(now=now, to=place(), only=letter_id, most=1))
     except (BotoCoreError, ClientError, OSError, ArchiveUnreadable) as e:
         logger.exception("archive_failed", extra={"error_type": type(e).__name__})
+        return False
+    return True
 
 
 def archive_waiting(
@@ -118,12 +127,64 @@ def read(body: bytes, *, name: str) -> Iterator[dict[str, Any]]:
 
     `name` is the one it was first written under. Call it inside a transaction of its tenant.
     """
+    for line, sealed, key in _lines(body, name):
+        yield {**line, "payload": json.loads(_open(sealed, key)) if sealed and key else None}
+
+
+@requires_transaction
+def recall(*, name: str, at: Place, opening: bool) -> list[dict[str, Any]]:
+    """The letters of the active tenant's archive of this name, each with `payloadState`: kept, gone or unreadable.
+
+    `opening` adds `payload` where it is kept, and records who read which letter. Raises NoSuchArchive, and
+    ArchiveUnreadable for a file that is not what was written.
+    """
+    body = _stored(name, at)
+    try:
+        found = list(_lines(body, name))
+    except (EOFError, OSError, zlib.error, ValueError, LookupError, TypeError, AttributeError) as e:
+        raise ArchiveUnreadable(name) from e
+    if not found:
+        # None is written without a letter in it.
+        raise ArchiveUnreadable(name)
+    if any(line["tenantId"] != context.tenant_id() for line, _, _ in found):
+        raise NoSuchArchive(name)
+    return [_recalled(line, sealed, key, opening=opening) for line, sealed, key in found]
+
+
+def _recalled(line: dict[str, Any], sealed: str | None, key: ArchiveKey | None, *, opening: bool) -> dict[str, Any]:
+    if not sealed or key is None:
+        return {**line, "payloadState": "gone"}
+    if not opening:
+        return {**line, "payloadState": "kept"}
+    try:
+        payload = json.loads(_open(sealed, key))
+    except (CannotOpen, binascii.Error):
+        return {**line, "payloadState": "unreadable"}
+    signals.dead_letter_handled.send(
+        sender=DeadLetter,
+        verb="dead_letter.read",
+        letter_id=UUID(line["id"]),
+        queue=line["queue"],
+        topic=line["topic"],
+    )
+    return {**line, "payloadState": "kept", "payload": payload}
+
+
+def _stored(name: str, at: Place) -> bytes:
+    try:
+        with at.storage.open(name) as file:
+            return bytes(file.read())
+    except (FileNotFoundError, SuspiciousFileOperation) as e:
+        raise NoSuchArchive(name) from e
+
+
+def _lines(body: bytes, name: str) -> Iterator[tuple[dict[str, Any], str | None, ArchiveKey | None]]:
+    """Each line, its sealed payload, and the key of that where it is still there."""
     lines = [json.loads(line) for line in gzip.decompress(body).splitlines()]
     keys = {row.letter_ref: row for row in ArchiveKey.objects.filter(archive_name=name)}
     for line in lines:
-        key = keys.get(UUID(line["id"]))
         sealed = line.pop("payloadSealed")
-        yield {**line, "payload": json.loads(_open(sealed, key)) if sealed and key else None}
+        yield line, sealed, keys.get(UUID(line["id"]))
 
 
 @requires_transaction
