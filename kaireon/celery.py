@@ -2,17 +2,28 @@
 
 import logging.config
 import os
+import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init
-from django.db import connections
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_init
+from django.db import close_old_connections, connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kaireon.settings")
 
 app = Celery("kaireon")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# Celery would close the database connection before and after every task; what it takes to open one is several tasks.
+app.conf.update(CELERY_DB_REUSE_MAX=sys.maxsize)
+
+
+@task_prerun.connect
+@task_postrun.connect
+def keep_good_connections(*, task: Any, **_: Any) -> None:
+    """As between two requests: what is broken or too old is closed, the rest is tried at its first use."""
+    if not task.request.is_eager:
+        close_old_connections()
 
 
 @setup_logging.connect
