@@ -1,5 +1,7 @@
 """The migration operation that puts a table under legal hold's guard. The functions are in guards.sql."""
 
+from collections.abc import Iterable
+
 from django.db.migrations.operations import RunSQL
 
 # SQLSTATE of every refusal for a hold: class 23 makes it an IntegrityError, K01 is our own.
@@ -23,4 +25,20 @@ def guarded_by_row(table: str, reference: str, *, classes: str, class_column: st
     return RunSQL(
         f"SELECT public.guard_table_by_row('{table}', '{reference}', '{classes}', '{class_column}')",
         f"SELECT public.unguard_table('{table}'); DROP TRIGGER hold_class ON public.\"{classes}\"",
+    )
+
+
+def guarded_contents(
+    table: str, data_class: str, *, emptied: Iterable[str] = (), changed: Iterable[str] = ()
+) -> RunSQL:
+    """Refuse an UPDATE that erases, for every role, while the tenant holds `data_class`.
+
+    For rows that erasure keeps without the person: `emptied` columns may not lose their value (null, "" or {}),
+    `changed` columns stay as they are. Another value in an `emptied` column is an ordinary update. Not for partitioned
+    tables.
+    """
+    lists = ", ".join(f"'{{{','.join(columns)}}}'" for columns in (emptied, changed))
+    return RunSQL(
+        f"SELECT public.guard_contents('{table}', '{data_class}', {lists})",
+        f'DROP TRIGGER hold_contents ON public."{table}"',
     )

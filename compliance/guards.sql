@@ -71,6 +71,17 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- BEFORE UPDATE of what erasure takes out of a row that stays: held, it is not taken. Argument: the data class.
+CREATE FUNCTION public.hold_keeps_contents() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF public.hold_check(TG_ARGV[0], NOT row_security_active(TG_RELID)) THEN
+        RAISE EXCEPTION 'legal hold: data class "%" is held, rows of % keep what they say', TG_ARGV[0], TG_TABLE_NAME
+            USING ERRCODE = '23K01', HINT = 'Release the hold first, or leave these columns alone.';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.hold_refuse_truncate() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -108,6 +119,31 @@ BEGIN
                    ' WHEN (OLD.%I IS DISTINCT FROM NEW.%I) EXECUTE FUNCTION public.hold_keeps_class(%L)',
                    classes, class_column, class_column, class_column);
     EXECUTE format('ALTER TABLE public.%I ENABLE ALWAYS TRIGGER hold_class', classes);
+END $$;
+
+-- Guards columns of rows that erasure keeps without the person: `emptied` ones may not lose their value, `changed` ones
+-- stay. The comparison stands in the trigger's own condition, so that other updates do not ask for holds.
+CREATE FUNCTION public.guard_contents(name text, data_class text, emptied text[], changed text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    target regclass := format('public.%I', name)::regclass;
+    condition text;
+    found integer;
+BEGIN
+    SELECT count(*), string_agg(format(CASE WHEN a.attname = ANY (changed) THEN 'OLD.%1$I IS DISTINCT FROM NEW.%1$I'
+                                  WHEN a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'bytea'::regtype)
+                                  THEN $c$OLD.%1$I <> '' AND coalesce(NEW.%1$I, '') = ''$c$
+                                  WHEN a.atttypid = 'jsonb'::regtype
+                                  THEN $c$OLD.%1$I <> '{}' AND coalesce(NEW.%1$I, '{}') IN ('{}', '[]', '""', 'null')$c$
+                                  ELSE 'OLD.%1$I IS NOT NULL AND NEW.%1$I IS NULL' END, a.attname), ' OR ')
+      INTO found, condition
+      FROM pg_attribute a WHERE a.attrelid = target AND a.attname = ANY (emptied || changed);
+    IF found <> cardinality(emptied || changed) THEN
+        RAISE EXCEPTION 'of the columns to guard % has % only', name, found;
+    END IF;
+    EXECUTE format('CREATE TRIGGER hold_contents BEFORE UPDATE ON %s FOR EACH ROW WHEN (%s)'
+                   ' EXECUTE FUNCTION public.hold_keeps_contents(%L)', target, condition, data_class);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER hold_contents', target);
 END $$;
 
 CREATE FUNCTION public.refuse_truncate(target regclass) RETURNS void
@@ -174,6 +210,7 @@ SELECT public.refuse_truncate('public.compliance_holdepoch');
 
 REVOKE ALL ON FUNCTION public.guard_table(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.guard_table_by_row(text, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.guard_contents(text, text, text[], text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.unguard_table(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.refuse_truncate(regclass) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.hold_check(text, boolean) FROM PUBLIC;

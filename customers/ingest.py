@@ -26,6 +26,7 @@ MAX_ROWS = 1000
 
 UNKNOWN_CUSTOMER = "no customer has this number."
 OTHER_CONTENTS = "was stored before with other contents."
+HELD = "is on legal hold: what is stored is not emptied."
 
 
 class TooManyRows(ValueError):
@@ -64,12 +65,15 @@ def ingest_customers(batch: Sequence[object], *, now: datetime) -> Outcome:
     outcome, good = _read(rows.CUSTOMER, batch, now=now)
     _one_batch_at_a_time("customers")
     known = {c.customer_id: c for c in _kept(v["customer_id"] for _, v in good)}
+    held = _refusals_of_a_hold(good, known)
     created: dict[str, Customer] = {}
     changed: dict[str, Customer] = {}
-    for _index, values in good:
+    for index, values in good:
         number = values["customer_id"]
         customer = known.get(number)
-        if customer is None:
+        if index in held:
+            outcome.refuse(index, held[index], HELD)
+        elif customer is None:
             customer = Customer(customer_id=number, created_at=now, updated_at=now, last_activity_at=now)
             if values.get("last_activity_at"):
                 customer.last_activity_at = values["last_activity_at"]
@@ -86,6 +90,7 @@ def ingest_customers(batch: Sequence[object], *, now: datetime) -> Outcome:
     bulk.insert(list(created.values()))
     columns = [f.column for name, f in rows.CUSTOMER.items() if name != "customerId"]
     bulk.update(list(changed.values()), [*columns, "name_key", "updated_at"])
+    outcome.errors.sort(key=lambda e: e.index)
     return outcome
 
 
@@ -194,6 +199,30 @@ def _apply(customer: Customer, values: Mapping[str, Any]) -> bool:
             changed = True
     customer.name_key = normal_name(customer.name)
     return changed
+
+
+def _refusals_of_a_hold(good: list[tuple[int, dict[str, Any]]], known: Mapping[str, Customer]) -> dict[int, str]:
+    """The rows that would empty a field of a held profile, with that field: the database would refuse all the batch."""
+    emptying: dict[int, str] = {}
+    for index, values in good:
+        if customer := known.get(values["customer_id"]):
+            emptied = (n for n, f in _FIELDS_OF_A_PROFILE.items() if _empties(customer, f.column, values))
+            if first := next(emptied, None):
+                emptying[index] = first
+    if not emptying:
+        return {}
+    with connection.cursor() as cursor:
+        # It also makes a hold wait until the batch is committed.
+        cursor.execute("SELECT public.hold_check('profiles', false)")
+        return emptying if cursor.fetchone()[0] else {}
+
+
+# All but the time of activity, which null leaves as it is.
+_FIELDS_OF_A_PROFILE = {name: f for name, f in rows.CUSTOMER.items() if name not in ("customerId", "lastActivityAt")}
+
+
+def _empties(customer: Customer, column: str, values: Mapping[str, Any]) -> bool:
+    return column in values and not values[column] and bool(getattr(customer, column))
 
 
 def _kept(numbers: Iterable[str]) -> TenantQuerySet[Customer]:

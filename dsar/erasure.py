@@ -30,6 +30,9 @@ LEGAL_HOLD = "legal_hold"
 # The customer's row, emptied, because held rows refer to it.
 REFERRED_TO = "referenced_by_held_rows"
 
+# How rows refer to the customer where the database holds them to it; others name them by an id that may be gone.
+_REFERENCES = ("customer_id", "id")
+
 
 class ResidueFound(JobError):
     """Rows are left that nothing allows to keep. The erasure did not happen, or is tried again."""
@@ -311,8 +314,11 @@ def _close(run: JobRun, request_id: UUID) -> None:
     """Look again, and only then call it done."""
     now = clock.now()
     with transaction():
+        # As when the rows went: a hold is placed before this transaction or after it.
+        holds.lock_epoch()
         request = DsarRequest.objects.select_for_update().get(pk=request_id)
-        _shred_late(request)
+        if request.customer_ref is not None:
+            _take_late(request, request.customer_ref)
         if request.customer_ref is None or not residue(request.customer_ref, request.retained):
             _complete(request, now)
             run.finish({"deleted": sum(request.counts["deleted"].values())})
@@ -324,14 +330,26 @@ def _close(run: JobRun, request_id: UUID) -> None:
     raise ResidueFound
 
 
-def _shred_late(request: DsarRequest) -> None:
-    """Requests that were filed while the rows went, by somebody who still saw the customer."""
+def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
+    """What was written while the rows went, by somebody who saw the customer still, in rows that no reference stops."""
+    held = holds.held_classes()
     kept = {entry["entity"] for entry in request.retained}
-    if request.customer_ref is None or not request.is_shredded or "dsarRequest" in kept:
-        return
-    late = DsarRequest.objects.filter(customer_ref=request.customer_ref, subject_sealed__isnull=False)
-    shredded = late.update(subject_sealed=None, subject_key="", pseudonym=request.pseudonym)
-    request.counts["reduced"] = _added(request.counts["reduced"], {"dsarRequest": shredded} if shredded else {})
+    late = Erased(retained=request.retained)
+    for entity in CATALOGUE:
+        found = residue(customer_ref, request.retained).get(entity.name, 0)
+        if entity.subject in _REFERENCES or not found:
+            continue
+        rows = entity.about(customer_ref)
+        if entity.data_class in held or entity.name in kept:
+            late.retain(entity.name, found, LEGAL_HOLD)
+        elif entity.erasure == Erasure.SHRED:
+            readable = rows.filter(subject_sealed__isnull=False)
+            shredded = readable.update(subject_sealed=None, subject_key="", pseudonym=request.pseudonym)
+            late.reduced[entity.name] = shredded
+        else:
+            late.deleted[entity.name] = rows.delete()[0]
+    request.counts["deleted"] = _added(request.counts["deleted"], late.deleted)
+    request.counts["reduced"] = _added(request.counts["reduced"], late.reduced)
 
 
 def _complete(request: DsarRequest, now: datetime) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from django.db import migrations
 
 from audit.capture import captured
-from compliance.guards import guarded, guarded_by_row
+from compliance.guards import guarded, guarded_by_row, guarded_contents
 from kaireon.tenancy.rls import tenant_table
 
 GUARDS = (Path(__file__).resolve().parent.parent / "guards.sql").read_text()
@@ -49,4 +49,12 @@ class Migration(migrations.Migration):
         guarded_by_row(
             "customers_dynamicrow", "schema_id", classes="customers_dynamicschema", class_column="data_class"
         ),
+        # An erasure empties the profile of rows that stay, and cuts consents loose from their customer.
+        guarded_contents(
+            "customers_customer",
+            "profiles",
+            emptied=["email", "phone", "name", "birth_date", "address", "country", "language", "attributes"],
+            changed=["customer_id"],
+        ),
+        guarded_contents("customers_consentrecord", "consents", emptied=["source"], changed=["customer_id"]),
     ]

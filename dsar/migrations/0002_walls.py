@@ -3,7 +3,7 @@
 from django.db import migrations
 
 from audit.capture import captured
-from compliance.guards import guarded
+from compliance.guards import guarded, guarded_contents
 from kaireon.tenancy.rls import tenant_reference, tenant_table
 
 
@@ -26,4 +26,5 @@ class Migration(migrations.Migration):
         captured("dsar_objectdeletion", "ObjectDeletion", personal=["object_name"]),
         guarded("dsar_dsarrequest", "dsar"),
         guarded("dsar_dossier", "dsar"),
+        guarded_contents("dsar_dsarrequest", "dsar", emptied=["subject_sealed"]),
     ]

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pytest
 
 from compliance import policies
 from customers.models import Customer, DecisionTrace, Interaction
@@ -14,6 +15,7 @@ from kaireon.tenancy.context import transaction
 from tests.cast import ACME, ADA, GLOBEX, MALLORY, Person
 
 NOW = at("12:00")
+HELD = "23K01"
 
 
 def days_ago(days: float, *, now: datetime = NOW) -> datetime:
@@ -64,3 +66,11 @@ def connect(url: str, *, tenant: str | None = ACME, level: str = "read committed
 
 
 __all__ = ["ACME", "ADA", "GLOBEX", "MALLORY", "NOW"]
+
+
+def refused(connection: psycopg.Connection[Any], statement: str) -> None:
+    """The database refuses this for a legal hold, and says so."""
+    with pytest.raises(psycopg.errors.IntegrityError, match="legal hold") as caught:
+        connection.execute(statement)
+    assert caught.value.sqlstate == HELD
+    connection.rollback()

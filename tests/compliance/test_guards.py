@@ -6,7 +6,7 @@ import time
 import psycopg
 import pytest
 
-from customers.catalogue import CATALOGUE, DATA_CLASSES, Erasure
+from customers.catalogue import CATALOGUE, DATA_CLASSES, DERIVED, Erasure
 from customers.models import Customer, DynamicRow, DynamicSchema, Interaction
 from kaireon.tenancy.context import transaction
 from tests.compliance.rows import (
@@ -20,17 +20,9 @@ from tests.compliance.rows import (
     days_ago,
     interactions,
     policy,
+    refused,
     traces,
 )
-
-HELD = "23K01"
-
-
-def refused(connection: psycopg.Connection, statement: str) -> None:
-    with pytest.raises(psycopg.errors.IntegrityError, match="legal hold") as caught:
-        connection.execute(statement)
-    assert caught.value.sqlstate == HELD
-    connection.rollback()
 
 
 def test_it_refuses_to_delete_held_rows_by_raw_sql(role_url):
@@ -178,8 +170,8 @@ def test_every_guarded_entity_of_the_catalogue_carries_its_class(owner_url):
         ).fetchall()
     guards = {table: argument.split("\\000")[0] for table, argument, _ in found}
     assert {enabled for *_, enabled in found} <= {"A", b"A"}
-    for entity in CATALOGUE:
-        if entity.model.startswith("customers.") and entity.erasure is not Erasure.NONE:
+    for entity in (*CATALOGUE, *DERIVED):
+        if entity.erasure is not Erasure.NONE:
             assert guards[entity.table] == (entity.data_class or "schema_id"), entity.name
     assert set(guards.values()) <= {*DATA_CLASSES, "schema_id"}
 

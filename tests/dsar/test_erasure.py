@@ -11,9 +11,10 @@ from customers import attachments, consents, suppressions
 from customers import models as m
 from customers.catalogue import CATALOGUE, Erasure
 from dsar import erasure, subjects
-from dsar.models import Dossier, ObjectDeletion
+from dsar.models import Dossier, DsarRequest, ObjectDeletion
 from kaireon.jobs.models import Job
 from kaireon.lib import clock
+from kaireon.outbox.models import Payload
 from kaireon.tenancy.context import current, transaction
 from tests.cast import ADA, MALLORY
 from tests.dsar.conftest import EMAIL, NUMBER, again, answer, file, make_customer, upload
@@ -213,6 +214,33 @@ def test_a_hold_that_comes_in_the_middle_waits_and_holds_what_comes_later(
     thread.join(10)
     assert placed.is_set()
     assert (request.outcome, request.retained) == ("completed", [])
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_what_is_written_about_them_before_the_end_goes_too_unless_it_is_held(
+    jane: m.Customer, monkeypatch: pytest.MonkeyPatch, is_held: bool
+) -> None:
+    """By somebody who still saw the customer: rows that name them by id alone, which no reference stops."""
+    late = file("export", "C-18")
+
+    def write_late(*_: object) -> None:
+        with transaction():
+            DsarRequest.objects.filter(pk=late.request.pk).update(customer_ref=jane.pk)
+            Payload.objects.create(subject_ref=jane.pk, sealed=b"x")
+        if is_held:
+            _hold("dsar")
+            _hold("jobs")
+
+    monkeypatch.setattr(erasure, "remove_objects", write_late)
+    request = answer(file("delete"))
+    assert request.status == "completed"
+    assert {r["entity"]: r["count"] for r in request.retained} == (
+        {"outboxPayload": 1, "dsarRequest": 1} if is_held else {}
+    )
+    assert request.counts["deleted"]["outboxPayload"] == (0 if is_held else 1)
+    assert (again(late).subject_id == "C-18") is is_held
+    with transaction():
+        assert Payload.objects.exists() is is_held
 
 
 @pytest.mark.parametrize("entity", ["interactionHistory", "attachment", "suppression", "dossier", "customer"])
