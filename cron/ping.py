@@ -13,11 +13,24 @@ from urllib.parse import quote
 import httpcore
 from django.conf import settings
 
+from kaireon.api.breakers import MONITOR, Breaker, BreakerOpen
 from kaireon.outbox.network import AddressRefused, NameNotResolved, PublicBackend, deadline
 
 logger = logging.getLogger("kaireon.cron")
 
 SECONDS = 5.0
+
+
+class PingFailed(Exception):
+    """The monitor did not take a ping. `code` says why; `is_answer` that it is up, and was asked the wrong thing."""
+
+    def __init__(self, code: str, *, is_answer: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.is_answer = is_answer
+
+
+_MONITOR = Breaker(MONITOR, ignore=(lambda error: isinstance(error, PingFailed) and error.is_answer,))
 _EXTENSIONS = {"timeout": {"connect": SECONDS, "read": SECONDS, "write": SECONDS, "pool": SECONDS}}
 
 
@@ -34,13 +47,18 @@ def ping(job: str, event: str) -> None:
 
 
 def _tell(url: str, job: str, event: str) -> None:
-    if problem := _send(url):
+    facts = {"job": job, "ping": event}
+    try:
+        _MONITOR.call(_send, url)
+    except BreakerOpen:
+        logger.info("monitor_left_alone", extra=facts)
+    except PingFailed as failure:
         # The address may carry a key, so it is not in the line.
-        logger.warning("monitor_unreachable", extra={"job": job, "ping": event, "error_type": problem})
+        logger.warning("monitor_unreachable", extra={**facts, "error_type": failure.code})
 
 
-def _send(url: str) -> str:
-    """What went wrong, in a word; empty when nothing did."""
+def _send(url: str) -> None:
+    """Raises PingFailed."""
     ends = deadline.set(time.monotonic() + SECONDS)
     backend = PublicBackend(allow_private=settings.MONITOR_PING_PRIVATE)
     try:
@@ -52,14 +70,15 @@ def _send(url: str) -> str:
             ) as answer,
         ):
             # What it says besides is not read.
-            return "" if 200 <= answer.status < 300 else f"http_{answer.status}"
-    except AddressRefused:
-        return "address_refused"
-    except NameNotResolved:
-        return "name_not_resolved"
-    except (httpcore.TimeoutException, TimeoutError):
-        return "timeout"
+            if not 200 <= answer.status < 300:
+                raise PingFailed(f"http_{answer.status}", is_answer=answer.status < 500)
+    except AddressRefused as error:
+        raise PingFailed("address_refused", is_answer=True) from error
+    except NameNotResolved as error:
+        raise PingFailed("name_not_resolved") from error
+    except (httpcore.TimeoutException, TimeoutError) as error:
+        raise PingFailed("timeout") from error
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol, OSError, ValueError) as error:
-        return type(error).__name__
+        raise PingFailed(type(error).__name__) from error
     finally:
         deadline.reset(ends)

@@ -16,7 +16,6 @@ from django.core.files.storage import default_storage
 from customers import bulk
 from customers.models import Attachment
 from customers.models.attachment import object_name
-from kaireon.api.breakers import Breaker
 from kaireon.tenancy.context import requires_transaction
 
 
@@ -33,10 +32,6 @@ class Upload:
 
 class ObjectStillThere(RuntimeError):
     """Storage answered the deletion but still has the object. Try again later."""
-
-
-# Storage that is down fails the first few removals and is then left alone; the others wait for the next attempt.
-_STORAGE = Breaker("storage")
 
 
 @requires_transaction
@@ -65,10 +60,6 @@ def remove_object(object_name: str) -> bool:
 
     Raises ObjectStillThere when storage does not confirm, and what the storage raises when it cannot be reached.
     """
-    return _STORAGE.call(_removed, object_name)
-
-
-def _removed(object_name: str) -> bool:
     was_there = default_storage.exists(object_name)
     default_storage.delete(object_name)
     if default_storage.exists(object_name):

@@ -175,11 +175,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 def _object_storage() -> dict[str, Any]:
     """A folder, or a bucket whose credentials boto3 finds itself (AWS_ACCESS_KEY_ID and its kin, or the machine's)."""
     if env.OBJECT_STORAGE != "s3":
-        return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": env.OBJECT_ROOT}}
+        return {"BACKEND": "kaireon.api.storage.GuardedFolder", "OPTIONS": {"location": env.OBJECT_ROOT}}
     from botocore.config import Config
 
     return {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "kaireon.api.storage.GuardedBucket",
         "OPTIONS": {
             "bucket_name": env.OBJECT_BUCKET,
             "endpoint_url": env.OBJECT_ENDPOINT_URL or None,
@@ -213,6 +213,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PARSER_CLASSES": ["kaireon.api.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "kaireon.api.errors.exception_handler",
+    # `format` is a parameter of our own, and the Accept header says it otherwise.
+    "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
 }

@@ -6,9 +6,9 @@ through Redis, so that five failures in five processes count as five; without Re
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
 
 import pybreaker
@@ -19,12 +19,21 @@ from kaireon.api import cache
 
 logger = logging.getLogger("kaireon.breakers")
 
+# What the product calls outside, by the name it has in metrics and log. A new one is named here, so that its gauge is
+# there at 0.
+STORAGE, WEBHOOK, MAIL, STREAM, MONITOR = "storage", "webhook", "mail", "stream", "monitor"
+DEPENDENCIES = (STORAGE, WEBHOOK, MAIL, STREAM, MONITOR)
+
 FAILURES = 5
 SECONDS = 60
+# How soon to ask again while the one call that tries is under way.
+_PROBING = 5.0
+# A Redis that did not answer is not asked again for so long: a call asks several times.
+_UNSHARED = 5.0
 # State that nobody touched for so long is forgotten; an open breaker has let its probe through long before.
 _LIFE = 600
 _PREFIX = "breaker:"
-# Names and states of those that are not closed, for the gauge.
+# The names of those that are not closed, for the gauge.
 _TROUBLED = "breakers"
 STATES = {pybreaker.STATE_CLOSED: 0, pybreaker.STATE_HALF_OPEN: 1, pybreaker.STATE_OPEN: 2}
 
@@ -32,29 +41,50 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class BreakerOpen(Exception):
-    """The dependency failed lately and is left alone: nothing was sent. Treat it as a failure that passes."""
+class BreakerOpen(ConnectionError):
+    """The dependency failed lately and is left alone: nothing was sent, and nothing is for `seconds`.
 
-    def __init__(self, dependency: str) -> None:
-        super().__init__(f"{dependency} failed {FAILURES} times in a row and is left alone for {SECONDS} s.")
+    A failure to connect, so that whoever can live without the dependency can live with this.
+    """
+
+    def __init__(self, dependency: str, seconds: float) -> None:
+        super().__init__(f"{dependency} failed {FAILURES} times in a row and is left alone for {seconds:.0f} s.")
         self.dependency = dependency
+        self.seconds = seconds
 
 
 class Breaker:
-    """The breaker of one dependency, by a name of our own such as `storage`: it is a metric's label.
+    """The breaker of one dependency of DEPENDENCIES.
 
     `instance` tells several of a kind apart, by an opaque id. `ignore` are exceptions that do not speak against the
-    dependency, such as "there is no such file".
+    dependency, such as "there is no such file", or functions that say it of an exception.
     """
 
-    def __init__(self, dependency: str, *, instance: str = "", ignore: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(
+        self,
+        dependency: str,
+        *,
+        instance: str = "",
+        ignore: tuple[type[Exception] | Callable[[BaseException], bool], ...] = (),
+    ) -> None:
         self.dependency = dependency
         self._ignore = ignore
         self._state = _SharedState(f"{dependency}|{instance}")
 
-    @cached_property
-    def _breaker(self) -> pybreaker.CircuitBreaker:
-        # Made with the first call: it asks for the state at once, and breakers stand at the top of modules.
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call it, unless the breaker is open. Raises BreakerOpen, and whatever the call raises."""
+        if not settings.CIRCUIT_BREAKER_ENABLED:
+            return function(*args, **kwargs)
+        if self._state.state != pybreaker.STATE_CLOSED and not self._state.may_probe():
+            raise BreakerOpen(self.dependency, self._state.wait())
+        try:
+            answer: R = self._fresh().call(function, *args, **kwargs)
+        except pybreaker.CircuitBreakerError as error:
+            raise BreakerOpen(self.dependency, self._state.wait()) from error
+        return answer
+
+    def _fresh(self) -> pybreaker.CircuitBreaker:
+        # One for each call: it lets through one call at a time, and all it knows is in the shared state.
         return pybreaker.CircuitBreaker(
             fail_max=FAILURES,
             reset_timeout=SECONDS,
@@ -65,18 +95,6 @@ class Breaker:
             throw_new_error_on_trip=False,
             listeners=[_Logged()],
         )
-
-    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call it, unless the breaker is open. Raises BreakerOpen, and whatever the call raises."""
-        if not settings.CIRCUIT_BREAKER_ENABLED:
-            return function(*args, **kwargs)
-        if self._state.state != pybreaker.STATE_CLOSED and not self._state.may_probe():
-            raise BreakerOpen(self.dependency)
-        try:
-            answer: R = self._breaker.call(function, *args, **kwargs)
-        except pybreaker.CircuitBreakerError as error:
-            raise BreakerOpen(self.dependency) from error
-        return answer
 
 
 class _Logged(pybreaker.CircuitBreakerListener):
@@ -92,6 +110,7 @@ class _SharedState(pybreaker.CircuitBreakerStorage):
         self._key = _PREFIX + name
         self._memory: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._unshared_until = 0.0
 
     @property
     def state(self) -> str:
@@ -135,6 +154,11 @@ class _SharedState(pybreaker.CircuitBreakerStorage):
     def opened_at(self, moment: datetime) -> None:
         self._write("opened_at", str(moment.timestamp()))
 
+    def wait(self) -> float:
+        """Seconds until it makes sense to ask again."""
+        opened = self.opened_at
+        return max(_PROBING, SECONDS - (datetime.now(UTC) - opened).total_seconds()) if opened else _PROBING
+
     def may_probe(self) -> bool:
         """Whether this call is the one that tries a dependency again: once a minute, over all processes."""
         opened = self.opened_at
@@ -148,7 +172,7 @@ class _SharedState(pybreaker.CircuitBreakerStorage):
         if state == pybreaker.STATE_CLOSED:
             pipe.hdel(_TROUBLED, self.name)
         else:
-            pipe.hset(_TROUBLED, self.name, state)
+            pipe.hset(_TROUBLED, self.name, "")
             pipe.expire(_TROUBLED, _LIFE)
         if state != pybreaker.STATE_HALF_OPEN:
             pipe.delete(f"{self._key}:probe")
@@ -170,22 +194,28 @@ class _SharedState(pybreaker.CircuitBreakerStorage):
 
     def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
         """The answer of Redis, or None when it is away."""
+        if time.monotonic() < self._unshared_until:
+            return None
         try:
             return question(cache.client(), *arguments)
         except redis.RedisError as error:
+            self._unshared_until = time.monotonic() + _UNSHARED
             logger.warning("breaker_state_unshared", extra={"error_type": type(error).__name__})
             return None
-
-
-# What the product calls outside today. Whoever adds a dependency names it here, so that its gauge is there at 0.
-DEPENDENCIES = ("storage",)
 
 
 def states() -> dict[str, int]:
     """The worst state of each dependency: 0 closed, 1 half-open, 2 open. Raises redis.RedisError."""
     worst = dict.fromkeys(DEPENDENCIES, 0)
-    troubled: Any = cache.client().hgetall(_TROUBLED)
-    for name, state in troubled.items():
+    troubled: Any = cache.client().hkeys(_TROUBLED)
+    pipe = cache.client().pipeline(transaction=False)
+    for name in troubled:
+        pipe.hget(_PREFIX + name.decode(), "state")
+    for name, state in zip(troubled, pipe.execute(), strict=True):
+        if state is None:
+            # Nobody called it for so long that its state is forgotten: whoever does finds it closed.
+            cache.client().hdel(_TROUBLED, name)
+            continue
         dependency = name.decode().partition("|")[0]
         worst[dependency] = max(worst.get(dependency, 0), STATES.get(state.decode(), 0))
     return worst

@@ -14,6 +14,7 @@ from uuid import UUID
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import InterfaceError, OperationalError, connection, connections
 
+from kaireon.api.breakers import BreakerOpen
 from kaireon.jobs import registry, services
 from kaireon.jobs.models import Job
 from kaireon.jobs.services import LeaseLost
@@ -150,9 +151,22 @@ def _handle(run: JobRun, heartbeat_seconds: float) -> None:
         _finished(run)
     except LeaseLost:
         logger.warning("lease_lost", extra={"job": str(run.id), "type": run.job.type})
+    except BreakerOpen as waits:
+        _put_off(run.job, waits)
     except Exception as error:  # every failure of a handler becomes the job's state
         logger.exception("job_failed", extra={"job": str(run.id), "type": run.job.type, "code": code_of(error)})
         _failed(run.job, code_of(error), retry=not (isinstance(error, JobError) and error.permanent))
+
+
+def _put_off(job: Job, waits: BreakerOpen) -> None:
+    facts = {"job": str(job.pk), "type": job.type}
+    try:
+        with transaction():
+            services.put_off(job=job, due_at=clock.now() + timedelta(seconds=waits.seconds))
+    except LeaseLost:
+        logger.warning("lease_lost", extra=facts)
+        return
+    logger.warning("job_waits", extra={**facts, "dependency": waits.dependency, "seconds": round(waits.seconds)})
 
 
 def _finished(run: JobRun) -> None:

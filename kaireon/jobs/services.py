@@ -175,6 +175,13 @@ def fail(*, job: Job, code: str, now: datetime, retry: bool = True) -> bool:
 
 
 @requires_transaction
+def put_off(*, job: Job, due_at: datetime) -> None:
+    """Queue it again for later, as no failure: what it needs is not asked at present. Raises LeaseLost."""
+    if not _held(job).update(state=JobState.QUEUED, lease_token=None, lease_until=None, due_at=due_at):
+        raise LeaseLost(str(job.pk))
+
+
+@requires_transaction
 def retry(*, job: Job, now: datetime) -> None:
     """Queue a failed job again, with all its retries. Raises JobNotFailed. Call `wake` after the commit."""
     again = Job.objects.filter(pk=job.pk, state=JobState.FAILED).update(

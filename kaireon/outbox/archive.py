@@ -22,8 +22,9 @@ from uuid import UUID
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, Storage, default_storage
+from django.core.files.storage import Storage, default_storage
 
+from kaireon.api.storage import GuardedBucket, GuardedFolder
 from kaireon.lib.canonical import canonical
 from kaireon.lib.clock import rfc3339
 from kaireon.lib.ids import uuid7
@@ -72,12 +73,10 @@ def place(dest: str = "") -> Place:
     if not dest:
         return Place(default_storage)
     if parts.scheme == "file" and not parts.netloc and Path(parts.path).is_absolute():
-        return Place(FileSystemStorage(location=parts.path))
+        return Place(GuardedFolder(location=parts.path))
     if parts.scheme == "s3" and parts.netloc:
-        from storages.backends.s3 import S3Storage
-
         return Place(
-            S3Storage(bucket_name=parts.netloc, file_overwrite=False, default_acl=None),
+            GuardedBucket(bucket_name=parts.netloc, file_overwrite=False, default_acl=None),
             prefix=parts.path.strip("/") or "dead-letters",
         )
     raise NoSuchDestination("--dest takes s3://bucket/prefix or file:///folder.")

@@ -5,11 +5,12 @@ At least once: a crash between the sending and the settling sends again, with th
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
+from kaireon.api.breakers import BreakerOpen
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.lib.sealing import CannotOpen
@@ -52,6 +53,8 @@ class _Batch:
     settled: float = field(default_factory=time.monotonic)
     sent: list[UUID] = field(default_factory=list)
     in_a_row: Counter[UUID] = field(default_factory=Counter)
+    # Destinations whose breaker is open, and for how many seconds.
+    alone: dict[UUID, float] = field(default_factory=dict)
 
     def time_for_one(self) -> bool:
         """Whether the lease outlives one more delivery, however slow."""
@@ -95,13 +98,23 @@ def _endpoint(destination_id: UUID) -> Endpoint | Refused:
 
 def _deliver(batch: _Batch, total: Delivered, budget: Budget) -> None:
     left: list[UUID] = []
+    waiting: defaultdict[UUID, list[UUID]] = defaultdict(list)
     for message in batch.messages:
+        if message.destination_id in batch.alone:
+            waiting[message.destination_id].append(message.pk)
+            continue
         stuck = batch.in_a_row[message.destination_id] >= MOST_IN_A_ROW
         if stuck or budget.spent or not batch.time_for_one():
             left.append(message.pk)
             continue
         try:
             _send(batch, message)
+        except BreakerOpen as open_:
+            # Nothing was sent, so it is no failure of this message.
+            batch.alone[message.destination_id] = open_.seconds
+            waiting[message.destination_id].append(message.pk)
+            logger.info("delivery_waits", extra={"topic": message.topic, "dependency": open_.dependency})
+            continue
         except Refused as refusal:
             if not refusal.permanent:
                 batch.in_a_row[message.destination_id] += 1
@@ -118,13 +131,19 @@ def _deliver(batch: _Batch, total: Delivered, budget: Budget) -> None:
         if time.monotonic() - batch.settled > SETTLE_SECONDS:
             _settle(batch, total)
     _settle(batch, total)
-    if left:
+    _give_back(batch, left, PAUSE, total)
+    for destination, ids in waiting.items():
+        _give_back(batch, ids, timedelta(seconds=batch.alone[destination]), total)
+
+
+def _give_back(batch: _Batch, ids: list[UUID], pause: timedelta, total: Delivered) -> None:
+    if ids:
         with transaction():
-            total.released += services.release(lease_token=batch.token, ids=left, due_at=clock.now() + PAUSE)
+            total.released += services.release(lease_token=batch.token, ids=ids, due_at=clock.now() + pause)
 
 
 def _send(batch: _Batch, message: Message) -> None:
-    """Raises Refused."""
+    """Raises Refused, BreakerOpen."""
     endpoint = batch.endpoints[message.destination_id]
     if isinstance(endpoint, Refused):
         raise Refused(endpoint.code, permanent=endpoint.permanent)
@@ -145,7 +164,7 @@ def _send(batch: _Batch, message: Message) -> None:
     )
     try:
         endpoint.send(outgoing)
-    except Refused:
+    except (Refused, BreakerOpen):
         raise
     except Exception as e:
         # A defect of ours in one kind of destination must not stop the others; it is logged and tried again.

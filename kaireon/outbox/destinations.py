@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -13,9 +14,10 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from kaireon.api.breakers import MAIL, STREAM, WEBHOOK, Breaker
 from kaireon.outbox import mail, objects, streams, webhooks
 from kaireon.outbox.models import Destination, Kind
-from kaireon.outbox.sending import Outgoing
+from kaireon.outbox.sending import Outgoing, Refused
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.keyring import open_text, seal_text
@@ -36,22 +38,35 @@ class DestinationRefused(ValueError):
 class Endpoint:
     """A destination ready to be sent to. `secret` stays out of its repr."""
 
+    id: UUID
     kind: str
     settings: Mapping[str, Any]
     secret: str = field(default="", repr=False)
 
     def send(self, message: Outgoing) -> None:
-        """Raises sending.Refused."""
-        KINDS[self.kind].send(self.settings, self.secret, message)
+        """Raises sending.Refused, and BreakerOpen when what it leads to failed lately and is left alone."""
+        kind = KINDS[self.kind]
+        if kind.behind is None:
+            kind.send(self.settings, self.secret, message)
+        else:
+            _breaker(kind.behind, str(self.id) if kind.is_the_tenants else "").call(
+                kind.send, self.settings, self.secret, message
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class KindOf:
-    """What a kind of destination takes, and how it is reached."""
+    """What a kind of destination takes, and how it is reached.
+
+    `behind` is what its breaker is called, None when it has one deeper down. Each destination that is the tenant's own
+    has a breaker to itself; ours have one for all.
+    """
 
     takes: frozenset[str]
     check: Callable[[Mapping[str, Any], str], None]
     send: Callable[[Mapping[str, Any], str, Outgoing], None]
+    behind: str | None
+    is_the_tenants: bool = False
 
 
 def _check_webhook(given: Mapping[str, Any], secret: str) -> None:
@@ -85,10 +100,13 @@ def _check_stream(given: Mapping[str, Any], secret: str) -> None:
 
 
 KINDS: dict[str, KindOf] = {
-    Kind.WEBHOOK: KindOf(takes=frozenset({"url"}), check=_check_webhook, send=webhooks.send),
-    Kind.EMAIL: KindOf(takes=frozenset({"from"}), check=_check_email, send=mail.send),
-    Kind.OBJECT: KindOf(takes=frozenset({"prefix"}), check=_check_object, send=objects.send),
-    Kind.STREAM: KindOf(takes=frozenset({"stream"}), check=_check_stream, send=streams.send),
+    Kind.WEBHOOK: KindOf(
+        takes=frozenset({"url"}), check=_check_webhook, send=webhooks.send, behind=WEBHOOK, is_the_tenants=True
+    ),
+    Kind.EMAIL: KindOf(takes=frozenset({"from"}), check=_check_email, send=mail.send, behind=MAIL),
+    # The storage has its breakers itself: others use it too.
+    Kind.OBJECT: KindOf(takes=frozenset({"prefix"}), check=_check_object, send=objects.send, behind=None),
+    Kind.STREAM: KindOf(takes=frozenset({"stream"}), check=_check_stream, send=streams.send, behind=STREAM),
 }
 
 
@@ -129,7 +147,16 @@ def find(name: str) -> Destination:
 def endpoint(destination_id: UUID) -> Endpoint:
     """Raises Destination.DoesNotExist, and what the keyring raises when the secret cannot be opened."""
     row = Destination.objects.get(pk=destination_id)
-    return Endpoint(row.kind, row.settings, _secret_of(row))
+    return Endpoint(row.pk, row.kind, row.settings, _secret_of(row))
+
+
+@lru_cache(maxsize=1024)
+def _breaker(dependency: str, instance: str) -> Breaker:
+    return Breaker(dependency, instance=instance, ignore=(_is_answer,))
+
+
+def _is_answer(error: BaseException) -> bool:
+    return isinstance(error, Refused) and error.is_answer
 
 
 def _secret_of(row: Destination) -> str:

@@ -28,7 +28,7 @@ def send(given: Mapping[str, Any], secret: str, message: Outgoing) -> None:
     try:
         letter.send()
     except smtplib.SMTPRecipientsRefused as e:
-        raise _refused(max(code for code, _ in e.recipients.values())) from e
+        raise _refused(max(code for code, _ in e.recipients.values()), is_answer=True) from e
     except smtplib.SMTPResponseException as e:
         raise _refused(e.smtp_code) from e
     except ValueError as e:
@@ -38,5 +38,5 @@ def send(given: Mapping[str, Any], secret: str, message: Outgoing) -> None:
         raise Refused(type(e).__name__) from e
 
 
-def _refused(code: int) -> Refused:
-    return Refused(f"smtp_{code}", permanent=code >= 500)
+def _refused(code: int, *, is_answer: bool = False) -> Refused:
+    return Refused(f"smtp_{code}", permanent=code >= 500, is_answer=is_answer)

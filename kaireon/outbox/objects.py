@@ -7,17 +7,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, default_storage
 
+from kaireon.api.breakers import BreakerOpen
 from kaireon.outbox.sending import Outgoing, Refused
 
 _DENIED = frozenset({"AccessDenied", "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 
 
 def send(given: Mapping[str, Any], secret: str, message: Outgoing) -> None:
-    """Write `outbox/{tenant}/{prefix}/{topic}/{yyyy}/{mm}/{dd}/{id}.json`; once written, again is nothing."""
+    """Write `outbox/{tenant}/{prefix}/{topic}/{yyyy}/{mm}/{dd}/{id}.json`; once written, again is nothing.
+
+    Raises Refused, BreakerOpen.
+    """
     prefix = str(given.get("prefix") or "messages")
     name = f"outbox/{message.tenant_id}/{prefix}/{message.topic}/{message.created_at:%Y/%m/%d}/{message.id}.json"
     try:
         put(default_storage, name, message.body())
+    except BreakerOpen:
+        # The storage's own breaker: nothing was tried.
+        raise
     except ClientError as e:
         code = str(e.response.get("Error", {}).get("Code", ""))
         raise Refused(f"s3_{code}", permanent=code in _DENIED) from e

@@ -41,11 +41,15 @@ class Outgoing:
 class Refused(Exception):
     """A delivery that did not happen. `code` names the kind of failure and carries nothing personal.
 
-    `permanent`: trying again cannot help. `wait` is what the receiver asked for.
+    `permanent`: trying again cannot help. `wait` is what the receiver asked for. `is_answer`: the receiver is well and
+    does not take this message, now or ever.
     """
 
-    def __init__(self, code: str, *, permanent: bool = False, wait: timedelta | None = None) -> None:
+    def __init__(
+        self, code: str, *, permanent: bool = False, wait: timedelta | None = None, is_answer: bool = False
+    ) -> None:
         super().__init__(code)
         self.code = code[:64]
         self.permanent = permanent
         self.wait = wait
+        self.is_answer = permanent or is_answer

@@ -148,7 +148,13 @@ def release(*, lease_token: UUID, ids: Collection[UUID], due_at: datetime) -> in
     return (
         Message.objects.held_by(lease_token)
         .filter(pk__in=ids)
-        .update(state=MessageState.PENDING, lease_token=None, lease_until=None, due_at=due_at)
+        .update(
+            state=MessageState.PENDING,
+            lease_token=None,
+            lease_until=None,
+            due_at=due_at,
+            attempts=F("attempts") - 1,
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 import redis
@@ -59,7 +60,7 @@ def test_it_opens_after_five_failures_and_leaves_the_dependency_alone():
     with pytest.raises(BreakerOpen):
         breaker.call(storage)
     assert storage.calls == 5
-    assert breakers.states() == {"storage": 2}
+    assert breakers.states()["storage"] == 2
     # Another process would find it open too.
     with pytest.raises(BreakerOpen):
         Breaker("storage").call(storage)
@@ -73,7 +74,7 @@ def test_a_success_in_between_starts_the_count_anew():
     assert breaker.call(storage) == "done"
     storage.fails = Down
     fail(breaker, storage, 4)
-    assert breakers.states() == {"storage": 0}
+    assert breakers.states()["storage"] == 0
 
 
 def test_one_call_tries_after_a_minute_and_closes_it():
@@ -85,12 +86,12 @@ def test_one_call_tries_after_a_minute_and_closes_it():
     def probing() -> str:
         with pytest.raises(BreakerOpen):
             Breaker("storage").call(storage)
-        assert breakers.states() == {"storage": 1}
+        assert breakers.states()["storage"] == 1
         return "done"
 
     assert breaker.call(probing) == "done"
     assert storage.calls == 5
-    assert breakers.states() == {"storage": 0}
+    assert breakers.states()["storage"] == 0
     assert Breaker("storage").call(storage) == "done"
 
 
@@ -110,7 +111,34 @@ def test_what_is_no_fault_of_the_dependency_does_not_count():
     for _ in range(8):
         with pytest.raises(NotThere):
             breaker.call(storage)
-    assert breakers.states() == {"storage": 0}
+    assert breakers.states()["storage"] == 0
+
+
+def test_it_holds_up_no_other_call():
+    """Two calls are inside at once: one that waits for the other would wait for ever."""
+    breaker, inside = Breaker("storage"), threading.Barrier(2, timeout=10)
+    threads = [threading.Thread(target=breaker.call, args=(inside.wait,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not inside.broken
+
+
+def test_what_nobody_asks_for_any_more_is_forgotten():
+    fail(Breaker("webhook", instance="removed"), Storage(), 5)
+    assert breakers.states()["webhook"] == 2
+    cache.client().delete("breaker:webhook|removed")
+    assert breakers.states() == dict.fromkeys(breakers.DEPENDENCIES, 0)
+    assert cache.client().hlen("breakers") == 0
+
+
+def test_who_is_refused_is_told_how_long():
+    breaker, storage = Breaker("storage"), Storage()
+    fail(breaker, storage, 5)
+    with pytest.raises(BreakerOpen) as refused:
+        breaker.call(storage)
+    assert 50 < refused.value.seconds <= 60
 
 
 @override_settings(CIRCUIT_BREAKER_ENABLED=False)

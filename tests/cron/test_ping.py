@@ -9,6 +9,7 @@ import pytest
 from cron import checks, jobs, ping, runner
 from cron.models import Trigger
 from cron.work import Job
+from kaireon.api import breakers
 
 ENDED = threading.Event()
 
@@ -174,3 +175,16 @@ def test_an_address_that_is_none_stops_no_job(job, settings, caplog, url):
 def test_the_check_tells_of_an_address_that_is_none(settings, url, found):
     settings.MONITOR_PING_URL = url
     assert [message.id for message in checks.monitor_is_an_address(None)] == found
+
+
+def test_one_that_fails_is_left_alone(monitor, job, settings, caplog):
+    settings.CIRCUIT_BREAKER_ENABLED = True
+    caplog.set_level("INFO")
+    monitor.answer = say(500)
+    job()
+    for _ in range(4):
+        assert runner.run_job("tidy", trigger=Trigger.BEAT).ok
+    assert len(monitor.heard) == 5
+    assert troubles(caplog) == ["http_500"] * 5
+    assert len([r for r in caplog.records if r.getMessage() == "monitor_left_alone"]) == 3
+    assert breakers.states()["monitor"] == 2

@@ -1,0 +1,68 @@
+"""The configured storage behind its breakers: whoever uses `default_storage` is covered, wherever it lies.
+
+Reading and writing have one each: a bucket that is full still answers, before each write, that the object is not there.
+"""
+
+from functools import cached_property
+from typing import Any, cast
+
+from botocore.exceptions import ClientError
+from django.core.exceptions import SuspiciousOperation
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage
+from storages.backends.s3 import S3Storage
+
+from kaireon.api.breakers import STORAGE, Breaker
+
+
+class _Guarded:
+    """Besides what the storage raises, each may raise BreakerOpen, which is an OSError."""
+
+    def place(self) -> str:
+        """What tells this storage from others, for its breakers: the same in every process."""
+        raise TypeError("say which storage this is")
+
+    @cached_property
+    def reads(self) -> Breaker:
+        return Breaker(STORAGE, instance=f"{self.place()}:read", ignore=(_is_no_fault,))
+
+    @cached_property
+    def writes(self) -> Breaker:
+        return Breaker(STORAGE, instance=f"{self.place()}:write", ignore=(_is_no_fault,))
+
+    def _open(self, name: str, mode: str = "rb") -> "File[Any]":
+        guard = self.reads if "r" in mode else self.writes
+        return cast("File[Any]", guard.call(super()._open, name, mode))  # type: ignore[misc]
+
+    def _save(self, name: str, content: "File[Any]") -> str:
+        return cast(str, self.writes.call(super()._save, name, content))  # type: ignore[misc]
+
+    def delete(self, name: str) -> None:
+        self.writes.call(super().delete, name)  # type: ignore[misc]
+
+    def exists(self, name: str) -> bool:
+        return cast(bool, self.reads.call(super().exists, name))  # type: ignore[misc]
+
+    def size(self, name: str) -> int:
+        return cast(int, self.reads.call(super().size, name))  # type: ignore[misc]
+
+
+class GuardedFolder(_Guarded, FileSystemStorage):
+    """A folder, which may lie on another machine."""
+
+    def place(self) -> str:
+        return str(self.base_location)
+
+
+class GuardedBucket(_Guarded, S3Storage):  # type: ignore[misc]
+    """A bucket of an S3 API."""
+
+    def place(self) -> str:
+        return f"s3:{self.bucket_name}"
+
+
+def _is_no_fault(error: BaseException) -> bool:
+    """Whether storage did its work and the answer was no: nothing there, or a name it must not take."""
+    if isinstance(error, ClientError):
+        return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404)
+    return isinstance(error, FileNotFoundError | SuspiciousOperation)
