@@ -1,4 +1,4 @@
-"""Pipelines and their runs: made, changed and started by forms; how far they are, as a picture."""
+"""Pipelines: made, changed and started by forms; their steps as a picture, their next five moments."""
 
 import json
 from collections.abc import Callable
@@ -10,8 +10,10 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from unfold.enums import ActionVariant
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
@@ -20,17 +22,19 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from kaireon.flows import diagram, execution, nodes, pipelines, progress, schedule
+from kaireon.flows import diagram, nodes, pipelines, schedule
 from kaireon.flows.api import next_runs
 from kaireon.flows.definition import FlowInvalid
-from kaireon.flows.engine import DefinitionChanged
-from kaireon.flows.models import FlowRun, Pipeline, RunState, RunTrigger
+from kaireon.flows.models import FlowRun, Pipeline, RunTrigger
+from kaireon.flows.runs_admin import FlowRunAdmin
 from kaireon.flows.schedule import ScheduleInvalid
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
 from kaireon.tenancy.roles import Permission
 
-STATES = {"Queued": "info", "Running": "primary", "Done": "success", "Failed": "danger", "Skipped": "warning"}
+__all__ = ["FlowRunAdmin", "PipelineAdmin"]
+
+NEWEST = 5
 KINDS = [("", "By hand only"), ("cron", "Cron"), ("every", "Every so many seconds"), ("rrule", "RRULE")]
 
 EXAMPLE = {
@@ -97,11 +101,12 @@ class PipelineAdmin(TenantModelAdmin[Pipeline]):
     fieldsets = (
         (None, {"fields": ("name", "description", "enabled_label", "picture")}),
         ("Schedule", {"fields": ("when", "next_five")}),
+        ("Newest runs", {"fields": ("newest_runs",)}),
         ("Definition", {"fields": ("written", "version", "updated_at")}),
     )
     actions_list = ("add_pipeline",)
     actions_detail = ("run_now", "edit", "remove")
-    when_empty = "A pipeline loads rows, changes them step by step and writes them, now or on a schedule."
+    when_empty = "One loads rows, changes them step by step and writes them, now or on a schedule. Press New pipeline."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Pipeline]:
         rows: QuerySet[Pipeline] = super().get_queryset(request)
@@ -137,6 +142,18 @@ class PipelineAdmin(TenantModelAdmin[Pipeline]):
             return diagram.svg(pipelines.build(row.name, row.definition))
         except FlowInvalid as e:
             return f"{e.field}: {e}"
+
+    @column("Runs")
+    def newest_runs(self, row: Pipeline) -> SafeString | str:
+        newest = FlowRun.objects.filter(pipeline=row).newest_first()[:NEWEST]
+        if not newest:
+            return "None yet: press Run now."
+        lines = (
+            (reverse("admin:flows_flowrun_change", args=[run.pk]), localize(localtime(run.created_at)), said)
+            for run in newest
+            for said in [f"{str(run.get_state_display()).lower()} {run.error}".strip()]
+        )
+        return format_html_join("", '<div><a class="k-link" href="{}">{}</a> {}</div>', lines)
 
     @column("As JSON")
     def written(self, row: Pipeline) -> SafeString:
@@ -201,7 +218,7 @@ class PipelineAdmin(TenantModelAdmin[Pipeline]):
         def do(given: dict[str, Any]) -> HttpResponse:
             run, job = pipelines.start(pipeline, trigger=RunTrigger.ADMIN, now=clock.now())
             self.after_commit(request, lambda: pipelines.wake(job))
-            self.succeed(request, "The run is queued. This page shows how far it has come when you reload it.")
+            self.succeed(request, "The run is queued. This page follows it.")
             return HttpResponseRedirect(reverse("admin:flows_flowrun_change", args=[run.pk]))
 
         return self.ask(
@@ -239,101 +256,6 @@ class PipelineAdmin(TenantModelAdmin[Pipeline]):
             submit="Delete the pipeline",
             cancel=self.url("change", pipeline.pk),
             danger=True,
-        )
-
-
-@admin.register(FlowRun)
-class FlowRunAdmin(TenantModelAdmin[FlowRun]):
-    view_permission = Permission.MANAGE_PIPELINES
-    list_display = ("created_at", "name", "state_label", "how_far", "rows", "trigger", "error", "finished_at")
-    list_filter = ("state", "trigger", since("created_at", "start"))
-    search_equal = ("name", "error")
-    search_help_text = "Pipeline, reason code, run id"
-    ordering = ("-created_at",)
-    fieldsets = (
-        (None, {"fields": ("name", "state_label", "how_far", "left", "rows", "picture")}),
-        ("Failure", {"fields": ("failed_step", "error", "message", "rejects_name")}),
-        (
-            "Course",
-            {"fields": ("trigger", "slot", "pipeline_version", "created_at", "started_at", "finished_at", "id")},
-        ),
-    )
-    actions_detail = ("again",)
-    when_empty = "Start a pipeline, or give it a schedule."
-
-    def headline(self, row: FlowRun) -> str:
-        return row.name
-
-    @column("State", label=STATES, ordering="state")
-    def state_label(self, row: FlowRun) -> str:
-        return str(row.get_state_display())
-
-    @column("Progress")
-    def how_far(self, row: FlowRun) -> SafeString:
-        percent = progress.of(row, now=clock.now()).percent
-        return format_html('<progress max="100" value="{0}">{0} %</progress> {0} %', percent)
-
-    @column("Time left")
-    def left(self, row: FlowRun) -> str:
-        seconds = progress.of(row, now=clock.now()).eta_seconds
-        return "" if seconds is None else f"{seconds // 60}:{seconds % 60:02} min"
-
-    @column("Rows in, out, refused")
-    def rows(self, row: FlowRun) -> str:
-        found = progress.of(row, now=clock.now())
-        return f"{found.rows_in:,} / {found.rows_out:,} / {found.rows_failed:,}"
-
-    @column("Refused rows")
-    def rejects_name(self, row: FlowRun) -> str:
-        return row.rejects.name or ""
-
-    @column("Steps")
-    def picture(self, row: FlowRun) -> SafeString | str:
-        found = progress.of(row, now=clock.now())
-        pipeline = Pipeline.objects.filter(runs=row).first()
-        if pipeline is None or not all(step.node for step in found.steps):
-            return "The pipeline has changed since."
-        return diagram.svg(
-            pipelines.build(pipeline.name, pipeline.definition),
-            states={step.name: step.state for step in found.steps},
-            notes={step.name: f"{step.rows_out:,} of {step.rows_in:,} rows" for step in found.steps if step.rows_in},
-        )
-
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        run = self.get_object(request, object_id)
-        fit = run is not None and run.state == RunState.FAILED and run.keeps_batches
-        return super().get_actions_detail(request, object_id) if fit else []
-
-    @verb(
-        permission=Permission.MANAGE_PIPELINES,
-        description="Take it up again",
-        icon="replay",
-        url_path="again",
-        variant=ActionVariant.PRIMARY,
-    )
-    def again(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        run = self.row(request, object_id)
-
-        def do(given: dict[str, Any]) -> HttpResponse:
-            job = execution.resume(run, now=clock.now())
-            self.after_commit(request, lambda: pipelines.wake(job))
-            self.succeed(request, "The run is queued again.")
-            return HttpResponseRedirect(self.url("change", run.pk))
-
-        return self.ask(
-            request,
-            title=f"Take {run.name} up again",
-            lead="Finished steps are not run again.",
-            form=forms.Form(given_by(request)),
-            do=do,
-            refusals={
-                execution.RunNotFailed: "",
-                DefinitionChanged: "",
-                pipelines.BatchesGone: "",
-                FlowInvalid: "",
-            },
-            submit="Queue it again",
-            cancel=self.url("change", run.pk),
         )
 
 

@@ -80,6 +80,9 @@ class KaireonAdminSite(UnfoldAdminSite):  # type: ignore[misc]
             return redirect("admin:index")
         if request.user.is_authenticated:
             return render(request, "admin/no_tenant.html", {"account": request.user}, status=403)
+        if request.headers.get("HX-Request"):
+            # A part of a page asked, and the session has ended meanwhile: the whole page comes here instead.
+            return HttpResponse(headers={"HX-Refresh": "true"})
         if request.method != "POST":
             form: HttpResponse = super().login(request, extra_context)
             return form

@@ -10,7 +10,7 @@ from django.urls import reverse
 from kaireon.flows.models import FlowRun, Pipeline
 from kaireon.jobs import runner
 from kaireon.tenancy.context import transaction
-from tests.cast import ADA, PASSWORD
+from tests.cast import ADA, ED, MALLORY, PASSWORD, Person
 from tests.flows.conftest import put
 
 DEFINITION = {
@@ -67,6 +67,41 @@ def test_it_runs_now_and_shows_how_far_it_is(client: Client) -> None:
     assert "100.0 %" in page
     assert "1 of 1 rows" in page
     assert client.get("/admin/flows/flowrun/").status_code == 200
+
+
+def test_the_page_follows_an_open_run_and_is_loaded_anew_at_its_end(client: Client) -> None:
+    pipeline = make(client)
+    page = client.post(reverse("admin:flows_pipeline_run_now", args=[pipeline.pk]))["Location"]
+    part = client.get(page, headers={"HX-Request": "true"})
+    assert part.content.decode().strip().startswith("<section")
+    assert 'hx-trigger="every' in part.content.decode()
+    assert "waits for a worker" in part.content.decode()
+    assert "HX-Refresh" not in part.headers
+    assert "hx-trigger" in client.get(page).content.decode()
+    with ADA.here():
+        put("in.csv", "customerId,email\nc-1,\nc-2,nobody\n")
+        with transaction():
+            run = FlowRun.objects.get()
+        runner.run(job_id=run.job_ref)
+    part = client.get(page, headers={"HX-Request": "true"})
+    assert part.headers["HX-Refresh"] == "true"
+    assert "hx-trigger" not in part.content.decode()
+    figures = dict(re.findall(r'data-figure="(\w+)">([^<]+)<', part.content.decode()))
+    assert figures == {"percent": "100.0 %", "in": "2", "out": "1", "failed": "1"}
+    assert f"rejects/{run.pk}.csv" in part.content.decode()
+    assert str(run.pk) in client.get(f"/admin/flows/pipeline/{pipeline.pk}/change/").content.decode()
+    assert str(run.pk) in client.get(f"/admin/flows/flowrun/?pipeline__id__exact={pipeline.pk}").content.decode()
+
+
+@pytest.mark.parametrize("person", [ED, MALLORY], ids=lambda p: p.role)
+def test_nobody_else_follows_it(person: Person, client: Client) -> None:
+    pipeline = make(client)
+    page = client.post(reverse("admin:flows_pipeline_run_now", args=[pipeline.pk]))["Location"]
+    other = Client()
+    other.post("/admin/login/", {"username": person.email, "password": PASSWORD})
+    assert other.get(page, headers={"HX-Request": "true"}).status_code == (404 if person is MALLORY else 403)
+    signed_out = Client().get(page, headers={"HX-Request": "true"}, follow=True)
+    assert (signed_out.content, signed_out.headers["HX-Refresh"]) == (b"", "true")
 
 
 def test_a_failed_run_is_taken_up_again(client: Client) -> None:
