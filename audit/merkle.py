@@ -43,8 +43,10 @@ def perfect(hashes: Sequence[bytes]) -> bytes:
 
 
 def root(size: int, node: Node) -> bytes:
-    """The root of the first `size` leaves; of none, the hash of nothing."""
-    return _joined([node(level, index) for level, index in _cover(0, size)]) if size else EMPTY_ROOT
+    """The root of the first `size` leaves; of none, the hash of nothing. Raises OutsideTree."""
+    if size < 0:
+        raise OutsideTree(f"no tree has {size} leaves")
+    return _joined([node(level, index) for level, index in cover(0, size)]) if size else EMPTY_ROOT
 
 
 def inclusion(index: int, size: int, node: Node) -> list[bytes]:
@@ -76,7 +78,7 @@ def span(first: int, last: int, size: int, node: Node) -> tuple[list[bytes], lis
     """
     if not 0 <= first < last <= size:
         raise OutsideTree(f"leaves {first} to {last} are not in a tree of {size}")
-    return [node(*part) for part in _cover(0, first)], [node(*part) for part in _cover(last, size)]
+    return [node(*part) for part in cover(0, first)], [node(*part) for part in cover(last, size)]
 
 
 def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes) -> None:
@@ -147,14 +149,14 @@ def check_span(
     Reads the leaves once and keeps O(log n) hashes.
     """
     stack = Stack()
-    _take(stack, left, _cover(0, first), "left")
+    _take(stack, left, cover(0, first), "left")
     count = 0
     for leaf in leaves:
         stack.append(leaf)
         count += 1
     if first + count > size:
         raise ProofRefused(f"{count} leaves from {first} on are more than a tree of {size} has")
-    _take(stack, right, _cover(first + count, size), "right")
+    _take(stack, right, cover(first + count, size), "right")
     if stack.root() != expected_root:
         raise ProofRefused("the leaves lead to another root")
     return count
@@ -208,8 +210,8 @@ def _joined(hashes: Sequence[bytes]) -> bytes:
     return joined
 
 
-def _cover(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """The fewest perfect subtrees over leaves `first` up to but without `last`, from left to right."""
+def cover(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The fewest perfect subtrees over leaves `first` up to but without `last`, from left to right: (level, index)."""
     while first < last:
         level = (last - first).bit_length() - 1
         if first:
@@ -220,7 +222,7 @@ def _cover(first: int, last: int) -> Iterator[tuple[int, int]]:
 
 def _subtree(first: int, last: int, node: Node) -> bytes:
     """MTH(D[first:last]) where `first` is where such a subtree of the tree may begin."""
-    return _joined([node(*part) for part in _cover(first, last)])
+    return _joined([node(*part) for part in cover(first, last)])
 
 
 def _siblings(begin: int, length: int, size: int) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from audit import api as audit
+from audit import proof_api as proofs
 from compliance import api as compliance
 from cron import api as cron
 from customers import api as customers
@@ -26,7 +27,10 @@ api_v1 = [
     path("api-keys", tenancy.ApiKeysView.as_view(), name="api-keys"),
     path("audit-logs", audit.AuditLogsView.as_view(), name="audit-logs"),
     path("audit-logs/verify", audit.AuditVerifyView.as_view(), name="audit-logs-verify"),
+    path("audit-logs/checkpoint", proofs.AuditCheckpointView.as_view(), name="audit-logs-checkpoint"),
+    path("audit-logs/consistency", proofs.AuditConsistencyView.as_view(), name="audit-logs-consistency"),
     path("audit-logs/<uuid:record_id>", audit.AuditLogView.as_view(), name="audit-log"),
+    path("audit-logs/<uuid:record_id>/proof", proofs.AuditProofView.as_view(), name="audit-log-proof"),
     path("customers", customers.CustomersView.as_view(), name="customers"),
     path("customers/<path:customer_id>", customers.CustomerView.as_view(), name="customer"),
     path("interactions", customers.InteractionsView.as_view(), name="interactions"),

@@ -3,6 +3,7 @@
 import audit
 from audit import services
 from audit.models import AuditRecord
+from audit.notes import Note
 from audit.verify import Verdict, verify
 from kaireon.tenancy.context import Actor, scope, transaction
 
@@ -23,7 +24,7 @@ def records(tenant: str, **wanted: object) -> list[AuditRecord]:
         return list(AuditRecord.objects.filter(**wanted).order_by("seq"))
 
 
-def verdict(tenant: str, *, limit: int | None = None) -> Verdict:
+def verdict(tenant: str, *, limit: int | None = None, against: Note | None = None) -> Verdict:
     services.drain(tenant)
     with scope(tenant_id=tenant, actor=WRITER), transaction():
-        return verify(limit=limit)
+        return verify(limit=limit, against=against)

@@ -5,13 +5,16 @@ from typing import Any
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg.rows import dict_row
 
+from audit import checkpoints, notes, services, signing
 from audit.chain import RECORD_FIELDS, integrity_hash, leaf_hash, timestamp_text
-from kaireon.tenancy.context import transaction
+from audit.verify import UnusableCheckpoint
+from kaireon.tenancy.context import scope, transaction
 from kaireon.tenancy.models import ApiKey
 from tests.audit.log import records, verdict, write
-from tests.cast import ACME, ADA
+from tests.cast import ACME, ADA, GLOBEX
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -272,3 +275,105 @@ def test_a_window_says_that_it_is_one(forger: psycopg.Connection) -> None:
     assert (found.intact, found.window, found.scanned, found.total) == (True, True, 3, total)
     assert found.as_wire()["windowOnly"] is True
     assert not verdict(ACME, limit=total - 1).intact
+
+
+class TestAgainstCheckpoints:
+    """What hashes alone cannot show: whoever rewrites everything can make them fit."""
+
+    @pytest.fixture
+    def committed(self) -> int:
+        services.drain(ACME)
+        checkpoint = checkpoints.make(ACME)
+        assert checkpoint is not None
+        write(4, tenant=ACME)
+        return checkpoint.size
+
+    def test_a_log_that_grew_is_intact(self, committed: int) -> None:
+        assert verdict(ACME).intact
+        for limit in (1, 4, 5, 6, committed, length(), length() + 5):
+            assert verdict(ACME, limit=limit).intact, limit
+
+    def test_a_rewritten_log_with_fitting_hashes(self, committed: int, forger: psycopg.Connection) -> None:
+        prev_hash = at(2).integrity_hash
+        for seq in range(3, length() + 1):
+            record = row(forger, seq) | {"prev_hash": prev_hash}
+            record |= {"user_name": "somebody else"} if seq == 3 else {}
+            record = forged(record)
+            store(forger, record)
+            prev_hash = record["integrity_hash"]
+        forger.execute("UPDATE audit_head SET integrity_hash = %s WHERE tenant_id = 'acme'", [prev_hash])
+
+        found = verdict(ACME)
+        assert (found.broken_reason, found.broken_at_seq) == ("checkpoint_mismatch", committed)
+        # The window begins before the end of the checkpoint, after what was changed: the links alone would fit.
+        assert verdict(ACME, limit=length() - 3).broken_reason == "checkpoint_mismatch"
+
+    def test_a_tail_cut_before_the_checkpoint_with_a_fitting_head(
+        self, committed: int, forger: psycopg.Connection
+    ) -> None:
+        last = at(committed - 2)
+        forger.execute("DELETE FROM audit_record WHERE tenant_id = 'acme' AND seq > %s", [last.seq])
+        forger.execute(
+            "UPDATE audit_head SET seq = %s, integrity_hash = %s WHERE tenant_id = 'acme'",
+            [last.seq, last.integrity_hash],
+        )
+        found = verdict(ACME)
+        assert (found.broken_reason, found.broken_at_seq) == ("checkpoint_mismatch", last.seq)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "root_hash = repeat('0', 64)",
+            "tree_size = tree_size - 1",
+            "note = replace(note, E'\\n\\n', E'x\\n\\n')",
+            "note = 'nothing'",
+        ],
+    )
+    def test_a_checkpoint_that_was_tampered_with(self, committed: int, forger: psycopg.Connection, change: str) -> None:
+        forger.execute(f"UPDATE audit_checkpoint SET {change} WHERE tenant_id = 'acme'")  # type: ignore[call-overload]
+        assert verdict(ACME).broken_reason == "checkpoint_mismatch"
+
+    def test_a_checkpoint_signed_by_another_key(self, committed: int, forger: psycopg.Connection) -> None:
+        """Whoever has the database but not the sealing keys can only sign with a key of their own."""
+        stranger = Ed25519PrivateKey.generate()
+        stored = forger.execute("SELECT note FROM audit_checkpoint WHERE tenant_id = 'acme'").fetchone()
+        assert stored is not None
+        text = notes.Note.parse(stored[0]).text
+        forged_note = str(notes.sign(text, name=signing.origin(ACME), key=stranger))
+        forger.execute("UPDATE audit_checkpoint SET note = %s WHERE tenant_id = 'acme'", [forged_note])
+        assert verdict(ACME).broken_reason == "checkpoint_mismatch"
+
+    def test_damaged_tiles(self, committed: int, forger: psycopg.Connection) -> None:
+        forger.execute("UPDATE audit_tile SET hashes = reverse(hashes) WHERE tenant_id = 'acme'")
+        assert verdict(ACME, limit=length() - 2).broken_reason == "checkpoint_mismatch"
+
+    def test_an_earlier_checkpoint_from_elsewhere(self, committed: int, forger: psycopg.Connection) -> None:
+        """A database rolled back whole, checkpoints and all, contradicts what had been published."""
+        with ADA.here(), transaction():
+            newest = checkpoints.newest(ACME)
+        assert newest is not None
+        published = notes.Note.parse(newest.note)
+        assert verdict(ACME, against=published).intact
+
+        last = at(committed - 3)
+        forger.execute("DELETE FROM audit_record WHERE tenant_id = 'acme' AND seq > %s", [last.seq])
+        forger.execute("DELETE FROM audit_checkpoint; DELETE FROM audit_tile")
+        forger.execute(
+            "UPDATE audit_head SET seq = %s, integrity_hash = %s WHERE tenant_id = 'acme'",
+            [last.seq, last.integrity_hash],
+        )
+        forger.execute("SET session_replication_role = origin")
+        assert verdict(ACME).intact
+        write(30, tenant=ACME)
+        found = verdict(ACME, against=published)
+        assert (found.broken_reason, found.broken_at_seq) == ("checkpoint_mismatch", committed)
+
+    def test_a_checkpoint_of_another_log_is_refused(self, committed: int) -> None:
+        write(3, tenant=GLOBEX)
+        services.drain(GLOBEX)
+        assert checkpoints.make(GLOBEX)
+        with scope(tenant_id=GLOBEX, actor=ADA.actor), transaction():
+            theirs = checkpoints.newest(GLOBEX)
+        assert theirs is not None
+        with pytest.raises(UnusableCheckpoint):
+            verdict(ACME, against=notes.Note.parse(theirs.note))

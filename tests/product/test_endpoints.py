@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from audit import checkpoints
 from audit import services as log
 from audit.models import AuditRecord
 from customers.models import Customer
@@ -39,6 +40,7 @@ class Rule:
     status: int = 200
     body: Any = None
     names: dict[str, str] = field(default_factory=dict)
+    query: str = ""
 
 
 KEY = {"key_id": "key"}
@@ -88,7 +90,10 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("DELETE", "approval"): Rule(ADMIN, 403, names={"approval_id": "theirs"}),
     ("GET", "audit-logs"): Rule(AUDIT),
     ("GET", "audit-logs-verify"): Rule(AUDIT),
+    ("GET", "audit-logs-checkpoint"): Rule(AUDIT),
+    ("GET", "audit-logs-consistency"): Rule(AUDIT, query="?first=1"),
     ("GET", "audit-log"): Rule(AUDIT, names=RECORD),
+    ("GET", "audit-log-proof"): Rule(AUDIT, names=RECORD),
     ("GET", "customers"): Rule(READ),
     ("POST", "customers"): Rule(INGEST, body={"customers": [{"customerId": "c-2", "name": "Bo"}]}),
     ("GET", "customer"): Rule(READ, names=CUSTOMER),
@@ -147,6 +152,7 @@ def things(db: str) -> dict[str, str]:
     run = with_key("ada").post(f"/pipelines/{pipeline}/execute").json()["runId"]
     made = with_key("ada").post("/api-keys", {"name": "target", "role": "viewer"}).json()
     log.drain(ACME)
+    checkpoints.make(ACME)
     with ADA.here(), transaction():
         record = AuditRecord.objects.order_by("seq").first()
         role = {"email": "new@acme.example", "role": "viewer"}
@@ -171,7 +177,7 @@ def things(db: str) -> dict[str, str]:
 
 
 def path_of(name: str, rule: Rule, things: dict[str, str]) -> str:
-    return reverse(name, kwargs={argument: things[kind] for argument, kind in rule.names.items()})
+    return reverse(name, kwargs={argument: things[kind] for argument, kind in rule.names.items()}) + rule.query
 
 
 def snapshot(superuser_url: str, tenant: str) -> dict[str, Any]:

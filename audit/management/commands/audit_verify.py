@@ -2,12 +2,13 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import services
-from audit.verify import Verdict, verify
+from audit import notes, services
+from audit.verify import UnusableCheckpoint, Verdict, verify
 from kaireon.tenancy import resolver
 from kaireon.tenancy.context import PLATFORM, Actor, scope, transaction
 
@@ -20,6 +21,12 @@ class Command(BaseCommand):
         which.add_argument("--tenant", help="Id of the tenant, or _platform for the log of no tenant.")
         which.add_argument("--all", action="store_true", help="Every active tenant and the platform.")
         parser.add_argument("--limit", type=int, help="Only the last N records.")
+        parser.add_argument(
+            "--checkpoint",
+            type=Path,
+            metavar="FILE",
+            help="Hold the log against this signed checkpoint, kept outside, instead of the newest stored one.",
+        )
         parser.add_argument("--json", action="store_true", help="One JSON object a line.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,17 +36,28 @@ class Command(BaseCommand):
         wanted = known if options["all"] else [options["tenant"]]
         if unknown := [t for t in wanted if t not in known]:
             raise CommandError(f"--tenant {unknown[0]}: no such log. Known: {', '.join(known)}.")
-        verdicts = {tenant: _verified(tenant, options["limit"]) for tenant in wanted}
+        against = _checkpoint(options["checkpoint"]) if options["checkpoint"] else None
+        try:
+            verdicts = {tenant: _verified(tenant, options["limit"], against) for tenant in wanted}
+        except UnusableCheckpoint as error:
+            raise CommandError(f"--checkpoint {options['checkpoint']}: {error}.") from error
         for tenant, verdict in verdicts.items():
             self.stdout.write(_line(tenant, verdict, as_json=options["json"]))
         if not all(v.intact for v in verdicts.values()):
             sys.exit(1)
 
 
-def _verified(tenant: str, limit: int | None) -> Verdict:
+def _checkpoint(path: Path) -> notes.Note:
+    try:
+        return notes.Note.parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, notes.BadNote) as error:
+        raise CommandError(f"--checkpoint {path}: {error}.") from error
+
+
+def _verified(tenant: str, limit: int | None, against: notes.Note | None) -> Verdict:
     services.drain(tenant)
     with scope(tenant_id=tenant, actor=Actor.system("command:audit_verify")), transaction():
-        verdict = verify(limit=limit)
+        verdict = verify(limit=limit, against=against)
         services.record(
             action="audit_log.verify",
             entity_type="AuditLog",
