@@ -5,12 +5,15 @@ that doubles or loses runs. Jobs are therefore due by cron/slots.py, and a momen
 the run's row is unique by job and moment.
 """
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from celery.schedules import schedstate
+from django.db import InterfaceError, OperationalError, connections
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
@@ -24,12 +27,17 @@ from cron.work import Missed
 from kaireon.lib import clock
 from kaireon.tenancy.context import Actor, platform_scope, transaction
 
+logger = logging.getLogger("kaireon.cron")
+
 # Once a minute every job is looked at, whether it began when it should have.
 WATCH_EVERY = 60
 # A moment older than this when it is sent was missed: no beat was running.
 ON_TIME = 90
 # Of a schedule whose every moment is made up for, so many at most.
 MOST_MADE_UP = 100
+# Between two tries to reach a database that is away, in seconds.
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 5.0
 
 
 class Entry(ModelEntry):  # type: ignore[misc]
@@ -83,7 +91,16 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
-        beat_rows.install()
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                beat_rows.install()
+            except (OperationalError, InterfaceError) as error:
+                _wait_for_database(error, pause)
+                time.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                return
 
     def enabled_models_qs(self) -> Any:
         # The base leaves out whatever is not due within two hours by the clock on the wall: after a longer stop it
@@ -120,6 +137,15 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
                 continue
             overdue = (now - status.due).total_seconds() > ON_TIME
             if overdue and (job.name, status.due) not in self._reported:
+        try:
+            return self._tick(*args, **kwargs)
+        except (OperationalError, InterfaceError) as error:
+            _wait_for_database(error, LONGEST_PAUSE)
+            # It may have been cut off between taking an entry out and putting it back.
+            self._heap = None
+            return LONGEST_PAUSE
+
+    def _tick(self, *args: Any, **kwargs: Any) -> Any:
                 self._reported.add((job.name, status.due))
                 signals.job_late.send(sender=JobRun, job=job.name, slot=status.due)
 
@@ -128,3 +154,9 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
 def _as_beat() -> Iterator[None]:
     with platform_scope(actor=Actor.system("beat")), transaction():
         yield
+def _wait_for_database(error: Exception, seconds: float) -> None:
+    """What is due stays due: note the outage, and begin the next look with fresh connections."""
+    logger.warning("beat_waits", extra={"error_type": type(error).__name__, "seconds": seconds})
+    connections.close_all()
+
+
