@@ -1,12 +1,10 @@
 """The job row."""
 
-from datetime import datetime
 from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
 
-from kaireon.jobs import pauses
 from kaireon.tenancy.managers import TenantManager, TenantQuerySet
 from kaireon.tenancy.models import TenantModel
 
@@ -22,12 +20,6 @@ class JobQuerySet(TenantQuerySet["Job"]):
     def open(self) -> "JobQuerySet":
         """Not finished, one way or the other."""
         return self.filter(state__in=[JobState.QUEUED, JobState.RUNNING])
-
-    def claimable(self, now: datetime) -> "JobQuerySet":
-        """Due, or held by a worker that stopped renewing its lease, and not paused here. `due_jobs` asks the same."""
-        return self.exclude(type__in=pauses.here()).filter(
-            Q(state=JobState.QUEUED, due_at__lte=now) | Q(state=JobState.RUNNING, lease_until__lte=now)
-        )
 
     def held_by(self, lease_token: UUID | None) -> "JobQuerySet":
         """Running under exactly this lease."""

@@ -111,7 +111,7 @@ class Heartbeat:
 def run(*, job_id: UUID) -> Job | None:
     """Claim the job and work on it. Gives the row as it stands afterwards, or None when there was nothing to claim."""
     with transaction():
-        job = services.claim(job_id=job_id, now=clock.now())
+        job = services.claim(job_id=job_id, now=clock.now(), durable=False)
     return None if job is None else work(job)
 
 
@@ -126,10 +126,9 @@ def work(job: Job, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Job:
         started = time.monotonic()
         if services.is_poison(job):
             _failed(job, services.WORKER_LOST, retry=False)
+            after = _again(job)
         else:
-            _handle(JobRun(job), heartbeat_seconds)
-        with transaction():
-            after = Job.objects.get(pk=job.pk)
+            after = _handle(JobRun(job), heartbeat_seconds)
         logger.info(
             "processing_duration",
             extra={
@@ -144,11 +143,11 @@ def work(job: Job, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Job:
         return after
 
 
-def _handle(run: JobRun, heartbeat_seconds: float) -> None:
+def _handle(run: JobRun, heartbeat_seconds: float) -> Job:
     try:
         with Heartbeat(run, every=heartbeat_seconds):
             registry.get(run.job.type).handler(run)
-        _finished(run)
+        return _finished(run)
     except LeaseLost:
         logger.warning("lease_lost", extra={"job": str(run.id), "type": run.job.type})
     except BreakerOpen as waits:
@@ -156,6 +155,7 @@ def _handle(run: JobRun, heartbeat_seconds: float) -> None:
     except Exception as error:  # every failure of a handler becomes the job's state
         logger.exception("job_failed", extra={"job": str(run.id), "type": run.job.type, "code": code_of(error)})
         _failed(run.job, code_of(error), retry=not (isinstance(error, JobError) and error.permanent))
+    return _again(run.job)
 
 
 def _put_off(job: Job, waits: BreakerOpen) -> None:
@@ -169,11 +169,15 @@ def _put_off(job: Job, waits: BreakerOpen) -> None:
     logger.warning("job_waits", extra={**facts, "dependency": waits.dependency, "seconds": round(waits.seconds)})
 
 
-def _finished(run: JobRun) -> None:
+def _finished(run: JobRun) -> Job:
     """Mark done what the handler did not finish itself."""
     with transaction():
-        if Job.objects.filter(pk=run.id).held_by(run.job.lease_token).exists():
-            services.finish(job=run.job, now=clock.now())
+        return services.finish_if_held(job=run.job, now=clock.now()) or Job.objects.get(pk=run.id)
+
+
+def _again(job: Job) -> Job:
+    with transaction():
+        return Job.objects.get(pk=job.pk)
 
 
 def _failed(job: Job, code: str, *, retry: bool) -> None:

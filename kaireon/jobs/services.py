@@ -1,21 +1,22 @@
 """What happens to a job row. Every step is one conditional UPDATE, so the database decides who was first."""
 
+import json
 import logging
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Case, F, PositiveIntegerField, When
-from django.db.models.functions import Coalesce
+from django.db import connection, transaction
+from django.db.models import F, JSONField
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerUnavailable
 from redis.exceptions import RedisError
 
 from kaireon.api import metrics
-from kaireon.jobs import registry
+from kaireon.jobs import pauses, registry
 from kaireon.jobs.models import Job, JobQuerySet, JobState
 from kaireon.tenancy import context, signals
 from kaireon.tenancy.context import requires_transaction
@@ -31,6 +32,26 @@ MAX_LOSSES = 5
 WORKER_LOST = "worker_lost"
 
 _LONGEST_VALUE = 128
+
+_COLUMNS = [column.attname for column in Job._meta.concrete_fields]
+_JSON = [place for place, column in enumerate(Job._meta.concrete_fields) if isinstance(column, JSONField)]
+_ROW = ", ".join(f"j.{column}" for column in _COLUMNS)
+
+# These two happen to every job. Written out, the database is asked once for each, and Django has nothing to compose.
+# What may be claimed is what `due_jobs` finds.
+_CLAIM = """
+UPDATE public.jobs_job j
+   SET state = 'running', lease_token = %(token)s, lease_until = %(until)s, attempts = j.attempts + 1,
+       losses = j.losses + (j.state = 'running')::int, started_at = coalesce(j.started_at, %(now)s)
+ WHERE j.tenant_id = %(tenant)s AND j.id = %(id)s AND j.type <> ALL (%(paused)s::text[])
+   AND (j.state = 'queued' AND j.due_at <= %(now)s OR j.state = 'running' AND j.lease_until <= %(now)s)
+"""
+_FINISH = """
+UPDATE public.jobs_job j
+   SET state = 'done', lease_token = NULL, lease_until = NULL, error = '', result = %(result)s::jsonb,
+       finished_at = %(now)s
+ WHERE j.tenant_id = %(tenant)s AND j.id = %(id)s AND j.state = 'running' AND j.lease_token = %(token)s
+"""
 
 
 class PayloadRefused(ValueError):
@@ -94,25 +115,21 @@ def send(*, tenant_id: str, job_id: UUID, queue: str, type: str) -> bool:  # noq
 
 
 @requires_transaction
-def claim(*, job_id: UUID, now: datetime) -> Job | None:
-    """Take the lease. None when there is nothing to do: unknown, not due, finished, or somebody's lease is alive."""
-    taken = (
-        Job.objects.filter(pk=job_id)
-        .claimable(now)
-        .update(
-            state=JobState.RUNNING,
-            lease_token=uuid4(),
-            lease_until=now + LEASE,
-            attempts=F("attempts") + 1,
-            losses=Case(
-                When(state=JobState.RUNNING, then=F("losses") + 1),
-                default=F("losses"),
-                output_field=PositiveIntegerField(),
-            ),
-            started_at=Coalesce(F("started_at"), now),
-        )
+def claim(*, job_id: UUID, now: datetime, durable: bool = True) -> Job | None:
+    """Take the lease. None when there is nothing to do: unknown, not due, finished, or somebody's lease is alive.
+
+    With `durable=False` the caller's transaction, which must hold nothing else, does not wait for the disk. A server
+    that crashes may forget the claim, as if nobody had come: whoever made it finds the lease lost.
+    """
+    return _changed(
+        _CLAIM,
+        durable=durable,
+        id=job_id,
+        token=uuid4(),
+        until=now + LEASE,
+        now=now,
+        paused=pauses.here(),
     )
-    return Job.objects.get(pk=job_id) if taken else None
 
 
 @requires_transaction
@@ -134,18 +151,22 @@ def is_poison(job: Job) -> bool:
 
 
 @requires_transaction
-def finish(*, job: Job, now: datetime, result: Mapping[str, object] | None = None) -> None:
-    """Mark the job done, in the transaction of its effect. Raises LeaseLost, which must roll that effect back."""
-    done = _held(job).update(
-        state=JobState.DONE,
-        lease_token=None,
-        lease_until=None,
-        error="",
-        result=dict(result) if result is not None else None,
-        finished_at=now,
-    )
-    if not done:
+def finish(*, job: Job, now: datetime, result: Mapping[str, object] | None = None) -> Job:
+    """Mark the job done, in the transaction of its effect; gives the row as it is then.
+
+    Raises LeaseLost, which must roll that effect back.
+    """
+    done = finish_if_held(job=job, now=now, result=result)
+    if done is None:
         raise LeaseLost(str(job.pk))
+    return done
+
+
+@requires_transaction
+def finish_if_held(*, job: Job, now: datetime, result: Mapping[str, object] | None = None) -> Job | None:
+    """As `finish`, but None when the lease is lost: for who has no effect to roll back."""
+    said = None if result is None else json.dumps(dict(result))
+    return _changed(_FINISH, id=job.pk, token=job.lease_token, result=said, now=now)
 
 
 @requires_transaction
@@ -199,6 +220,20 @@ def retry_delay(failures: int) -> timedelta:
 
 def type_name(error: BaseException) -> str:
     return type(error).__name__
+
+
+def _changed(statement: str, *, durable: bool = True, **values: Any) -> Job | None:
+    """The row that the statement changed in the active tenant; None when it changed none."""
+    also = "" if durable else ", set_config('synchronous_commit', 'off', true)"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{statement} RETURNING {_ROW}{also}", {**values, "tenant": context.tenant_id()})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    found = list(row[: len(_COLUMNS)])
+    for place in _JSON:
+        found[place] = None if found[place] is None else json.loads(found[place])
+    return Job.from_db(connection.alias, _COLUMNS, found)
 
 
 def _held(job: Job) -> JobQuerySet:
