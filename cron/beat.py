@@ -121,6 +121,15 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         return result
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._tick(*args, **kwargs)
+        except (OperationalError, InterfaceError) as error:
+            _wait_for_database(error, LONGEST_PAUSE)
+            # It may have been cut off between taking an entry out and putting it back.
+            self._heap = None
+            return LONGEST_PAUSE
+
+    def _tick(self, *args: Any, **kwargs: Any) -> Any:
         now = clock.now()
         if self._watched_at is None or (now - self._watched_at).total_seconds() >= WATCH_EVERY:
             self._watched_at = now
@@ -137,26 +146,17 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
                 continue
             overdue = (now - status.due).total_seconds() > ON_TIME
             if overdue and (job.name, status.due) not in self._reported:
-        try:
-            return self._tick(*args, **kwargs)
-        except (OperationalError, InterfaceError) as error:
-            _wait_for_database(error, LONGEST_PAUSE)
-            # It may have been cut off between taking an entry out and putting it back.
-            self._heap = None
-            return LONGEST_PAUSE
-
-    def _tick(self, *args: Any, **kwargs: Any) -> Any:
                 self._reported.add((job.name, status.due))
                 signals.job_late.send(sender=JobRun, job=job.name, slot=status.due)
 
 
-@contextmanager
-def _as_beat() -> Iterator[None]:
-    with platform_scope(actor=Actor.system("beat")), transaction():
-        yield
 def _wait_for_database(error: Exception, seconds: float) -> None:
     """What is due stays due: note the outage, and begin the next look with fresh connections."""
     logger.warning("beat_waits", extra={"error_type": type(error).__name__, "seconds": seconds})
     connections.close_all()
 
 
+@contextmanager
+def _as_beat() -> Iterator[None]:
+    with platform_scope(actor=Actor.system("beat")), transaction():
+        yield
