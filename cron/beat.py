@@ -22,7 +22,7 @@ from cron.jobs import JOBS
 from cron.models import JobRun
 from cron.slots import between
 from cron.tasks import RUN_TASK
-from cron.timings import timing_of
+from cron.timings import since, timing_of
 from cron.work import Missed
 from kaireon.lib import clock
 from kaireon.tenancy.context import Actor, platform_scope, transaction
@@ -54,6 +54,12 @@ class Entry(ModelEntry):  # type: ignore[misc]
     def is_job(self) -> bool:
         return self.task == RUN_TASK and self.kwargs.get("job") in JOBS and timing_of(self.model) is not None
 
+    @property
+    def begins(self) -> datetime:
+        """Moments after this are to be sent: after the last time, and after the schedule became what it is."""
+        last: datetime = self.last_run_at
+        return max(last, since(self.model) or last)
+
     def is_due(self) -> Any:
         if self.model.one_off and self.model.enabled and self.model.total_run_count > 0:
             with _as_beat():
@@ -64,7 +70,7 @@ class Entry(ModelEntry):  # type: ignore[misc]
         assert timing is not None  # noqa: S101  is_job says so
         newest, coming = timing.last(now), timing.next(now)
         wait = (coming - now).total_seconds() if coming else float(WATCH_EVERY)
-        return schedstate(newest is not None and newest > self.last_run_at, wait)
+        return schedstate(newest is not None and newest > self.begins, wait)
 
     def moments(self, now: datetime) -> list[datetime]:
         """What is to be sent now: the moments since the last time, by the job's policy for what was missed."""
@@ -75,9 +81,18 @@ class Entry(ModelEntry):  # type: ignore[misc]
             return []
         missed = JOBS[self.kwargs["job"]].missed
         if missed == Missed.ALL:
-            return list(between(timing, self.last_run_at, now))[-MOST_MADE_UP:]
+            return list(between(timing, self.begins, now))[-MOST_MADE_UP:]
         late = (now - newest).total_seconds() > ON_TIME
         return [] if late and missed == Missed.SKIP else [newest]
+
+    def expiry(self, moment: datetime) -> dict[str, datetime]:
+        """Until when a worker may begin with it: a while after the next moment, which does as well.
+
+        After a long outage of the workers the queue then holds the newest few, not each minute of it.
+        """
+        job, timing = JOBS[self.kwargs["job"]], timing_of(self.model)
+        following = timing.next(moment) if timing and job.missed != Missed.ALL else None
+        return {"expires": following + job.grace} if following else {}
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
@@ -111,13 +126,14 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         if not isinstance(entry, Entry) or not entry.is_job:
             return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
         result = None
-        plain = entry.kwargs
+        plain, options = entry.kwargs, entry.options
         try:
             for moment in entry.moments(clock.now()):
                 entry.kwargs = {**plain, "slot": clock.rfc3339(moment)}
+                entry.options = {**options, **entry.expiry(moment)}
                 result = super().apply_async(entry, producer=producer, advance=False, **kwargs)
         finally:
-            entry.kwargs = plain
+            entry.kwargs, entry.options = plain, options
         return result
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -10,7 +11,11 @@ from django.db import transaction as django_transaction
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from cron.schedule import SCHEDULE, Entry
-from cron.timings import when
+from cron.slots import BadSchedule, Cron
+from cron.tasks import QUEUE, RUN_TASK
+from cron.timings import SINCE, headers_of, when
+from cron.work import Job
+from kaireon.lib import clock
 from kaireon.tenancy.context import Actor, platform_scope, transaction
 
 # The header that says a row is ours, and which schedule we gave it last: a row that differs was edited, and stays.
@@ -44,11 +49,11 @@ def install(*, dry_run: bool = False, reset: Collection[str] = ()) -> Counter[st
 
 
 def _reconcile(reset: frozenset[str]) -> Counter[str]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('cron:beat_rows', 0))")
-    done = Counter(_install(entry, reset=entry.name in reset) for entry in SCHEDULE)
+    _alone()
+    now = clock.now()
+    done = Counter(_install(entry, now=now, reset=entry.name in reset) for entry in SCHEDULE)
     for row in PeriodicTask.objects.exclude(name__in={entry.name for entry in SCHEDULE}):
-        if SHIPPED in _headers(row):
+        if SHIPPED in headers_of(row):
             row.delete()
             done["removed"] += 1
     return done
@@ -60,31 +65,77 @@ def edited(row: PeriodicTask) -> bool:
 
 
 def rescheduled(row: PeriodicTask) -> bool:
-    return when(row) != _headers(row).get(SHIPPED)
+    return when(row) != headers_of(row).get(SHIPPED)
 
 
 def switched(row: PeriodicTask) -> bool:
-    return bool(row.enabled) is not _headers(row).get(ENABLED, True)
+    return bool(row.enabled) is not headers_of(row).get(ENABLED, True)
 
 
-def _install(entry: Entry, *, reset: bool) -> str:
+def reschedule(job: Job, *, cron: str, enabled: bool, now: datetime) -> None:
+    """An operator's word on when a job runs: five fields of cron in UTC. It stays until it is put back.
+
+    In the caller's transaction, under whose actor it is recorded. Raises slots.BadSchedule.
+    """
+    if Cron(cron).next(now) is None:
+        raise BadSchedule(f"{cron!r} is never due.")
+    _alone()
+    row = _row(job.name) or PeriodicTask(name=job.name, headers="{}")
+    if row.pk is None:
+        # A job without a schedule of ours: the row is the operator's own, and no installation takes it away.
+        row.task, row.kwargs, row.queue, row.description = RUN_TASK, json.dumps({"job": job.name}), QUEUE, job.help
+    before = _timed(row)
+    put(row, cron=" ".join(cron.split()))
+    row.enabled = enabled
+    _stamp(row, before, now)
+    row.save()
+
+
+def put_back(job: Job, *, now: datetime) -> None:
+    """Give up what an operator changed, in the caller's transaction."""
+    _alone()
+    entry = next((entry for entry in SCHEDULE if entry.name == job.name), None)
+    if entry is not None:
+        _install(entry, now=now, reset=True)
+    elif row := _row(job.name):
+        row.delete()
+
+
+def _alone() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('cron:beat_rows', 0))")
+
+
+def _install(entry: Entry, *, now: datetime, reset: bool) -> str:
     row = _row(entry.name)
     if row is None:
         row = PeriodicTask(name=entry.name, enabled=entry.enabled)
         put(row, cron=entry.cron, every=entry.every)
         _rest(row, entry)
+        _stamp(row, None, now)
         row.save()
         return "created"
-    before, was_edited = _state(row), edited(row)
+    before, was_edited, timed = _state(row), edited(row), _timed(row)
     if reset or not rescheduled(row):
         put(row, cron=entry.cron, every=entry.every)
     if reset or not switched(row):
         row.enabled = entry.enabled
     _rest(row, entry)
+    _stamp(row, timed, now)
     if _state(row) != before:
         row.save()
         return "updated"
     return "edited" if was_edited else "unchanged"
+
+
+def _timed(row: PeriodicTask) -> tuple[str, bool] | None:
+    return (when(row), row.enabled) if row.pk is not None else None
+
+
+def _stamp(row: PeriodicTask, before: tuple[str, bool] | None, now: datetime) -> None:
+    """Another schedule counts from now on: it makes up for nothing that it would have meant before."""
+    if _timed(row) != before or row.pk is None:
+        row.headers = json.dumps({**headers_of(row), SINCE: clock.rfc3339(now)})
 
 
 def _row(name: str) -> PeriodicTask | None:
@@ -120,12 +171,7 @@ def _rest(row: PeriodicTask, entry: Entry) -> None:
     row.queue = entry.queue
     row.expire_seconds = entry.expires
     row.description = entry.help
-    row.headers = json.dumps({**_headers(row), SHIPPED: entry.when, ENABLED: entry.enabled})
-
-
-def _headers(row: PeriodicTask) -> dict[str, Any]:
-    found = json.loads(row.headers or "{}")
-    return found if isinstance(found, dict) else {}
+    row.headers = json.dumps({**headers_of(row), SHIPPED: entry.when, ENABLED: entry.enabled})
 
 
 def _state(row: PeriodicTask) -> tuple[object, ...]:

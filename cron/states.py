@@ -7,7 +7,7 @@ from enum import StrEnum
 from django_celery_beat.models import PeriodicTask
 
 from cron.models import JobRun, RunState
-from cron.timings import timing_of
+from cron.timings import since, timing_of
 from cron.work import Job
 
 
@@ -33,11 +33,19 @@ def status_of(job: Job, row: PeriodicTask | None, *, now: datetime) -> Status:
     last = JobRun.objects.of(job.name).real().newest_first().first()
     timing = timing_of(row) if row is not None else None
     due = timing.last(now) if timing else None
-    if due is not None and row is not None and last is None and due <= row.date_changed:
+    if due is not None and row is not None and _is_before(row, due, last):
         due = None
     paused = row is not None and not row.enabled
     coming = timing.next(now) if timing and not paused else None
     return Status(state=_state(job, last, due, now, paused=paused), due=due, next=coming, last=last)
+
+
+def _is_before(row: PeriodicTask, due: datetime, last: JobRun | None) -> bool:
+    """Whether the moment lies before the row had this schedule."""
+    begun = since(row)
+    if begun is not None:
+        return due <= begun
+    return last is None and due <= row.date_changed
 
 
 def is_owed(status: Status) -> bool:

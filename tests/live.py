@@ -131,6 +131,16 @@ class Worker(Live):
         return self.log.read_text(errors="replace").count(" ready.") if self.log.exists() else 0
 
 
+class Beat(Live):
+    """Celery's beat, with the product's scheduler."""
+
+    def __init__(self, log: Path, **environment: str) -> None:
+        super().__init__(log, "celery", "-A", "kaireon", "beat", "--pidfile=", "--loglevel", "INFO", **environment)
+
+    def is_ready(self) -> bool:
+        return self.log.exists() and "beat: Starting..." in self.log.read_text(errors="replace")
+
+
 def wait_until(condition: Callable[[], object], *, or_show: Path | None = None, patience: float = PATIENCE) -> Any:
     """Ask again and again until the answer is truthy; gives it back. Shows the log when it takes too long."""
     deadline = time.monotonic() + patience

@@ -358,3 +358,32 @@ def test_a_dry_run_is_no_run(row):
     made = row("0 * * * *", last=at("08:00"))
     runner.run_job("tidy", trigger=Trigger.COMMAND, dry_run=True)
     assert states.status_of(jobs.JOBS["tidy"], made, now=clock.now()).state == "new"
+
+
+def test_another_schedule_makes_up_for_nothing_it_would_have_meant_before(db):
+    beat_rows.install()
+    cleanup = jobs.JOBS["cleanup"]
+    with clock.freeze(at("2027-01-15T04:30:10Z")):
+        assert runner.run_job("cleanup", trigger=Trigger.BEAT, slot=at("2027-01-15T04:30:00Z")).ok
+    PeriodicTask.objects.filter(name="cleanup").update(last_run_at=at("2027-01-15T04:30:10Z"))
+    # At ten, somebody moves it to seven: it was not due at seven today.
+    with clock.freeze(at("2027-01-15T10:00:00Z")), platform_scope(actor=Actor.system("operator")), transaction():
+        beat_rows.reschedule(cleanup, cron="0 7 * * *", enabled=True, now=clock.now())
+    made = PeriodicTask.objects.get(name="cleanup")
+    with clock.freeze(at("2027-01-15T10:00:05Z")):
+        assert not beat.Entry(made, app=current_app).is_due().is_due
+        assert states.status_of(cleanup, made, now=clock.now()).state == "up"
+    with clock.freeze(at("2027-01-16T07:00:01Z")):
+        entry = beat.Entry(made, app=current_app)
+        assert entry.is_due().is_due
+        assert entry.moments(clock.now()) == [at("2027-01-16T07:00:00Z")]
+        assert states.status_of(cleanup, made, now=clock.now()).state == "late"
+
+
+def test_a_message_nobody_takes_expires_a_while_after_the_next_moment(row):
+    made = row("0 * * * *", last=at("09:00"), grace=timedelta(minutes=10))
+    entry = beat.Entry(made, app=current_app)
+    assert entry.expiry(at("10:00")) == {"expires": at("11:10")}
+    row_of_all = replace(jobs.JOBS["tidy"], missed=Missed.ALL)
+    jobs.JOBS["tidy"] = row_of_all
+    assert entry.expiry(at("10:00")) == {}
