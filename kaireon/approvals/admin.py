@@ -71,6 +71,7 @@ class Waiting(SimpleListFilter):
 class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
     view_permission = Permission.READ_APPROVALS
     list_display = ("requested_at", "title", "summary", "requested_by_name", "state_label", "deadline_shown")
+    list_display_links = ("requested_at", "summary")
     list_filter = (Waiting, "state", since("requested_at", "request"))
     search_equal = ("verb", "requested_by_name")
     search_help_text = "Id, kind, who asked"

@@ -22,6 +22,9 @@ STATES = {"Pending": "info", "Sending": "primary", "Delivered": "success", "Dead
 LETTER_STATES = {"Open": "danger", "Replayed": "success", "Purged": "info"}
 CLASSES = {"Transient": "warning", "Permanent": "danger"}
 
+# Of a list in a payload so many values are shown, masked like the others.
+SHOWN = 5
+
 SKIPPED = {
     dead_letters.NOT_OPEN: "It was replayed or purged already.",
     dead_letters.NOT_ARCHIVED: "Archive it first: only archived dead letters are purged.",
@@ -212,4 +215,8 @@ def _one(handled: dead_letters.Handled) -> None:
 
 
 def _masked(value: Any) -> str:
-    return mask(value) if isinstance(value, str) and value else "***"
+    if isinstance(value, str) and value:
+        return mask(value)
+    if isinstance(value, list):
+        return f"[{', '.join(_masked(one) for one in value[:SHOWN])}{', …' if len(value) > SHOWN else ''}]"
+    return "***"

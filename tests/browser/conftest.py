@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from customers.demo.loader import Share, load
@@ -15,7 +16,8 @@ from kaireon.tenancy import tenants
 from kaireon.tenancy.context import scope, transaction
 from kaireon.tenancy.roles import Role
 from tests.browser.live import serving, working
-from tests.cast import ACME, ADA, GLOBEX, SETUP
+from tests.browser.steps import sign_in
+from tests.cast import ACME, ADA, GLOBEX, SETUP, Person
 
 # A hundredth of the demo, for each tenant its own.
 SHARES = {ACME: Share(prefix="A", rest=0, of=120), GLOBEX: Share(prefix="G", rest=1, of=120)}
@@ -38,7 +40,7 @@ def browser() -> Iterator[Browser]:
 def live(browser: Browser, db: str, tmp_path: Path) -> Iterator[str]:
     """The product on demo data, with Ada an administrator of Acme and a viewer at Globex; gives its address."""
     for tenant, share in SHARES.items():
-        with scope(tenant_id=tenant, actor=SETUP), transaction():
+        with scope(tenant_id=tenant, actor=SETUP):
             load(share, now=clock.now(), advance=lambda _: None)
     with scope(tenant_id=GLOBEX, actor=SETUP), transaction():
         tenants.add_member(user=ADA.user, role=Role.VIEWER)
@@ -46,12 +48,23 @@ def live(browser: Browser, db: str, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def empty(browser: Browser, db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The product with the cast and no data, with a worker of every queue; gives its address.
+
+    It may call its own machine, where the tests' receivers are.
+    """
+    monkeypatch.setenv("ALLOW_PRIVATE_DESTINATIONS", "true")
+    with serving(tmp_path) as url, working(tmp_path, *settings.QUEUES):
+        yield url
+
+
 class Watched:
     """A page, and everything that went wrong on it."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, faults: list[str] | None = None) -> None:
         self.page = page
-        self.faults: list[str] = []
+        self.faults: list[str] = [] if faults is None else faults
         page.on("console", lambda m: self.faults.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else 0)
         page.on("pageerror", lambda e: self.faults.append(f"exception: {e}"))
         page.on("requestfailed", self._failed)
@@ -69,3 +82,27 @@ def watched(browser: Browser, live: str) -> Iterator[Watched]:
     context.set_default_timeout(10_000)
     yield Watched(context.new_page())
     context.close()
+
+
+class Officers:
+    """Several people, each in a browser of their own."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self._browser, self._url = browser, url
+        self.faults: list[str] = []
+
+    def arrive(self, person: Person) -> Page:
+        """The home page, as this person sees it."""
+        context = self._browser.new_context(base_url=self._url, viewport={"width": 1280, "height": 800})
+        context.set_default_timeout(10_000)
+        page = Watched(context.new_page(), self.faults).page
+        sign_in(page, person)
+        return page
+
+
+@pytest.fixture
+def officers(browser: Browser, empty: str) -> Iterator[Officers]:
+    here = Officers(browser, empty)
+    yield here
+    for context in browser.contexts:
+        context.close()

@@ -12,7 +12,8 @@ from dsar import services
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.browser.conftest import Watched
-from tests.browser.test_admin_story import sign_in, until_completed
+from tests.browser.steps import sign_in
+from tests.browser.test_admin_story import until_completed
 from tests.cast import ADA
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Watched
+from tests.browser.steps import focus_on, overflow, sign_in, tab_to
 from tests.cast import ADA, PASSWORD
 
 NUMBER = "A-00120"
@@ -115,14 +116,6 @@ def test_every_page_fits_a_phone(watched: Watched) -> None:
     assert watched.faults == []
 
 
-def sign_in(page: Page) -> None:
-    page.goto("/admin/")
-    page.get_by_label("E-mail").fill(ADA.email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Needs attention")).to_be_visible()
-
-
 def switch_tenant(page: Page, name: str) -> None:
     page.locator(".k-tenant summary").click()
     page.locator(".k-tenant-list").get_by_role("button", name=name).click()
@@ -155,26 +148,3 @@ def until_completed(page: Page) -> None:
         page.wait_for_timeout(500)
         page.reload()
     raise AssertionError("The worker did not complete the request.")
-
-
-def tab_to(page: Page, name: str) -> None:
-    """Press Tab until what is focused says `name`, and see that one can see where one is."""
-    for _ in range(120):
-        page.keyboard.press("Tab")
-        if name in str(page.evaluate("document.activeElement.textContent")):
-            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            assert outline != "none", f"{name} shows no focus"
-            return
-    raise AssertionError(f"{name} cannot be reached with Tab.")
-
-
-def focus_on(page: Page, selector: str) -> None:
-    if page.evaluate("document.activeElement.id") != selector.lstrip("#"):
-        page.keyboard.press("Tab")
-    expect(page.locator(selector)).to_be_focused()
-
-
-def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than its window."""
-    page.wait_for_function("!document.documentElement.hasAttribute('x-cloak')")
-    return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
