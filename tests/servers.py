@@ -112,6 +112,8 @@ class Suite:
                 "SEALING_KEYS": "v1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
                 "CRON_SECRET": "test-cron-secret",
                 "SCHEDULER_SERVICE_API_KEY": "test-scheduler-key",
+                # Ada may change what concerns every tenant, Mallory may not.
+                "OPERATOR_TENANT": "acme",
                 "OBJECT_ROOT": str(self._objects),
                 "REDIS_URL": self.redis_url,
                 **dict.fromkeys(_URL_VARIABLES.values(), _NOWHERE),
