@@ -6,6 +6,7 @@ a time limit; one that does not answer is missing from the answer, and `kaireon_
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,30 +18,34 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from cron.jobs import JOBS
+from customers.catalogue import CATALOGUE
 from kaireon.api import breakers
 from kaireon.jobs import pauses
 from kaireon.lib import clock
 from kaireon.ops.deadline import Question, TookTooLong
+from kaireon.outbox import dead_letters
+from kaireon.outbox.services import QUEUE as OUTBOX
 
 logger = logging.getLogger("kaireon.ops")
 
 SECONDS = 3.0
 # A backlog is counted to here and not further, so that a scrape costs the same when it matters most.
 MOST_COUNTED = 100_000
-# Besides the queues: decisions that could not be scored end there.
-DEAD_LETTERS = (*settings.QUEUES, "decisions")
+# Besides the queues: decisions that could not be scored, and messages that could not be delivered.
+DEAD_LETTERS = (*settings.QUEUES, "decisions", OUTBOX)
 
 
 def queues() -> list[Metric]:
     waiting = dict.fromkeys(settings.QUEUES, 0)
     active = dict.fromkeys(settings.QUEUES, 0)
-    dead = dict.fromkeys(DEAD_LETTERS, 0)
     paused: dict[tuple[str, str], int] = {}
     oldest = dict.fromkeys(settings.QUEUES, 0.0)
     skipped = pauses.everywhere()
     now = clock.now()
+    with _in_time():
+        dead = dict.fromkeys(DEAD_LETTERS, 0) | dead_letters.all_depths()
     for queue, kind, state, jobs, first_due in _rows("SELECT * FROM public.gauge_jobs()"):
-        into = {"queued": waiting, "running": active, "failed": dead}[state]
+        into = {"queued": waiting, "running": active}[state]
         into[queue] = into.get(queue, 0) + jobs
         if state == "queued" and kind in skipped:
             paused[queue, kind] = jobs
@@ -49,7 +54,7 @@ def queues() -> list[Metric]:
     return [
         _gauge("queue_depth", "Jobs that wait, paused ones included, by queue.", "queue", waiting),
         _gauge("kaireon_active_worker_jobs", "Jobs that a worker holds, by queue.", "queue", active),
-        _gauge("kaireon_dlq_depth", "Jobs that failed for good, by queue.", "queue", dead),
+        _gauge("kaireon_dlq_depth", "Dead letters nobody has dealt with, by queue.", "queue", dead),
         _gauge("kaireon_queue_lag_seconds", "Since when the first job is due that is not paused.", "queue", oldest),
         _gauge("kaireon_paused_jobs", "Jobs that wait because SKIP_JOB_TYPES names them.", ("queue", "type"), paused),
     ]
@@ -92,9 +97,29 @@ def requests() -> list[Metric]:
     ]
 
 
+# Each tenant counted its own in its own scope; nothing looks at rows of many tenants for a figure.
+_KEPT = """
+SELECT kept.key, sum(kept.value::bigint)
+  FROM (SELECT outcomes FROM public.cron_jobrun
+         WHERE job = 'cleanup' AND state <> 'running' AND NOT dry_run
+         ORDER BY started_at DESC LIMIT 1) newest,
+       jsonb_array_elements(newest.outcomes) outcome, jsonb_each_text(outcome -> 'heldRows') kept
+ GROUP BY 1
+"""
+
+
 def holds() -> list[Metric]:
     held = dict(_rows("SELECT * FROM public.gauge_holds()"))
-    return [_gauge("kaireon_held_classes", "Tenants that hold a data class.", "data_class", held)]
+    kept = {row.name: 0 for row in CATALOGUE} | {name: int(rows) for name, rows in _rows(_KEPT)}
+    return [
+        _gauge("kaireon_held_classes", "Tenants that hold a data class.", "data_class", held),
+        _gauge(
+            "kaireon_held_rows",
+            "Rows past their time that holds kept, when cleanup last ran, by entity.",
+            "entity",
+            kept,
+        ),
+    ]
 
 
 _RUNS = """
@@ -175,9 +200,16 @@ class State(Collector):
 STATE = State(tuple(Question(name, ask, seconds=SECONDS) for name, ask in SOURCES.items()))
 
 
+@contextmanager
+def _in_time() -> Iterator[None]:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{int(SECONDS * 1000)}ms"])
+        yield
+
+
 def _rows(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{int(SECONDS * 1000)}ms"])
+    with _in_time(), connection.cursor() as cursor:
         cursor.execute(query, list(parameters))
         return list(cursor.fetchall())
 

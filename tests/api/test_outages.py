@@ -1,44 +1,26 @@
 """The database or Redis goes away in the middle: a clear 503, nothing half done, and recovery without a restart."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from kaireon.local.redis import EmbeddedRedis
 from tests.cast import ADA, KEYS, PASSWORD
 from tests.live import Answer, Web
+from tests.ops.stage import database_away, redis_of_its_own
 
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Redis that may be stopped without harm to other tests."""
-    server = EmbeddedRedis(tmp_path / "redis", password="own", log=tmp_path / "redis.log", throwaway=True)
-    server.start()
-    yield server
-    server.stop()
+    with redis_of_its_own(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture
 def web(db: str, own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[Web]:
     with Web(tmp_path / "web.log", REDIS_URL=own_redis.url()) as server:
         yield server
-
-
-@contextmanager
-def database_away(superuser_url: str, name: str) -> Iterator[None]:
-    """Nobody gets in any more, and whoever was in is thrown out."""
-    with psycopg.connect(superuser_url, dbname="postgres", autocommit=True) as root:
-        allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
-        root.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
-        root.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-        try:
-            yield
-        finally:
-            root.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
 
 
 def assert_unavailable(response: Answer) -> None:

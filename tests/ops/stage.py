@@ -2,12 +2,17 @@
 
 import http.client
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from prometheus_client.parser import text_string_to_metric_families
+from psycopg import sql
 
 from kaireon.local.folder import free_port
+from kaireon.local.redis import EmbeddedRedis
 from tests.live import Answer, Web
 
 
@@ -37,6 +42,40 @@ class Site(Web):
             for family in text_string_to_metric_families(answer.body.decode())
             for sample in family.samples
         }
+
+
+class Unready(Site):
+    """A server that has not got all it needs: it is there as soon as it is alive."""
+
+    def is_ready(self) -> bool:
+        try:
+            return self.ask("/healthz").status == 200
+        except ConnectionError:
+            return False
+
+
+@contextmanager
+def redis_of_its_own(folder: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis that may be stopped without harm to other tests."""
+    server = EmbeddedRedis(folder / "redis", password="own", log=folder / "redis.log", throwaway=True)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def database_away(superuser_url: str, name: str) -> Iterator[None]:
+    """Nobody gets in any more, and whoever was in is thrown out."""
+    with psycopg.connect(superuser_url, dbname="postgres", autocommit=True) as root:
+        allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+        root.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
+        root.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        try:
+            yield
+        finally:
+            root.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
 
 
 def name(metric: str, labels: dict[str, str]) -> str:

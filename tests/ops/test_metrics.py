@@ -19,8 +19,9 @@ from compliance import holds
 from dsar.models import RequestType
 from dsar.services import create_request
 from kaireon.jobs import services as jobs
-from kaireon.jobs.models import Job, JobState
+from kaireon.jobs.models import Job
 from kaireon.lib import clock
+from kaireon.lib.ids import uuid7
 from kaireon.lib.metric_files import fold
 from kaireon.ops import gauges
 from kaireon.tenancy.context import transaction
@@ -175,11 +176,12 @@ def test_it_tells_the_state_of_the_queues(db: str):
     for person in (ADA, MALLORY):
         with person.here(), transaction():
             for _ in range(2):
-                jobs.enqueue(type="dsar_export", payload={"request_id": "none"}, now=now - timedelta(minutes=3))
+                jobs.enqueue(type="dsar_export", payload={"request_id": uuid7()}, now=now - timedelta(minutes=3))
     with ADA.here(), transaction():
         first, second = Job.objects.order_by("id")
         assert jobs.claim(job_id=first.pk, now=now)
-        Job.objects.filter(pk=second.pk).update(state=JobState.FAILED, finished_at=now)
+        failing = jobs.claim(job_id=second.pk, now=now)
+        jobs.fail(job=failing, code="broken", now=now, retry=False)
     seen = figures_now()
     assert seen["queue_depth['dsar-jobs']"] == 2
     assert seen["kaireon_active_worker_jobs['dsar-jobs']"] == 1

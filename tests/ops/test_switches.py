@@ -22,7 +22,7 @@ from kaireon.ops import checks
 from kaireon.tenancy.context import transaction
 from tests.cast import ADA, KEYS
 from tests.live import Worker, wait_until
-from tests.ops.stage import Site, lines
+from tests.ops.stage import Site, Unready, lines
 from tests.servers import SUITE
 
 ADA_S_KEY = {"Authorization": f"Bearer {KEYS['ada']}"}
@@ -153,14 +153,6 @@ def test_a_database_that_does_not_answer_fails_clearly_within_its_time(tmp_path:
             assert ready.json()["checks"]["redis"] == "ok"
             assert site.ask("/healthz").status == 200
             assert site.figures()['kaireon_source_up{source="queues"}'] == 0
-
-
-class Unready(Site):
-    def is_ready(self) -> bool:
-        try:
-            return self.ask("/healthz").status == 200
-        except ConnectionError:
-            return False
 
 
 def test_what_happened_stands_in_the_log_as_json_and_nothing_personal(tmp_path: Path, db: str):

@@ -1,4 +1,4 @@
-"""The sweep leaves paused types alone, and the gauges count what is not done, by queue and type."""
+"""The sweep leaves paused types alone, and the gauges count what waits and runs, by queue and type."""
 
 from django.db import migrations, models
 
@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
             "TABLE (queue text, type text, state text, jobs bigint, first_due timestamptz)",
             """
             SELECT j.queue::text, j.type::text, j.state::text, count(*), min(j.due_at)
-              FROM public.jobs_job j WHERE j.state <> 'done' GROUP BY 1, 2, 3
+              FROM public.jobs_job j WHERE j.state IN ('queued', 'running') GROUP BY 1, 2, 3
             """,
         ),
     ]
