@@ -1,6 +1,7 @@
 """Deleting what is past its retention, class by class, in batches, never what is held."""
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,6 +34,9 @@ DEFAULT_SECONDS = 600
 TRIES = 3
 FOREIGN_KEY_VIOLATION = "23503"
 
+# What a hold keeps past its time is counted to here and not further.
+MOST_COUNTED = 100_000
+
 # What retention deletes. Rows that erasure would shred keep their skeleton: who owns them sweeps them.
 DELETED = (Erasure.DELETE, Erasure.EVIDENCE)
 # Past this moment a suppression has no effect, so without a policy for its class it goes then.
@@ -64,9 +68,11 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a purge would look at now, and which classes it leaves alone and why."""
+    """What a purge would look at now, and which classes it leaves alone and why. `kept` is what it would look at but
+    for a hold."""
 
     sweeps: tuple[Sweep, ...]
+    kept: tuple[Sweep, ...]
     held: tuple[str, ...]
     without_policy: tuple[str, ...]
 
@@ -75,12 +81,14 @@ class Plan:
 class Purged:
     """What a purge did to the active tenant, or would do.
 
-    `deleted` counts rows by the entity's wire name. `errors` are facts without values. `finished` is False when the
+    `deleted` counts rows by the entity's wire name; `held_rows` those past their time that only a hold keeps, to
+    100,000 of each entity. `errors` are facts without values. `finished` is False when the
     budget ended first: the next purge goes on from there.
     """
 
     deleted: dict[str, int] = field(default_factory=dict)
     held: tuple[str, ...] = ()
+    held_rows: dict[str, int] = field(default_factory=dict)
     without_policy: tuple[str, ...] = ()
     objects: Removed = field(default_factory=Removed)
     errors: list[str] = field(default_factory=list)
@@ -98,6 +106,7 @@ class Purged:
         return {
             "deleted": dict(self.deleted),
             "held": list(self.held),
+            "heldRows": dict(self.held_rows),
             "withoutPolicy": list(self.without_policy),
             "blobsAttempted": self.objects.attempted,
             "blobsDeleted": self.objects.deleted,
@@ -130,7 +139,10 @@ def purge_expired(
     with scope(tenant_id=context.tenant_id(), actor=actor, request_id=context.current().request_id):
         with transaction():
             plan = make_plan(now=now, classes=classes, swept_by=swept_by)
-        purged = Purged(held=plan.held, without_policy=plan.without_policy)
+            held_rows = Counter[str]()
+            for kept in plan.kept:
+                held_rows[kept.entity.name] += _due(kept)[:MOST_COUNTED].count()
+        purged = Purged(held=plan.held, held_rows=dict(held_rows), without_policy=plan.without_policy)
         for sweep in plan.sweeps:
             _sweep(sweep, purged, now=now, dry_run=dry_run, budget=time, batch=batch)
         if dry_run:
@@ -149,17 +161,25 @@ def make_plan(*, now: datetime, classes: Collection[str] | None = None, swept_by
     """What is to be looked at in the active tenant, in the catalogue's order."""
     policies = {policy.data_class: policy for policy in RetentionPolicy.objects.all()}
     sweeps: list[Sweep] = []
+    kept: list[Sweep] = []
     held: set[str] = set()
     without_policy: set[str] = set()
     for entity, data_class in _swept(swept_by, classes):
         policy = policies.get(data_class)
-        if policy is not None and policy.legal_hold:
+        before = _before(entity, policy, now)
+        is_held = policy is not None and policy.legal_hold
+        if is_held:
             held.add(data_class)
-        elif (before := _before(entity, policy, now)) is None:
+        elif before is None:
             without_policy.add(data_class)
-        else:
-            sweeps.append(Sweep(entity=entity, data_class=data_class, before=before))
-    return Plan(sweeps=tuple(sweeps), held=tuple(sorted(held)), without_policy=tuple(sorted(without_policy)))
+        if before is not None:
+            (kept if is_held else sweeps).append(Sweep(entity=entity, data_class=data_class, before=before))
+    return Plan(
+        sweeps=tuple(sweeps),
+        kept=tuple(kept),
+        held=tuple(sorted(held)),
+        without_policy=tuple(sorted(without_policy)),
+    )
 
 
 def _swept(swept_by: str, classes: Collection[str] | None) -> Iterator[tuple[Entity, str]]:
