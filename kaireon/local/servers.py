@@ -106,6 +106,8 @@ def environment(local: LocalFolder, servers: Servers) -> dict[str, str]:
         "CRON_SECRET": local.secret("CRON_SECRET"),
         "SCHEDULER_SERVICE_API_KEY": local.secret("SCHEDULER_SERVICE_API_KEY"),
         "OBJECT_ROOT": str(local.path / "objects"),
+        # The demo's first tenant operates the installation: its admins may change schedules.
+        "OPERATOR_TENANT": "acme",
     }
     wanted = {name: os.environ.get(name) or value for name, value in wanted.items()}
     # These are derived: the environment's DATABASE_URL may be the superuser's.
