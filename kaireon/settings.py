@@ -129,6 +129,7 @@ CACHES = {
     }
     for alias, database in (("sessions", 0), ("default", 1))
 }
+CACHES["sessions"]["KEY_FUNCTION"] = "kaireon.tenancy.admin_sessions.plain_key"
 SESSION_ENGINE = "kaireon.tenancy.admin_sessions"
 SESSION_CACHE_ALIAS = "sessions"
 SESSION_COOKIE_AGE = 12 * 3600

@@ -1,5 +1,7 @@
 """The cache: Redis database 1, apart from sessions (0) and the broker (2), so that it can be flushed at any time.
 
+Sessions have rules of the same kind in kaireon/tenancy/admin_sessions.py and the settings.
+
 Every key has a prefix of its kind and a life; nothing over 1 MB goes in. Redis being away is a miss, never an error.
 """
 
@@ -37,7 +39,6 @@ class Kind:
 DECISION = Kind("decision:", 60)
 SCORING = Kind("scoring:", 30)
 FEATURE = Kind("feature:", 300)
-SESSION = Kind("session:", 24 * 3600)
 PIPELINE_RESULT = Kind("pipeline:result:", 300)
 
 
