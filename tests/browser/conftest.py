@@ -1,20 +1,18 @@
 """A headless Chromium and the product behind it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from customers.demo.loader import Share, load
 from kaireon.lib import clock
-from kaireon.local import chromium
-from kaireon.local.folder import LocalFolder
 from kaireon.tenancy import tenants
 from kaireon.tenancy.context import scope, transaction
 from kaireon.tenancy.roles import Role
+from tests.browser.chrome import chrome
 from tests.browser.live import serving, working
 from tests.browser.steps import sign_in
 from tests.cast import ACME, ADA, GLOBEX, SETUP, Person
@@ -25,15 +23,10 @@ SHARES = {ACME: Share(prefix="A", rest=0, of=120), GLOBEX: Share(prefix="G", res
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = chromium.find(LocalFolder())
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, chrome() as launched:
         # Playwright keeps a loop running in this thread, which Django takes for an asynchronous caller.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        launched = playwright.chromium.launch(
-            executable_path=found.executable, args=found.args, env={**os.environ, **found.env}
-        )
         yield launched
-        launched.close()
 
 
 @pytest.fixture

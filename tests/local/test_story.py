@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from playwright.sync_api import expect
 
 from kaireon.local.folder import PROJECT, free_port
 from kaireon.local.server import command_line
+from tests.browser.chrome import chrome
 
 KEYS = {
     "url",
@@ -94,6 +97,23 @@ def status(url: str, key: str = "") -> int:
         return 0
 
 
+def everybody_signs_in(printed: str, demo: dict[str, Any]) -> None:
+    """In a real browser, each with the line that was printed for them; they see their tenant's home page."""
+    logins = re.findall(r"^ {4}(\S+@\S+) +(\S+)  (\w+)$", printed, re.MULTILINE)
+    assert len(set(logins)) == len({user["email"] for tenant in demo["tenants"] for user in tenant["users"]})
+    with chrome() as browser:
+        for email, password, role in sorted(set(logins)):
+            context = browser.new_context(base_url=demo["url"])
+            page = context.new_page()
+            page.goto("/admin/")
+            page.get_by_label("E-mail").fill(email)
+            page.get_by_label("Password").fill(password)
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("heading", name="Needs attention")).to_be_visible(timeout=15_000)
+            expect(page.locator(".k-tenant-role")).to_have_text(role)
+            context.close()
+
+
 @pytest.mark.slow
 def test_one_command_runs_everything_repairs_it_and_takes_it_away(tmp_path: Path) -> None:
     local = tmp_path / "local"
@@ -135,6 +155,7 @@ def test_one_command_runs_everything_repairs_it_and_takes_it_away(tmp_path: Path
         again = launcher.wait_until_ready()
         assert again["tenants"] == demo["tenants"]
         assert again["databaseUrl"] == demo["databaseUrl"]
+        everybody_signs_in(launcher.output.read_text(), again)
 
         running = launcher.pids()
         launcher.end(signal.SIGINT)
