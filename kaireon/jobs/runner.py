@@ -7,15 +7,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import InterfaceError, OperationalError, connection, connections
 
 from kaireon.api.breakers import BreakerOpen
 from kaireon.jobs import registry, services
+from kaireon.jobs.heartbeat import Heartbeat
 from kaireon.jobs.models import Job
 from kaireon.jobs.services import LeaseLost
 from kaireon.lib import clock
@@ -23,11 +22,6 @@ from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, requires_transaction, scope, transaction
 
 logger = logging.getLogger("kaireon.jobs")
-
-# Three beats may be missed.
-HEARTBEAT_SECONDS = services.LEASE.total_seconds() / 4
-# What a handler may take beyond its limit before its lease is left to expire: the worker ends it well before.
-GRACE = timedelta(seconds=30)
 
 
 class JobError(Exception):
@@ -66,48 +60,6 @@ class JobRun:
             raise LeaseLost(str(self.job.pk))
 
 
-class Heartbeat:
-    """Renews a lease from a thread with a database connection of its own, while the handler keeps its transactions."""
-
-    def __init__(self, run: JobRun, *, every: float = HEARTBEAT_SECONDS) -> None:
-        self._run = run
-        self._every = every
-        self._stop = threading.Event()
-        self._until = clock.now() + timedelta(seconds=registry.get(run.job.type).time_limit) + GRACE
-        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{run.id}", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        try:
-            while not self._stop.wait(self._every):
-                if clock.now() > self._until or not self._renew():
-                    self._run.lost.set()
-                    return
-        finally:
-            connections.close_all()
-
-    def _renew(self) -> bool:
-        job = self._run.job
-        try:
-            with scope(tenant_id=str(job.tenant_id), actor=Actor.job(job.type)), transaction():
-                # The handler's last transaction holds the row: that is its end, not a loss.
-                with connection.cursor() as cursor:
-                    cursor.execute("SET LOCAL lock_timeout = '2s'")
-                return services.heartbeat(job=job, now=clock.now())
-        except (OperationalError, InterfaceError) as error:
-            # The lease outlives three missed beats; whether it is lost is decided by the row, not by this error.
-            logger.warning("heartbeat_missed", extra={"job": str(job.pk), "error_type": type(error).__name__})
-            connection.close()
-            return True
-
-
 def run(*, job_id: UUID) -> Job | None:
     """Claim the job and work on it. Gives the row as it stands afterwards, or None when there was nothing to claim."""
     with transaction():
@@ -115,7 +67,7 @@ def run(*, job_id: UUID) -> Job | None:
     return None if job is None else work(job)
 
 
-def work(job: Job, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Job:
+def work(job: Job) -> Job:
     """Run the handler of a claimed job in the tenant's scope, outside any transaction; gives the row afterwards.
 
     What the handler raises becomes state: tried again after a pause, or failed. Call it yourself only for a job you
@@ -128,7 +80,7 @@ def work(job: Job, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Job:
             _failed(job, services.WORKER_LOST, retry=False)
             after = _again(job)
         else:
-            after = _handle(JobRun(job), heartbeat_seconds)
+            after = _handle(JobRun(job))
         logger.info(
             "processing_duration",
             extra={
@@ -143,9 +95,9 @@ def work(job: Job, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Job:
         return after
 
 
-def _handle(run: JobRun, heartbeat_seconds: float) -> Job:
+def _handle(run: JobRun) -> Job:
     try:
-        with Heartbeat(run, every=heartbeat_seconds):
+        with Heartbeat(run.job, run.lost.set):
             registry.get(run.job.type).handler(run)
         return _finished(run)
     except LeaseLost:

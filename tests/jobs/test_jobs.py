@@ -12,6 +12,7 @@ import pytest
 from django.db import connection, connections
 
 from kaireon.jobs import registry, runner, services
+from kaireon.jobs.heartbeat import Heartbeat
 from kaireon.jobs.models import Job, JobState
 from kaireon.jobs.registry import job_type
 from kaireon.jobs.runner import JobError, JobRun
@@ -246,23 +247,23 @@ def test_a_job_that_lost_its_worker_a_few_times_runs_all_the_same(acme: str) -> 
     assert row.state == JobState.DONE
 
 
-def test_a_crash_counts_only_for_the_job_that_was_being_worked_on(acme: str) -> None:
+def test_a_crash_is_noted_for_a_job_that_has_not_ended_and_takes_its_lease_from_nobody(acme: str) -> None:
     job = _enqueue()
+    claimed = _claim(job)
     with transaction():
-        assert not services.crashed(job_id=job.pk, now=clock.now())
-    _claim(job)
-    with transaction():
-        assert services.crashed(job_id=job.pk, now=clock.now())
-        assert not services.crashed(job_id=job.pk, now=clock.now() + services.LEASE)
+        assert services.crashed(job_id=job.pk)
     row = _again(job)
-    # Its lease is left to run out: should somebody else hold it, nothing is taken from them.
-    assert (row.crashes, row.state) == (1, JobState.RUNNING)
+    assert (row.crashes, row.lease_token) == (1, claimed.lease_token)  # type: ignore[union-attr]
+    with transaction():
+        services.finish(job=row, now=clock.now())
+        assert not services.crashed(job_id=job.pk)
+    assert _again(job).crashes == 1
 
 
 def test_the_heartbeat_renews_the_lease_while_the_handler_keeps_a_transaction_open(acme: str) -> None:
     job = _claim(_enqueue())
     assert job is not None
-    with runner.Heartbeat(JobRun(job), every=0.05), transaction():
+    with Heartbeat(job, threading.Event().set, every=0.05), transaction():
         Tenant.objects.filter(pk=ACME).update(name="slow")
         threading.Event().wait(0.5)
     assert _again(job).lease_until > job.lease_until
@@ -275,7 +276,7 @@ def test_the_heartbeat_tells_the_handler_that_its_lease_is_lost(acme: str) -> No
     run.check()
     with transaction():
         Job.objects.filter(pk=job.pk).update(lease_token=uuid4())
-    with runner.Heartbeat(run, every=0.02):
+    with Heartbeat(job, run.lost.set, every=0.02):
         assert run.lost.wait(5)
     with pytest.raises(LeaseLost):
         run.check()
@@ -285,7 +286,7 @@ def test_past_its_time_limit_a_lease_is_not_renewed_any_more(acme: str) -> None:
     job = _claim(_enqueue())
     assert job is not None
     run = JobRun(job)
-    with runner.Heartbeat(run, every=0.2), clock.freeze(clock.now() + timedelta(minutes=2)):
+    with Heartbeat(job, run.lost.set, every=0.2), clock.freeze(clock.now() + timedelta(minutes=2)):
         assert run.lost.wait(5)
 
 
