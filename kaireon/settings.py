@@ -267,6 +267,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A worker tells within seconds that one of its processes died, well before the lease of what it did there runs out.
+CELERY_WORKER_LOST_WAIT = 2.0
 # A restart of the broker must not end what is healthy: its message comes again and finds the lease taken.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BEAT_SCHEDULER = "cron.beat:Scheduler"

@@ -139,10 +139,12 @@ def heartbeat(*, job: Job, now: datetime) -> bool:
 
 
 @requires_transaction
-def crashed(*, job_id: UUID, now: datetime) -> bool:
-    """Note that the process which worked on the job died. Its lease runs out by itself; False when it has none."""
-    held = Job.objects.filter(pk=job_id, state=JobState.RUNNING, lease_until__gt=now)
-    return bool(held.update(crashes=F("crashes") + 1))
+def crashed(*, job_id: UUID) -> bool:
+    """Note that a process which worked on the job died. False when the job has ended all the same.
+
+    Nothing else changes: the lease runs out by itself, and should somebody hold it again already, nobody disturbs them.
+    """
+    return bool(Job.objects.open().filter(pk=job_id).update(crashes=F("crashes") + 1))
 
 
 def is_poison(job: Job) -> bool:

@@ -43,7 +43,7 @@ def note_crash(*, sender: Any, exception: BaseException, kwargs: dict[str, Any],
         return
     try:
         with scope(tenant_id=kwargs["tenant_id"], actor=Actor.job(RUN_TASK)), transaction():
-            services.crashed(job_id=UUID(kwargs["job_id"]), now=clock.now())
+            services.crashed(job_id=UUID(kwargs["job_id"]))
     except DatabaseError as error:
         # It still counts as lost when its lease runs out.
         logger.warning("crash_not_noted", extra={"job": kwargs["job_id"], "error_type": type(error).__name__})
