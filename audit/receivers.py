@@ -80,6 +80,16 @@ def dead_letter_handled(*, verb: str, letter_id: UUID, queue: str, topic: str, *
     )
 
 
+@receiver(signals.job_cancelled)
+def job_cancelled(*, job: Any, **_: Any) -> None:
+    services.record(action="job.cancel", entity_type="Job", entity_id=str(job.pk), entity_name=job.type)
+
+
+@receiver(signals.job_retried)
+def job_retried(*, job: Any, **_: Any) -> None:
+    services.record(action="job.retry", entity_type="Job", entity_id=str(job.pk), entity_name=job.type)
+
+
 @receiver(approval_signals.changing)
 def approval_changing(*, action: str, entity: ApprovalRequest | ApprovalVote, **_: Any) -> None:
     services.action(action, entity=entity)

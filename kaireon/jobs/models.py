@@ -14,6 +14,7 @@ class JobState(models.TextChoices):
     RUNNING = "running", "Running"
     DONE = "done", "Done"
     FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
 
 
 class JobQuerySet(TenantQuerySet["Job"]):
@@ -45,6 +46,7 @@ class Job(TenantModel):
     crashes = models.PositiveIntegerField(default=0, help_text="How often its process died of it.")
     losses = models.PositiveIntegerField(default=0, help_text="How often its lease ran out.")
     error = models.CharField(max_length=64, default="", blank=True, help_text="Reason code of the last failure.")
+    percent = models.PositiveSmallIntegerField(default=0, help_text="How far it has come, where its type says so.")
     result = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)

@@ -4,7 +4,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from uuid import UUID
 from celery.exceptions import SoftTimeLimitExceeded
 
 from kaireon.api.breakers import BreakerOpen
-from kaireon.jobs import registry, services
+from kaireon.jobs import progress, registry, services
 from kaireon.jobs.heartbeat import Heartbeat
 from kaireon.jobs.models import Job
 from kaireon.jobs.services import LeaseLost
@@ -22,6 +22,9 @@ from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, requires_transaction, scope, transaction
 
 logger = logging.getLogger("kaireon.jobs")
+
+# Jobs that are done sooner have no progress to tell, and writes cost.
+TELL_SECONDS = 1.0
 
 
 class JobError(Exception):
@@ -39,6 +42,7 @@ class JobRun:
 
     job: Job
     lost: threading.Event = field(default_factory=threading.Event)
+    _told: float = field(default_factory=time.monotonic)
 
     @property
     def id(self) -> UUID:
@@ -53,6 +57,17 @@ class JobRun:
     def finish(self, result: Mapping[str, object] | None = None) -> None:
         """Raises LeaseLost when another worker took over: let it roll the transaction back."""
         services.finish(job=self.job, now=clock.now(), result=result)
+
+    def progress(self, percent: Callable[[], float]) -> None:
+        """Write down how far it has come, 0 to 100, in a transaction of its own; asks at most once a second.
+
+        Call it between two steps, outside any transaction. Raises LeaseLost.
+        """
+        if time.monotonic() - self._told < TELL_SECONDS:
+            return
+        with transaction():
+            progress.note(job=self.job, percent=percent())
+        self._told = time.monotonic()
 
     def check(self) -> None:
         """Stop between two steps when the lease is gone. Raises LeaseLost."""

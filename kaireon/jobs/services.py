@@ -63,7 +63,7 @@ class LeaseLost(RuntimeError):
 
 
 class JobNotFailed(RuntimeError):
-    """Only a failed job is retried."""
+    """Only a failed or cancelled job is retried."""
 
 
 @requires_transaction
@@ -206,9 +206,9 @@ def put_off(*, job: Job, due_at: datetime) -> None:
 
 @requires_transaction
 def retry(*, job: Job, now: datetime) -> None:
-    """Queue a failed job again, with all its retries. Raises JobNotFailed. Call `wake` after the commit."""
-    again = Job.objects.filter(pk=job.pk, state=JobState.FAILED).update(
-        state=JobState.QUEUED, failures=0, crashes=0, losses=0, due_at=now, finished_at=None
+    """Queue a failed or cancelled job again, with all retries. Raises JobNotFailed. Call `wake` after the commit."""
+    again = Job.objects.filter(pk=job.pk, state__in=[JobState.FAILED, JobState.CANCELLED]).update(
+        state=JobState.QUEUED, percent=0, failures=0, crashes=0, losses=0, due_at=now, finished_at=None
     )
     if not again:
         raise JobNotFailed(str(job.pk))

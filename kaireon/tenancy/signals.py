@@ -6,6 +6,7 @@ tenants_crossed = Signal()  # reason, actor, request_id
 logged_in = Signal()  # user, tenant_id, request_id, method
 login_failed = Signal()  # reason, user (or None), request_id
 job_dead = Signal()  # job, permanent; in the transaction that marks it failed for good
+job_cancelled = Signal()  # job; in the transaction that ends it
 job_retried = Signal()  # job; in the transaction that queues it again
 dead_letter_handled = Signal()  # verb, letter_id, queue, topic; in the transaction of the change
 access_refused = Signal()  # principal, reason, path, request_id

@@ -34,7 +34,13 @@ class Migration(migrations.Migration):
                 (
                     "state",
                     models.CharField(
-                        choices=[("queued", "Queued"), ("running", "Running"), ("done", "Done"), ("failed", "Failed")],
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
                         default="queued",
                         max_length=16,
                     ),
@@ -50,6 +56,12 @@ class Migration(migrations.Migration):
                     "error",
                     models.CharField(
                         blank=True, default="", help_text="Reason code of the last failure.", max_length=64
+                    ),
+                ),
+                (
+                    "percent",
+                    models.PositiveSmallIntegerField(
+                        default=0, help_text="How far it has come, where its type says so."
                     ),
                 ),
                 ("result", models.JSONField(blank=True, null=True)),
@@ -79,7 +91,7 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("state__in", ["queued", "running", "done", "failed"])),
+                        condition=models.Q(("state__in", ["queued", "running", "done", "failed", "cancelled"])),
                         name="job_state_known",
                     ),
                     models.CheckConstraint(
