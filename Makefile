@@ -9,7 +9,7 @@ JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help run servers stop reset test check lint types layers migrations settings generated \
-        format generate bench browser screenshots lock venv dev
+        format generate bench chaos browser screenshots lock venv dev
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ generate: dev ## Write the generated files anew
 
 bench: dev ## Measure what is promised about speed (BENCH="append jobs outbox flows masking --quick --json --write")
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+chaos: dev ## Kill everything at random, and see that nothing is lost or done twice (MINUTES=5, SEED= repeats a run)
+	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 browser: dev ## Fetch a headless Chromium where none is installed
 	@$(BIN)/python -m kaireon.local chromium

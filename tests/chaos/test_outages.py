@@ -1,0 +1,46 @@
+"""A server that goes away for a while ends no process: each waits, and goes on."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tests.live import Beat, wait_until
+from tests.servers import SUITE
+
+
+@contextmanager
+def nobody_let_in(database: str) -> Iterator[None]:
+    """The database ends every session and takes no new one, as while it starts."""
+    allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    with psycopg.connect(SUITE.superuser_url("postgres"), autocommit=True) as root:
+        root.execute(allow.format(sql.Identifier(database), sql.SQL("false")))
+        root.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+        try:
+            yield
+        finally:
+            root.execute(allow.format(sql.Identifier(database), sql.SQL("true")))
+
+
+def test_beat_waits_for_a_database_that_is_not_there_yet_and_for_one_that_goes_away(db: str, tmp_path: Path) -> None:
+    log = tmp_path / "beat.log"
+
+    def said(*events: str) -> int:
+        text = log.read_text()
+        return sum(text.count(event) for event in events)
+
+    with ExitStack() as running:
+        with nobody_let_in(db):
+            beat = running.enter_context(Beat(log))
+            wait_until(lambda: said("beat_waits"), or_show=log)
+        wait_until(lambda: said("Sending due task jobs.sweep"), or_show=log)
+        with nobody_let_in(db):
+            # It looks whether a schedule has changed, and cannot.
+            already = said("beat_waits", "OperationalError")
+            wait_until(lambda: said("beat_waits", "OperationalError") > already, or_show=log)
+        before = said("Sending due task jobs.sweep")
+        wait_until(lambda: said("Sending due task jobs.sweep") > before, or_show=log)
+        assert beat.process is not None
+        assert beat.process.poll() is None

@@ -1,0 +1,89 @@
+"""What kills its worker is given up; what only takes long is not. With a real worker, whose processes really die."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from kaireon import env
+from kaireon.jobs import services
+from kaireon.jobs.models import Job, JobState
+from kaireon.jobs.tasks import sweep_due
+from kaireon.lib import clock
+from kaireon.outbox.models import DeadLetter
+from kaireon.tenancy.context import transaction
+from tests.cast import ADA
+from tests.chaos.work import TABLE
+from tests.live import Worker, wait_until
+
+LEASE = 6
+
+
+@pytest.fixture
+def root(db: str, superuser_url: str) -> Iterator[psycopg.Connection]:
+    """Everything about effects, and Ada's scope around it."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection, ADA.here():
+        connection.execute(TABLE)
+        yield connection
+
+
+@pytest.fixture
+def worker(db: str, tmp_path: Path) -> Iterator[Worker]:
+    ours = Worker(tmp_path / "worker.log", "batch-jobs", "retrain-jobs", JOB_LEASE_SECONDS=str(LEASE))
+    ours.command = (*ours.command, "--include", "tests.chaos.work")
+    with ours:
+        yield ours
+
+
+def enqueue(type_name: str, **payload: object) -> Job:
+    with transaction():
+        job = services.enqueue(type=type_name, payload=payload, now=clock.now())
+    services.wake(job)
+    return job
+
+
+def ended(job: Job) -> Job | None:
+    """The job once it has ended; looks for jobs that nobody works on, as beat has it done."""
+    sweep_due(now=clock.now())
+    with transaction():
+        row = Job.objects.get(pk=job.pk)
+    return row if row.state in (JobState.DONE, JobState.FAILED) else None
+
+
+def effects(root: psycopg.Connection, name: str) -> int:
+    return len(root.execute("SELECT FROM chaos_effect WHERE name = %s", [name]).fetchall())
+
+
+@pytest.mark.slow
+def test_a_job_that_kills_its_process_each_time_is_a_dead_letter_after_three_tries(
+    root: psycopg.Connection, worker: Worker
+) -> None:
+    poison, healthy = enqueue("chaos_poison"), enqueue("chaos_effect", item="healthy", ms=0)
+    row = wait_until(lambda: ended(poison), or_show=worker.log)
+    assert (row.state, row.error, row.crashes) == (JobState.FAILED, "worker_lost", 3)
+    assert effects(root, "poison") == 3
+    with transaction():
+        letter = DeadLetter.objects.get(source_ref=poison.pk)
+    assert (letter.queue, letter.topic, letter.classification) == ("batch-jobs", "chaos_poison", "permanent")
+    # The worker itself lives, and so does what was beside it.
+    assert wait_until(lambda: ended(healthy), or_show=worker.log).state == JobState.DONE
+    assert effects(root, "healthy") == 1
+
+
+@pytest.mark.slow
+def test_a_job_that_only_takes_long_keeps_its_lease_also_while_the_broker_is_away(
+    root: psycopg.Connection, worker: Worker
+) -> None:
+    job = enqueue("chaos_long", item="patient", seconds=3 * LEASE)
+    wait_until(lambda: '"jobs.run' in worker.log.read_text() or "Task jobs.run" in worker.log.read_text())
+    with redis.Redis.from_url(env.redis_url(2)) as broker:
+        # Everything it knew is gone, and every connection with it.
+        broker.flushall()
+        broker.client_kill_filter(_type="normal", skipme=True)
+        broker.client_kill_filter(_type="pubsub", skipme=True)
+    row = wait_until(lambda: ended(job), or_show=worker.log)
+    assert (row.state, row.attempts, row.losses) == (JobState.DONE, 1, 0)
+    assert effects(root, "patient") == 1
+    assert "Connection to broker lost" in worker.log.read_text()
