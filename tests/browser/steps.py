@@ -15,16 +15,17 @@ def sign_in(page: Page, person: Person = ADA) -> None:
     expect(page.get_by_role("heading", name="Needs attention")).to_be_visible()
 
 
-# What is focused, when one can press it: its text and how the browser shows where one is. Parts of a page that can be
-# scrolled take the focus too.
+# What is focused, when one can press it: what it is called, and how the browser shows where one is.
 FOCUSED = """() => {
     const here = document.activeElement;
-    return here.matches("a, button, summary") ? [here.textContent, getComputedStyle(here).outlineStyle] : ["", ""];
+    // Parts of a page that can be scrolled take the focus too.
+    if (!here.matches("a, button, summary")) return ["", ""];
+    return [here.getAttribute("aria-label") ?? here.textContent, getComputedStyle(here).outlineStyle];
 }"""
 
 
 def tab_to(page: Page, name: str) -> None:
-    """Press Tab until a link or button is focused that says `name`, and see that one can see where one is."""
+    """Press Tab until a link or button is focused that is called `name`, and see that one can see where one is."""
     for _ in range(120):
         page.keyboard.press("Tab")
         text, outline = page.evaluate(FOCUSED)

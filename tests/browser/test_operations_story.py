@@ -9,6 +9,7 @@ import pytest
 from django.core.files.base import ContentFile
 from playwright.sync_api import Page, expect
 
+from cron import beat_rows
 from customers.ingest import ingest_customers
 from kaireon.flows import batches
 from kaireon.lib import clock
@@ -25,24 +26,44 @@ LOCKED = "c-1500"
 
 
 @pytest.mark.slow
-def test_a_job_is_run_with_the_button(officers: Officers) -> None:
+def test_a_job_is_run_and_rescheduled_with_the_buttons(officers: Officers) -> None:
+    beat_rows.install()
     page = officers.arrive(ADA)
     page.goto("/admin/cron/jobrun/")
     expect(page.get_by_text("or when you start one")).to_be_visible()
+    job = page.locator("#jobs").get_by_role("row").filter(has_text="approvals-expire")
+    expect(job.locator(".k-run")).to_have_text("new")
     fits(page)
     press(page, "Run a job")
     fits(page)
-    page.locator("#id_job").select_option("approvals-expire")
+    press(page, "Cancel")
+    press(page, "Run approvals-expire")
+    expect(page.locator("#id_job")).to_have_value("approvals-expire")
     press(page, "Run it")
     expect(page.get_by_text("approvals-expire was sent to a worker.")).to_be_visible()
-    run = page.locator("#result_list").get_by_role("row").filter(has_text="approvals-expire")
+    run = page.locator("#result_list tbody").get_by_role("row")
     reload_until(page, run.filter(has_text="Succeeded"))
     expect(run).to_contain_text("done")
     expect(run).to_contain_text("Admin")
+    expect(job.locator(".k-run")).to_have_text("up")
     fits(page)
+
     run.get_by_role("link").first.click()
-    expect(page.get_by_text('"expired": 0')).to_be_visible()
+    expect(page.locator("[data-field=result_here]")).to_contain_text('"expired": 0')
+    tenants = page.locator("[data-field=tenants] tbody").get_by_role("row")
+    expect(tenants.filter(has_text="acme")).to_contain_text("done")
+    expect(tenants.filter(has_text="globex")).to_contain_text('"expired": 0')
     fits(page)
+
+    page.goto("/admin/cron/jobrun/")
+    press(page, "Change the schedule of approvals-expire")
+    write(page.locator("#id_cron"), "every morning")
+    press(page, "Change it")
+    expect(page.get_by_role("alert")).to_contain_text("Write five fields of cron")
+    fits(page)
+    write(page.locator("#id_cron"), "30 5 * * *")
+    press(page, "Change it")
+    expect(job).to_contain_text("edited here")
     page.goto("/admin/")
     expect(page.locator("li").filter(has_text="approvals-expire")).to_contain_text("Up")
     assert officers.faults == []
