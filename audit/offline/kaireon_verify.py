@@ -760,6 +760,7 @@ _STORED, _DEFLATED = 0, 8
 # Compression options, sizes after the data, names in UTF-8.
 _DESCRIPTOR, _KNOWN_FLAGS = 0x0008, 0x080E
 _ZIP64_EXTRA, _UNICODE_PATH_EXTRA = 0x0001, 0x7075
+_ZIP64_VERSION = 45
 MOST_CENTRAL = 64 * 1024
 
 
@@ -888,10 +889,12 @@ class Archive:
             if len(raw) - at < _CENTRAL.size:
                 raise _no_zip()
             fields = _CENTRAL.unpack_from(raw, at)
-            signature, _, _, flags, method, _, _, crc, packed, unpacked, *lengths, disk, _, attributes, start = fields
+            signature, _, needs, flags, method, _, _, crc, packed, unpacked, *lengths, disk, _, attributes, start = (
+                fields
+            )
             name_end = at + _CENTRAL.size + lengths[0]
             end = name_end + lengths[1] + lengths[2]
-            if signature != b"PK\x01\x02" or end > len(raw) or disk:
+            if signature != b"PK\x01\x02" or end > len(raw) or disk or needs > _ZIP64_VERSION:
                 raise _no_zip()
             name = raw[at + _CENTRAL.size : name_end].decode("utf-8", "backslashreplace")
             if lengths[2]:
@@ -917,7 +920,7 @@ class Archive:
 
     def _local_end(self, member: Member, next_offset: int) -> int:
         fields = self._read_struct(_LOCAL, member.offset, b"PK\x03\x04")
-        _, _, flags, method, _, _, crc, packed, size, name_length, extra_length = fields
+        _, needs, flags, method, _, _, crc, packed, size, name_length, extra_length = fields
         raw = self._file.read(name_length + extra_length)
         size, packed = _widened(member.name, raw[name_length:], [size, packed])
         declared = (crc, packed, size)
@@ -926,6 +929,7 @@ class Archive:
         has_descriptor = bool(flags & _DESCRIPTOR)
         if (
             raw[:name_length] != member.name.encode()
+            or needs > _ZIP64_VERSION
             or (flags, method) != (member.flags, member.method)
             or (declared != expected and not (has_descriptor and declared == (0, 0, 0)))
         ):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -215,7 +216,7 @@ class Bundle:
         return replace(self, files={**self.files, name: change(self.files[name])})
 
     def with_json(self, name: str, change: Callable[[Json], Json]) -> "Bundle":
-        return self.changed(name, lambda content: rfc8785.dumps(change(rfc8785_loads(content))))
+        return self.changed(name, lambda content: rfc8785.dumps(change(json.loads(content))))
 
     def with_manifest(self, **fields: Json) -> "Bundle":
         return replace(self, manifest={**self.manifest, **fields})
@@ -233,12 +234,6 @@ class Bundle:
 
     def zip(self) -> bytes:
         return zipped(self.signed())
-
-
-def rfc8785_loads(content: bytes) -> Json:
-    import json
-
-    return json.loads(content)
 
 
 def rotation(before: str, after: str) -> bytes:
