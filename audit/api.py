@@ -1,5 +1,6 @@
 """The log over HTTP: read, never written. Every read of it is recorded in it."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ IMMUTABLE = "Audit logs are immutable and cannot be deleted."
 ALLOW = "GET, HEAD, OPTIONS"
 FILTERS = {"entityType": "entity_type", "entityId": "entity_id", "action": "action", "userId": "user_id"}
 MOST_VERIFIED = 10_000_000
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class AuditRecordOut(serializers.ModelSerializer[AuditRecord]):
@@ -139,22 +141,22 @@ def _filtered(request: TenantRequest) -> AuditRecordQuerySet:
     if any("\x00" in value for value in wanted.values()):
         raise BadRequest("a filter may not hold NUL.")
     rows = rows.filter(**wanted)
-    if since := _moment(request, "from"):
+    if since := moment(request.query_params.get("from"), "from"):
         rows = rows.filter(timestamp__gte=since)
-    if until := _moment(request, "to"):
+    if until := moment(request.query_params.get("to"), "to"):
         rows = rows.filter(timestamp__lte=until)
     return rows
 
 
-def _moment(request: TenantRequest, name: str) -> datetime | None:
-    text = request.query_params.get(name)
+def moment(text: str | None, name: str) -> datetime | None:
+    """The moment that a parameter says; a date alone is its first one in UTC. Raises BadRequest by its name."""
     if text is None:
         return None
     try:
         # A plus sign in a query string arrives as a space unless it was encoded.
-        moment = parse_datetime(text.replace(" ", "+")) or parse_datetime(f"{text}T00:00:00+00:00")
+        found = parse_datetime(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text.replace(" ", "+"))
     except ValueError as error:
         raise BadRequest("is not a date that exists.", field=name) from error
-    if moment is None or moment.tzinfo is None:
+    if found is None or found.tzinfo is None:
         raise BadRequest("must be ISO 8601 with a time zone, such as 2026-01-31T00:00:00Z.", field=name)
-    return moment
+    return found

@@ -47,7 +47,7 @@ def signer() -> Signer:
     """The active scope's newest key; its first one is made here."""
     tenant = current().tenant_id
     newest = SigningKey.objects.filter(tenant_id=tenant).order_by("-version").first()
-    return _opened(newest or _made(tenant))
+    return opened(newest or _made(tenant))
 
 
 @requires_transaction
@@ -60,7 +60,7 @@ def rotate() -> Signer:
     key = _made(tenant, before=before)
     services.action("audit_log.key_retired", entity=retired)
     SigningKey.objects.filter(pk=retired.pk).update(retired_at=key.created_at)
-    return _opened(key)
+    return opened(key)
 
 
 def _made(tenant: str, *, before: Signer | None = None) -> SigningKey:
@@ -91,7 +91,8 @@ def _cross_signed(before: Signer, private: Ed25519PrivateKey, public: notes.Publ
     ]
 
 
-def _opened(key: SigningKey) -> Signer:
+def opened(key: SigningKey) -> Signer:
+    """Raises CannotOpen when the master key that sealed it is gone."""
     raw = bytes.fromhex(open_text(bytes(key.private_sealed), context=_context(key.tenant_id)))
     return Signer(version=key.version, private=Ed25519PrivateKey.from_private_bytes(raw), public=public_key(key))
 

@@ -1,47 +1,19 @@
 """The verifier: reads rows, derives everything again, trusts no column. Shares the pure arithmetic with the writer."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from audit import checkpoints, merkle, notes, signing
-from audit.chain import GENESIS, integrity_hash, leaf_hash, timestamp_text
-from kaireon.lib.canonical import loads_exact
+from audit import checkpoints, merkle, notes, reading, signing
+from audit.chain import GENESIS, integrity_hash, leaf_hash
 from kaireon.tenancy.context import current, requires_transaction
 
 Reason = Literal["hash_mismatch", "chain_link_mismatch", "sequence_gap", "truncated", "checkpoint_mismatch"]
 
-_READ = """
-SELECT id::text, seq, action, entity_type, entity_id, entity_name, changes::text, before::text, after::text,
-       entity_version, user_id, user_name, actor_type, tenant_id, request_id, "timestamp", integrity_hash, prev_hash,
-       leaf_hash
-  FROM public.audit_record WHERE tenant_id = %s AND seq > %s ORDER BY seq
-"""
-_FIELDS = [
-    "id",
-    "seq",
-    "action",
-    "entityType",
-    "entityId",
-    "entityName",
-    "changes",
-    "before",
-    "after",
-    "entityVersion",
-    "userId",
-    "userName",
-    "actorType",
-    "tenantId",
-    "requestId",
-    "timestamp",
-    "integrityHash",
-    "prevHash",
-    "leafHash",
-]
-_CHUNK = 2000
+
+_LAST = 2**63 - 1
 
 
 @dataclass
@@ -100,8 +72,12 @@ class _Commitment:
 
 
 @requires_transaction
-def verify(*, limit: int | None = None, against: notes.Note | None = None) -> Verdict:
-    """Check the active scope's log, whole or its last `limit` records. Streams; memory does not grow with the log.
+def verify(
+    *, limit: int | None = None, span: tuple[int, int] | None = None, against: notes.Note | None = None
+) -> Verdict:
+    """Check the active scope's log: whole, its last `limit` records, or those with seq from `span[0]` to `span[1]`.
+
+    Streams; memory does not grow with the log.
 
     Hashes, links and numbers, and the tree against the newest checkpoint, or `against` one that left the database
     earlier. A fault does not stop the reading: `scanned` counts every record read. Drain the inbox before.
@@ -112,13 +88,14 @@ def verify(*, limit: int | None = None, against: notes.Note | None = None) -> Ve
     with connections["default"].cursor() as cursor:
         head = _head(cursor, tenant)
         total = _count(cursor, tenant)
-        start = _Link(0, GENESIS) if limit is None else _before_window(cursor, tenant, limit)
-    verdict = Verdict(total=total, window=start.seq > 0)
+        start = _start(cursor, tenant, limit, span)
+    until = head.seq if span is None else min(span[1], head.seq)
+    verdict = Verdict(total=total, window=start.seq > 0 or until < head.seq)
     # Whether records are read that the checkpoint speaks of.
     covered = start.seq < commitment.size
     tree = _tree_before(tenant, start.seq) if covered else None
     last = start
-    for record in _stream(tenant, start.seq):
+    for record in reading.records(tenant, after=start.seq, until=_LAST if until == head.seq else until):
         verdict.scanned += 1
         leaf = _leaf_of(record)
         if reason := _fault(record, leaf, last):
@@ -131,13 +108,26 @@ def verify(*, limit: int | None = None, against: notes.Note | None = None) -> Ve
             verdict.verified += 1
         last = _Link(record["seq"], record["integrityHash"], record)
     # The head remembers where the log ended; a log that ends earlier lost its tail.
-    if last.seq < head.seq:
+    if last.seq < until:
         verdict.broken("truncated", last.record)
-    elif head.integrity_hash != last.integrity_hash:
+    elif until == head.seq and head.integrity_hash != last.integrity_hash:
         verdict.broken("hash_mismatch", last.record)
-    if commitment.root is None or commitment.size > last.seq or (covered and tree is None):
+    if tree is not None and last.seq == until < commitment.size and until < head.seq:
+        tree = _completed(tenant, tree, commitment)
+    if commitment.root is None or commitment.size > max(last.seq, head.seq) or (covered and tree is None):
         verdict.broken("checkpoint_mismatch", last.record)
     return verdict
+
+
+def _completed(tenant: str, tree: merkle.Stack, commitment: _Commitment) -> merkle.Stack | None:
+    """The tree with what lies after the window, as the tiles have it; None when its root is not the signed one."""
+    node = checkpoints.Tree(tenant).node()
+    try:
+        for level, index in merkle.cover(tree.size, commitment.size):
+            tree.append_perfect(level, node(level, index))
+    except merkle.OutsideTree:
+        return None
+    return tree if tree.root() == commitment.root else None
 
 
 def _newest_commitment(tenant: str) -> _Commitment:
@@ -207,25 +197,14 @@ def _integrity_of(record: dict[str, Any]) -> str:
     )
 
 
-def _stream(tenant: str, after_seq: int) -> Iterator[dict[str, Any]]:
-    """Records after `after_seq`, in order of seq, a chunk at a time."""
-    connection = connections["default"]
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(_READ, [tenant, after_seq])
-        while rows := cursor.fetchmany(_CHUNK):
-            for row in rows:
-                record = dict(zip(_FIELDS, row, strict=True))
-                for name in ("changes", "before", "after"):
-                    record[name] = None if record[name] is None else loads_exact(record[name])
-                record["timestamp"] = timestamp_text(record["timestamp"])
-                yield record
-
-
-def _before_window(cursor: CursorWrapper, tenant: str, limit: int) -> _Link:
-    """The record right before the last `limit` ones; the log's beginning when there are not more."""
+def _start(cursor: CursorWrapper, tenant: str, limit: int | None, span: tuple[int, int] | None) -> _Link:
+    """The record right before the first one to be read; the log's beginning when there is none."""
+    if limit is None and span is None:
+        return _Link(0, GENESIS)
+    place = "seq < %s ORDER BY seq DESC LIMIT 1" if span else "true ORDER BY seq DESC OFFSET %s LIMIT 1"
     cursor.execute(
-        "SELECT seq, integrity_hash FROM public.audit_record WHERE tenant_id = %s ORDER BY seq DESC OFFSET %s LIMIT 1",
-        [tenant, limit],
+        f"SELECT seq, integrity_hash FROM public.audit_record WHERE tenant_id = %s AND {place}",  # noqa: S608
+        [tenant, span[0] if span else limit],
     )
     found = cursor.fetchone()
     return _Link(found[0], found[1]) if found else _Link(0, GENESIS)

@@ -6,9 +6,12 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from audit import api as audit
+from audit import bundle_api as bundles
+from audit import export_api as exports
 from audit import proof_api as proofs
 from compliance import api as compliance
 from cron import api as cron
+from cron import runs_api
 from customers import api as customers
 from dsar import api as dsar
 from kaireon.approvals import api as approvals
@@ -27,6 +30,8 @@ api_v1 = [
     path("api-keys", tenancy.ApiKeysView.as_view(), name="api-keys"),
     path("audit-logs", audit.AuditLogsView.as_view(), name="audit-logs"),
     path("audit-logs/verify", audit.AuditVerifyView.as_view(), name="audit-logs-verify"),
+    path("audit-export", exports.AuditExportView.as_view(), name="audit-export"),
+    path("audit-logs/bundle", bundles.AuditBundleView.as_view(), name="audit-logs-bundle"),
     path("audit-logs/checkpoint", proofs.AuditCheckpointView.as_view(), name="audit-logs-checkpoint"),
     path("audit-logs/consistency", proofs.AuditConsistencyView.as_view(), name="audit-logs-consistency"),
     path("audit-logs/<uuid:record_id>", audit.AuditLogView.as_view(), name="audit-log"),
@@ -40,6 +45,7 @@ api_v1 = [
     path("members/<uuid:membership_id>", members.MemberView.as_view(), name="member"),
     path("approvals", approvals.ApprovalsView.as_view(), name="approvals"),
     path("approvals/<uuid:approval_id>", approvals.ApprovalView.as_view(), name="approval"),
+    path("admin/jobs", runs_api.JobRunsView.as_view(), name="jobs"),
     path("admin/dlq", outbox.DeadLettersView.as_view(), name="dlq"),
     path("admin/retention-configs", compliance.RetentionConfigsView.as_view(), name="retention-configs"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
