@@ -62,8 +62,8 @@ _FIELDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Crontab:
-    """When both days are restricted, either fits, as in cron. `every_hour`: the hour is `*`, so it follows elapsed
-    time where clocks are changed."""
+    """When both days are restricted, either fits, as in cron. `every_hour`: it leaves no hour out, so it follows
+    elapsed time where clocks are changed."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -87,7 +87,7 @@ class Crontab:
             months=months,
             weekdays=frozenset(day % 7 for day in weekdays),
             either_day=not fields[2].startswith("*") and not fields[4].startswith("*"),
-            every_hour=fields[1] == "*",
+            every_hour=len(hours) == 24,
         )
         if next(made.days_from(date(2024, 1, 1), date(2032, 1, 1)), None) is None:
             raise CronInvalid("names a day that never comes.")

@@ -1,5 +1,6 @@
 """Running a flow: each step once, its effect and its checkpoint together, and on from there after any crash."""
 
+import copy
 import logging
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, nullcontext
@@ -101,7 +102,8 @@ def run(
         if step.name in outputs:
             continue
         check()
-        inputs = {need: outputs[need] for need in step.needs}
+        # A copy for each: what one step does to its inputs is seen by no other, in this try or in the next.
+        inputs = {need: copy.deepcopy(outputs[need]) for need in step.needs}
         begun = known.get(step.name) or Checkpoint(
             step=step.name, code_version=flow.code_version, started_at=clock.now()
         )
@@ -173,7 +175,7 @@ class _Work:
     def _finish(self, step: Step, at: Checkpoint, output: Any) -> Any:
         finished = storable(replace(at, done=True, output=output, share=1.0))
         self.store.save(self.run_id, finished)
-        self.hooks.after(self.run_id, step, finished.output)
+        self.hooks.after(self.run_id, step, copy.deepcopy(finished.output))
         return finished.output
 
     def tell_failed(self, step: Step, error: BaseException) -> None:

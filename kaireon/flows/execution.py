@@ -12,7 +12,7 @@ from uuid import UUID
 from django.core.files.base import File
 from django.db.models import Sum
 
-from kaireon.flows import batches, engine, pipelines
+from kaireon.flows import batches, engine, pipelines, progress
 from kaireon.flows.definition import Flow, FlowInvalid
 from kaireon.flows.engine import DefinitionChanged, StepFailed
 from kaireon.flows.models import FlowCheckpoint, FlowRun, Pipeline, RunState
@@ -82,6 +82,7 @@ def pipeline_execute(job: JobRun) -> None:
         job.check()
         if budget.spent:
             raise OutOfTime
+        job.progress(lambda: progress.of(run, now=clock.now()).percent)
 
     flow = None
     try:
@@ -134,8 +135,10 @@ def _complete(job: JobRun, run: FlowRun, flow: Flow) -> None:
     name = _write_rejects(run, flow)
     with FencedStore(run.pk, run.holder).transaction():
         run.rejects = name
-        _end(run, RunState.DONE, now=clock.now(), flow=flow)
+        following = _end(run, RunState.DONE, now=clock.now(), flow=flow)
         job.finish({"rowsIn": run.rows_in, "rowsOut": run.rows_out, "rowsFailed": run.rows_failed})
+    if following is not None:
+        pipelines.wake(following)
     drop_batches(run, flow)
 
 
@@ -153,7 +156,8 @@ def _note(run: FlowRun, code: str, message: str, *, step: str = "") -> None:
         FlowRun.objects.filter(pk=run.pk).update(error=code[:64], message=message[:500], failed_step=step)
 
 
-def _end(run: FlowRun, state: RunState, *, now: datetime, error: str = "", flow: Flow | None = None) -> None:
+def _end(run: FlowRun, state: RunState, *, now: datetime, error: str = "", flow: Flow | None = None) -> Job | None:
+    """The job of the run that waited for this one, if any did."""
     totals = FlowCheckpoint.objects.filter(run=run)
     ends = {s.name: node_of(s.kind).kind for s in flow.steps} if flow else _kinds(run)
     counted = {row["step"]: row for row in totals.values("step").annotate(i=Sum("rows_in"), o=Sum("rows_out"))}
@@ -167,6 +171,7 @@ def _end(run: FlowRun, state: RunState, *, now: datetime, error: str = "", flow:
         run.error = run.error or error[:64]
     run.save()
     totals.update(finished_at=now)
+    return pipelines.next_in_line(run.pipeline_id, now=now) if run.pipeline_id else None
 
 
 def _kinds(run: FlowRun) -> dict[str, Kind]:

@@ -1,5 +1,6 @@
 """Pipelines: making a flow of a definition, keeping it, starting it."""
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,8 @@ from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job
 from kaireon.lib.canonical import NotCanonical, canonical
 from kaireon.tenancy.context import Actor, requires_transaction, transaction
+
+logger = logging.getLogger("kaireon.flows")
 
 JOB_TYPE = "pipeline_execute"
 QUEUE = "pipeline-jobs"
@@ -323,9 +326,45 @@ def start(
 
     Raises PipelineDisabled, FlowInvalid (a node it uses is gone).
     """
+    run = _new_run(pipeline, trigger, now, slot)
+    job = employ(run, now=now)
+    run.save(force_insert=True)
+    return run, job
+
+
+@requires_transaction
+def line_up(pipeline: Pipeline, *, trigger: RunTrigger, now: datetime, slot: datetime) -> FlowRun:
+    """A run that waits until those before it have ended. Raises what `start` raises."""
+    run = _new_run(pipeline, trigger, now, slot)
+    run.save(force_insert=True)
+    return run
+
+
+@requires_transaction
+def next_in_line(pipeline_id: UUID, *, now: datetime) -> Job | None:
+    """Have the pipeline's first waiting run worked on, unless another is; it runs as the pipeline is by now."""
+    open_ = FlowRun.objects.open().filter(pipeline_id=pipeline_id)
+    if open_.exclude(job_ref=None).exists():
+        return None
+    run = open_.filter(job_ref=None).select_for_update(skip_locked=True, of=("self",)).order_by("slot", "pk").first()
+    if run is None:
+        return None
+    pipeline = Pipeline.objects.get(pk=pipeline_id)
+    try:
+        run.code_version = build(pipeline.name, pipeline.definition).code_version
+        run.pipeline_version = pipeline.version
+    except FlowInvalid:
+        # Its job says so, and the next one's turn comes.
+        logger.warning("definition_invalid", extra={"pipeline": str(pipeline.pk)})
+    job = employ(run, now=now)
+    run.save(update_fields=["code_version", "pipeline_version", "job_ref"])
+    return job
+
+
+def _new_run(pipeline: Pipeline, trigger: RunTrigger, now: datetime, slot: datetime | None) -> FlowRun:
     if not pipeline.enabled or pipeline.deleted_at is not None:
         raise PipelineDisabled("The pipeline is disabled: enable it first.")
-    run = FlowRun(
+    return FlowRun(
         pipeline=pipeline,
         name=pipeline.name,
         pipeline_version=pipeline.version,
@@ -335,9 +374,6 @@ def start(
         keeps_batches=True,
         created_at=now,
     )
-    job = employ(run, now=now)
-    run.save(force_insert=True)
-    return run, job
 
 
 @requires_transaction

@@ -1,23 +1,23 @@
 """When a pipeline runs: by cron, by interval or by RRULE (RFC 5545), in a time zone, right where clocks are changed.
 
-A wall-clock time that does not exist moves by the hour that was left out; one that comes twice counts the first time
-(RFC 5545, 3.3.5). What runs every hour or oftener follows elapsed time instead: 23, 24 or 25 hours a day.
+A wall-clock time that does not exist moves by what was left out; one that comes twice counts the first time (RFC 5545,
+3.3.5). What runs every hour or oftener runs whenever clocks show its minute instead, 23, 24 or 25 times a day for
+"every hour". Every so many minutes that do not fit into an hour is so many minutes later, whatever clocks show.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from dateutil.rrule import DAILY, HOURLY, MINUTELY, MONTHLY, WEEKLY, YEARLY, rrule, rrulestr
-
+from kaireon.flows import recurrence
 from kaireon.flows.crontab import CronInvalid, Crontab
+from kaireon.flows.recurrence import RecurrenceInvalid
 from kaireon.lib import clock
 
 MIN_EVERY = 60
 MAX_EVERY = 366 * 24 * 3600
-MAX_COUNT = 10_000
 NEXT_SHOWN = 5
 
 # What becomes of slots that passed while nobody looked: the newest is run, all are, or none.
@@ -83,62 +83,6 @@ class EveryRule:
             moment += step
 
 
-# How far one recurrence of each frequency is from the next, where that is always the same.
-_UNITS = {
-    MINUTELY: timedelta(minutes=1),
-    HOURLY: timedelta(hours=1),
-    DAILY: timedelta(days=1),
-    WEEKLY: timedelta(weeks=1),
-}
-_HORIZONS = {
-    MINUTELY: timedelta(days=60),
-    HOURLY: timedelta(days=400),
-    DAILY: timedelta(days=366 * 5),
-    WEEKLY: timedelta(days=366 * 10),
-    MONTHLY: timedelta(days=366 * 12),
-    YEARLY: timedelta(days=366 * 40),
-}
-
-
-@dataclass(frozen=True)
-class Recurrence:
-    """An RRULE from a wall-clock `start` on; `until` is a moment."""
-
-    rule: Any
-    start: datetime
-    counted: bool
-
-    @property
-    def by_elapsed_time(self) -> bool:
-        every_hour = (
-            self.rule._freq == HOURLY and self.rule._interval == 1 and not self.rule._original_rule.get("byhour")
-        )
-        return self.rule._freq == MINUTELY or every_hour
-
-    @property
-    def horizon(self) -> timedelta:
-        return _HORIZONS[self.rule._freq]
-
-    def between(self, first: datetime, end: datetime) -> Iterator[datetime]:
-        # A rule that counts ends itself; dateutil takes one end only.
-        for moment in self.rule if self.counted else self.rule.replace(dtstart=self._near(first), until=end):
-            if moment >= end:
-                return
-            if moment >= first:
-                yield moment
-
-    def _near(self, first: datetime) -> datetime:
-        """A start that gives the same times from `first` on: a rule of years is not walked through from its beginning.
-
-        Whole steps later is the same rule, unless it counts.
-        """
-        unit = _UNITS.get(self.rule._freq)
-        if unit is None or self.counted or first <= self.start:
-            return self.start
-        step: timedelta = unit * self.rule._interval
-        return self.start + step * max(0, (first - self.start) // step - 1)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """A rule and the zone its wall-clock times are in."""
@@ -152,7 +96,13 @@ class Schedule:
     until: datetime | None = None
 
     def between(self, first: datetime, end: datetime) -> Iterator[datetime]:
-        """Its moments in UTC, each once and in order, from `first` on and before `end`."""
+        """Its moments in UTC, each once and in order, from `first` on and before `end`. Raises ScheduleInvalid."""
+        try:
+            yield from self._between(first, end)
+        except RecurrenceInvalid as e:
+            raise ScheduleInvalid("rrule", str(e)) from e
+
+    def _between(self, first: datetime, end: datetime) -> Iterator[datetime]:
         if self.until is not None:
             end = min(end, self.until + timedelta(microseconds=1))
         if isinstance(self.rule, EveryRule):
@@ -263,27 +213,33 @@ def _every(given: Mapping[str, Any], zone: ZoneInfo, missed: str, now: datetime)
 
 def _rrule(given: Mapping[str, Any], zone: ZoneInfo, missed: str, now: datetime) -> Schedule:
     text = _text(given, "rrule").upper().removeprefix("RRULE:")
-    parts = _parts(text)
-    until = _until(parts.pop("UNTIL", ""), zone)
     start = _start(given, zone, now)
+    begin = start.replace(tzinfo=zone).astimezone(UTC)
     try:
-        rule = rrulestr(";".join(f"{name}={value}" for name, value in parts.items()), dtstart=start)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as e:
-        raise ScheduleInvalid("rrule", "is no RRULE of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO;BYHOUR=6.") from e
-    assert isinstance(rule, rrule)  # noqa: S101  one rule gives one
+        parts = recurrence.parts_of(text)
+        until = recurrence.until(parts.pop("UNTIL", ""), zone)
+        rule = _elapsing(parts, begin) or recurrence.recurring(parts, start)
+    except RecurrenceInvalid as e:
+        raise ScheduleInvalid("rrule", str(e)) from e
     found = Schedule(
         kind="rrule",
         text=text,
-        rule=Recurrence(rule, start, "COUNT" in parts),
+        rule=rule,
         zone=zone,
         missed=missed,
         start=start.isoformat(timespec="seconds"),
         until=until,
     )
-    begin = start.replace(tzinfo=zone).astimezone(UTC)
-    if until is None and not found.next(begin - timedelta(microseconds=1), count=1):
+    if not found.next(begin - timedelta(microseconds=1), count=1):
         raise ScheduleInvalid("rrule", "never comes.")
     return found
+
+
+def _elapsing(parts: Mapping[str, str], begin: datetime) -> EveryRule | None:
+    """Every so many minutes, at most 60, that do not fit into an hour: clocks that change would break their pace."""
+    minutes = int(parts.get("INTERVAL", "1"))
+    plain = parts.keys() <= {"FREQ", "INTERVAL", "WKST"} and parts.get("FREQ") == "MINUTELY"
+    return EveryRule(60 * minutes, begin) if plain and minutes < 60 and 60 % minutes else None
 
 
 _PARSERS = {"cron": _cron, "every": _every, "rrule": _rrule}
@@ -294,63 +250,6 @@ def _text(given: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= 500 or not value.isprintable():
         raise ScheduleInvalid(name, "must be text of 1 to 500 characters on one line.")
     return value.strip()
-
-
-def _parts(text: str) -> dict[str, str]:
-    parts: dict[str, str] = {}
-    for part in text.strip(";").split(";"):
-        name, equals, value = part.partition("=")
-        if not equals or not value or name in parts:
-            raise ScheduleInvalid("rrule", f"{part[:40]!r} is no NAME=VALUE, or comes twice.")
-        parts[name] = value
-    if parts.get("FREQ") == "SECONDLY" or "BYSECOND" in parts:
-        raise ScheduleInvalid("rrule", "may not run oftener than every minute.")
-    for name, most in (("COUNT", MAX_COUNT), ("INTERVAL", 100_000)):
-        value = parts.get(name, "1")
-        if not (value.isascii() and value.isdigit() and 1 <= int(value[:12]) <= most):
-            raise ScheduleInvalid("rrule", f"{name} must be 1 to {most}.")
-    _check_parts(parts)
-    return parts
-
-
-# RFC 5545 has them for these frequencies only; the others would be searched for dates until the year 9999.
-_ONLY_WITH = {
-    "BYWEEKNO": ("YEARLY",),
-    "BYYEARDAY": ("YEARLY",),
-    "BYEASTER": (),
-    "BYSETPOS": ("YEARLY", "MONTHLY"),
-    "BYMONTHDAY": ("YEARLY", "MONTHLY", "DAILY"),
-}
-_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-
-
-def _check_parts(parts: Mapping[str, str]) -> None:
-    frequency = parts.get("FREQ", "")
-    for name, frequencies in _ONLY_WITH.items():
-        if name in parts and frequency not in frequencies:
-            raise ScheduleInvalid("rrule", f"{name} does not go with FREQ={frequency[:10]}.")
-    try:
-        months = [int(month) for month in parts.get("BYMONTH", "1").split(",")]
-        days = [abs(int(day)) for day in parts.get("BYMONTHDAY", "1").split(",")]
-    except ValueError as e:
-        raise ScheduleInvalid("rrule", "BYMONTH and BYMONTHDAY are lists of numbers.") from e
-    if not all(1 <= month <= 12 for month in months) or not all(1 <= day <= 31 for day in days):
-        raise ScheduleInvalid("rrule", "BYMONTH must be 1 to 12, BYMONTHDAY 1 to 31 or -31 to -1.")
-    if all(day > _LONGEST[month - 1] for month in months for day in days):
-        raise ScheduleInvalid("rrule", "never comes.")
-
-
-def _until(text: str, zone: ZoneInfo) -> datetime | None:
-    if not text:
-        return None
-    try:
-        if len(text) == len("20260115"):
-            day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=zone).astimezone(UTC)
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError) as e:
-        raise ScheduleInvalid("rrule", "UNTIL must be a moment such as 20261231T235959Z.") from e
 
 
 def _start(given: Mapping[str, Any], zone: ZoneInfo, now: datetime) -> datetime:

@@ -18,7 +18,7 @@ logger = logging.getLogger("kaireon.flows")
 
 # With `missed: skip`, a slot that is later than this was missed.
 LATE = timedelta(minutes=5)
-# With `missed: all`, no more than this many slots are made up for in one tick; the next goes on.
+# With `missed: all`, so many slots are lined up in one transaction.
 MOST_SLOTS = 100
 
 
@@ -56,6 +56,7 @@ def _start_next(done: Ticked, now: datetime) -> bool:
         jobs: list[Job] = []
         try:
             found = schedule.parse(pipeline.schedule, now=pipeline.created_at)
+            slots, following = due_slots(found, pipeline.next_run_at or now, now)
         except ScheduleInvalid:
             # Its time zone may have gone with an update of the database: it stands still until it is changed.
             logger.exception("schedule_invalid", extra={"pipeline": str(pipeline.pk)})
@@ -63,8 +64,8 @@ def _start_next(done: Ticked, now: datetime) -> bool:
             following = None
         else:
             slots, following = due_slots(found, pipeline.next_run_at or now, now)
-            for slot in slots:
-                _start(done, pipeline, slot, now, jobs)
+            waits = found.missed == "all"
+            jobs = [job for slot in slots if (job := _start(done, pipeline, slot, now=now, waits=waits))]
         # In the same transaction as its runs: a crash starts neither.
         Pipeline.objects.filter(pk=pipeline.pk).update(next_run_at=following)
     for job in jobs:
@@ -90,10 +91,12 @@ def due_slots(found: Schedule, first: datetime, now: datetime) -> tuple[list[dat
     return [newest] if newest is not None else [], found.after(now)
 
 
-def _start(done: Ticked, pipeline: Pipeline, slot: datetime, now: datetime, jobs: list[Job]) -> None:
+def _start(done: Ticked, pipeline: Pipeline, slot: datetime, *, now: datetime, waits: bool) -> Job | None:
+    """The slot's run, once; its job, unless it waits for the run before it, or is skipped because of it."""
     if FlowRun.objects.filter(pipeline=pipeline, slot=slot).exists():
-        return
-    if FlowRun.objects.open().filter(pipeline=pipeline).exists():
+        return None
+    under_way = FlowRun.objects.open().filter(pipeline=pipeline).exists()
+    if under_way and not waits:
         FlowRun.objects.create(
             pipeline=pipeline,
             name=pipeline.name,
@@ -107,27 +110,34 @@ def _start(done: Ticked, pipeline: Pipeline, slot: datetime, now: datetime, jobs
             finished_at=now,
         )
         done.skipped += 1
-        return
+        return None
+    job = None
     try:
-        _, job = pipelines.start(pipeline, trigger=RunTrigger.SCHEDULE, slot=slot, now=now)
+        if under_way:
+            pipelines.line_up(pipeline, trigger=RunTrigger.SCHEDULE, slot=slot, now=now)
+        else:
+            _, job = pipelines.start(pipeline, trigger=RunTrigger.SCHEDULE, slot=slot, now=now)
     except FlowInvalid:
         logger.exception("definition_invalid", extra={"pipeline": str(pipeline.pk)})
         done.errors.append("a definition cannot be built any more")
-        return
-    jobs.append(job)
+        return None
     done.started += 1
+    return job
 
 
 def _resume_interrupted(done: Ticked, now: datetime) -> None:
-    """Runs that are open though nobody works on them: their job is gone, or ended without them."""
+    """Runs that are open though nobody works on them: their job is gone, or ended without them, or it is their turn."""
     with transaction():
         open_jobs = Job.objects.open().filter(type=pipelines.JOB_TYPE).values("pk")
-        lying = FlowRun.objects.open().filter(~Q(job_ref__in=open_jobs), pipeline__isnull=False)
+        ours = FlowRun.objects.open().filter(pipeline__isnull=False)
+        lying = ours.exclude(job_ref=None).filter(~Q(job_ref__in=open_jobs))
         left = list(lying.select_for_update(skip_locked=True, of=("self",))[:MOST_SLOTS])
         jobs = []
         for run in left:
             jobs.append(pipelines.employ(run, now=now))
             run.save(update_fields=["job_ref"])
+        waiting = list(ours.filter(job_ref=None).order_by().values_list("pipeline_id", flat=True).distinct())
+        jobs.extend(filter(None, (pipelines.next_in_line(pk, now=now) for pk in waiting)))
     for job in jobs:
         pipelines.wake(job)
     done.resumed += len(jobs)

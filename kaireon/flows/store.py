@@ -2,10 +2,12 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -14,6 +16,8 @@ from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 
 MAX_OUTPUT_BYTES = 1024 * 1024
+# As JSON writes it, and not the text of a backslash and what follows.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class OutputTooLarge(ValueError):
@@ -41,7 +45,10 @@ class Checkpoint:
 
 
 class Store(Protocol):
-    """`save` is called inside `transaction`; what happens in there happens whole or not at all."""
+    """`save` is called inside `transaction`; what happens in there happens whole or not at all.
+
+    What is loaded is the caller's: changing it changes nothing that is kept.
+    """
 
     def transaction(self) -> AbstractContextManager[None]: ...
 
@@ -71,10 +78,10 @@ class MemoryStore:
             raise
 
     def load(self, run_id: UUID) -> dict[str, Checkpoint]:
-        return dict(self._runs.get(run_id, {}))
+        return copy.deepcopy(self._runs.get(run_id, {}))
 
     def save(self, run_id: UUID, checkpoint: Checkpoint) -> None:
-        self._runs.setdefault(run_id, {})[checkpoint.step] = checkpoint
+        self._runs.setdefault(run_id, {})[checkpoint.step] = copy.deepcopy(checkpoint)
 
     def clear(self, run_id: UUID) -> None:
         self._runs.pop(run_id, None)
@@ -124,17 +131,26 @@ def storable(checkpoint: Checkpoint) -> Checkpoint:
 
     Raises OutputTooLarge, OutputNotStorable.
     """
+    output, position = (_as_kept(checkpoint.step, value) for value in (checkpoint.output, checkpoint.position))
+    return replace(checkpoint, output=output, position=position)
+
+
+def _as_kept(step: str, value: Any) -> Any:
     try:
-        said = json.dumps(checkpoint.output, ensure_ascii=False, allow_nan=False)
-        place = json.dumps(checkpoint.position, ensure_ascii=False, allow_nan=False)
+        said = json.dumps(value, ensure_ascii=False, allow_nan=False)
         size = len(said.encode())
     except (TypeError, ValueError, RecursionError) as e:
-        raise OutputNotStorable(f"Step {checkpoint.step!r} gave something that is not JSON text.") from e
+        raise OutputNotStorable(f"Step {step!r} gave something that is not JSON text.") from e
     if size > MAX_OUTPUT_BYTES:
         raise OutputTooLarge(
-            f"Step {checkpoint.step!r} gave {size / 2**20:.1f} MB; a checkpoint takes at most "
+            f"Step {step!r} gave {size / 2**20:.1f} MB; a checkpoint takes at most "
             f"{MAX_OUTPUT_BYTES / 2**20:.0f} MB. Keep the data in storage and give its name."
         )
-    if "\\u0000" in said:
-        raise OutputNotStorable(f"Step {checkpoint.step!r} gave text that holds NUL.")
-    return replace(checkpoint, output=json.loads(said), position=json.loads(place))
+    if _NUL.search(said):
+        raise OutputNotStorable(f"Step {step!r} gave text that holds NUL.")
+    return json.loads(said, parse_float=_number)
+
+
+def _number(text: str) -> int | float:
+    # What Python writes with a positive exponent PostgreSQL gives back in all its digits, which is a whole number.
+    return int(Decimal(text)) if "e+" in text else float(text)

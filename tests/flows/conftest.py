@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,18 @@ def _own_storage(settings: Any, tmp_path: Path) -> None:
     settings.STORAGES = {**settings.STORAGES, "default": default}
 
 
+def process(code: str, *arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python code in a process of its own, on the test's database, Redis and objects."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        env={**os.environ, "OBJECT_ROOT": default_storage.path(""), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
 @pytest.fixture
 def acme(db: str) -> Iterator[str]:
     """The test runs as Ada in Acme."""
@@ -40,7 +56,9 @@ def begin(pipeline: Pipeline) -> FlowRun:
 
 def work(run: FlowRun) -> FlowRun:
     """What a worker does with its job, at once."""
-    runner.run(job_id=again(run).job_ref)
+    job = again(run).job_ref
+    assert job is not None
+    runner.run(job_id=job)
     return again(run)
 
 
@@ -55,4 +73,4 @@ def put(path: str, text: str | bytes) -> None:
 
 def got(path: str) -> str:
     with default_storage.open(f"{batches.folder()}/{path}") as file:
-        return file.read().decode()
+        return str(file.read(), "utf-8")

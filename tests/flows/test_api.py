@@ -114,6 +114,33 @@ def test_what_cannot_be_is_400_by_its_field(ada: Caller, more: dict[str, Any], f
     assert error_of(answer)["message"].startswith(field), answer.content
 
 
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"cron": "61 * * * *"}, "schedule.cron: '61' is no minute: 0 to 59, *, lists, ranges, /steps."),
+        ({"cron": "0 0 30 2 *"}, "schedule.cron: names a day that never comes."),
+        ({"rrule": "FREQ=DAILY;BYHOUR=24"}, "schedule.rrule: BYHOUR must be 0 to 23."),
+        (
+            {"rrule": "every day"},
+            "schedule.rrule: 'EVERY DAY' is no NAME=VALUE, or comes twice.",
+        ),
+        (
+            {"rrule": "FREQ=FORTNIGHTLY"},
+            "schedule.rrule: is no RRULE of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO;BYHOUR=6.",
+        ),
+        (
+            {"every": 900, "timeZone": "Berlin"},
+            "schedule.timeZone: must be a name of the IANA database, such as Europe/Berlin.",
+        ),
+        ({"every": "900"}, "schedule.every: must be whole seconds from 60 to 31622400."),
+    ],
+)
+def test_a_wrong_schedule_is_told_what_to_write_instead(ada: Caller, schedule: object, message: str) -> None:
+    answer = ada.post("/pipelines", body(schedule=schedule))
+    assert (answer.status_code, error_of(answer)["message"]) == (400, message)
+    assert ada.get("/pipelines").json()["total"] == 0
+
+
 def test_a_name_is_taken_once(ada: Caller) -> None:
     made(ada)
     assert error_of(ada.post("/pipelines", body()))["code"] == "name_taken"

@@ -1,5 +1,6 @@
 """Schedules where clocks are changed: each slot once, none doubled, none lost."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,13 +8,13 @@ import pytest
 
 from kaireon.flows import pipelines, schedule, scheduler
 from kaireon.flows.crontab import CronInvalid, Crontab
-from kaireon.flows.models import FlowRun, Pipeline, RunState
+from kaireon.flows.models import FlowRun, Pipeline, RunState, RunTrigger
 from kaireon.flows.schedule import ScheduleInvalid
 from kaireon.jobs.models import Job
 from kaireon.lib.budget import Budget
 from kaireon.lib.clock import at, freeze
 from kaireon.tenancy.context import current, transaction
-from tests.flows.conftest import begin, make
+from tests.flows.conftest import begin, make, work
 
 NOW = at("2026-01-01T00:00:00Z")
 # Zone, the day on which an hour (or half of one) is left out, and the day on which it comes twice.
@@ -67,50 +68,6 @@ def test_what_runs_oftener_than_hourly_follows_elapsed_time(zone: str) -> None:
             assert slots == [first + timedelta(minutes=10) * n for n in range(minutes // 10)]
 
 
-@pytest.mark.parametrize("zone", ZONES)
-@pytest.mark.parametrize("which", [0, 1])
-def test_a_simulated_day_starts_each_slot_once(acme: str, zone: str, which: int) -> None:
-    """A tick every minute, some twice, with an outage of the scheduler in between."""
-    first, end = day(zone, ZONES[zone][which])
-    rules = {
-        "daily": {"cron": "30 2 * * *"},
-        "hourly": {"cron": "5 * * * *"},
-        "by rule": {"rrule": "FREQ=HOURLY;INTERVAL=3", "start": "2026-01-01T00:15:00"},
-        "interval": {"every": 5400, "start": "2026-01-01T00:00:00"},
-    }
-    with freeze(first - timedelta(minutes=1)):
-        made = {
-            name: make(STEPS, name=name, schedule_given={**rule, "timeZone": zone, "missed": "all"})
-            for name, rule in rules.items()
-        }
-    minute = first
-    while minute < end:
-        # Between the fourth and the fifth hour nobody ticks.
-        if not timedelta(hours=4) <= minute - first < timedelta(hours=5):
-            for _ in range(2 if minute.minute % 30 == 0 else 1):
-                if any(p.next_run_at is None or p.next_run_at <= minute for p in _present()):
-                    scheduler.tick(now=minute + timedelta(seconds=2), budget=Budget(60))
-                    _finish_runs(minute)
-        minute += timedelta(minutes=1)
-    with transaction():
-        for name, pipeline in made.items():
-            slots = list(FlowRun.objects.filter(pipeline=pipeline).order_by("slot").values_list("slot", flat=True))
-            wanted = list(schedule.parse(pipeline.schedule, now=NOW).between(first, end))
-            assert slots == wanted, name
-            assert len(set(slots)) == len(slots) > 0
-
-
-def _present() -> list[Pipeline]:
-    with transaction():
-        return list(Pipeline.objects.present())
-
-
-def _finish_runs(now: datetime) -> None:
-    with transaction():
-        FlowRun.objects.open().update(state=RunState.DONE, finished_at=now, keeps_batches=False)
-        Job.objects.all().delete()
-
-
 def test_two_ticks_at_once_start_a_slot_once(acme: str) -> None:
     with freeze(NOW):
         pipeline = make(STEPS, schedule_given={"cron": "0 * * * *"})
@@ -143,6 +100,63 @@ def test_missed_slots_are_made_up_for_as_the_schedule_says(missed: str, slots: l
         [hours[n] for n in slots],
         hours[4],
     )
+
+
+def test_with_all_what_was_missed_is_run_one_after_the_other(acme: str) -> None:
+    with freeze(NOW):
+        pipeline = make(STEPS, schedule_given={"cron": "0 * * * *", "missed": "all"})
+    late = NOW + timedelta(hours=3, minutes=10)
+    assert scheduler.tick(now=late, budget=Budget(9)).as_dict() == {
+        "started": 3,
+        "skipped": 0,
+        "resumed": 0,
+        "cleared": 0,
+    }
+    # Two more ticks change nothing while the first is under way.
+    for _ in range(2):
+        assert scheduler.tick(now=late, budget=Budget(9)).resumed == 0
+    with transaction():
+        pipelines.change(
+            pipeline,
+            name="renamed meanwhile",
+            definition={"steps": STEPS},
+            schedule_given={"cron": "0 * * * *", "missed": "all"},
+            actor=current().actor,
+            now=late,
+        )
+    order = []
+    for _ in range(3):
+        with transaction():
+            [run] = FlowRun.objects.open().exclude(job_ref=None)
+        with freeze(late):
+            order.append((run.slot, work(run).state))
+    slots = [NOW + timedelta(hours=n) for n in (1, 2, 3)]
+    # The first was begun as it was; those that waited run as the pipeline is by now.
+    assert order == [(slots[0], RunState.FAILED), (slots[1], RunState.DONE), (slots[2], RunState.DONE)]
+    with transaction():
+        assert not FlowRun.objects.open().exists()
+
+
+def test_a_run_that_waits_for_nobody_is_found_by_the_next_tick(acme: str) -> None:
+    with freeze(NOW):
+        pipeline = make(STEPS, schedule_given={"cron": "0 * * * *", "missed": "all"})
+    with transaction():
+        waiting = pipelines.line_up(pipeline, trigger=RunTrigger.SCHEDULE, slot=NOW, now=NOW)
+    assert scheduler.tick(now=NOW, budget=Budget(9)).resumed == 1
+    assert work(waiting).state == RunState.DONE
+
+
+def test_a_schedule_that_went_bad_stops_no_other(acme: str) -> None:
+    with freeze(NOW):
+        bad, good = (make(STEPS, name=name, schedule_given={"cron": "0 * * * *"}) for name in ("bad", "good"))
+    rule = {"rrule": "FREQ=HOURLY;BYMINUTE=60", "start": "2026-01-01T00:00:00", "timeZone": "UTC"}
+    with transaction():
+        Pipeline.objects.filter(pk=bad.pk).update(schedule=rule, next_run_at=NOW)
+    done = scheduler.tick(now=NOW + timedelta(hours=1), budget=Budget(9))
+    assert (done.started, done.errors) == (1, ["a schedule cannot be read any more"])
+    with transaction():
+        assert FlowRun.objects.get().pipeline_id == good.pk
+        assert Pipeline.objects.get(pk=bad.pk).next_run_at is None
 
 
 def test_of_an_outage_of_months_the_newest_slot_is_run() -> None:
@@ -193,6 +207,22 @@ def test_a_rule_of_twenty_years_is_as_fast_as_a_young_one() -> None:
     [first, second, *_] = found.next(at("2026-06-01T00:00:00Z"))
     assert (first - at("2001-01-01T00:00:00Z")) % timedelta(minutes=7) == timedelta(0)
     assert second - first == timedelta(minutes=7)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_minutes_that_do_not_fit_into_an_hour_keep_their_pace(zone: str) -> None:
+    for date in ZONES[zone]:
+        found = schedule.parse({"rrule": "FREQ=MINUTELY;INTERVAL=7", "timeZone": zone}, now=NOW)
+        slots = list(found.between(*day(zone, date)))
+        assert {b - a for a, b in itertools.pairwise(slots)} == {timedelta(minutes=7)}
+
+
+@pytest.mark.parametrize("rule", ["FREQ=MINUTELY;INTERVAL=1440", "FREQ=MINUTELY;BYHOUR=1;BYMINUTE=45"])
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_day_said_in_minutes_is_a_day(rule: str, zone: str) -> None:
+    """Neither twice on the longer day nor lost on the shorter one."""
+    for date in ZONES[zone]:
+        assert len(shown({"rrule": rule, "start": "2026-01-01T01:45:00"}, zone, date)) == 1
 
 
 def test_a_rule_ends_where_it_says() -> None:
@@ -251,6 +281,30 @@ def test_what_is_no_cron_is_refused(text: str) -> None:
         ({"rrule": "FREQ=DAILY;UNTIL=soon"}, "rrule"),
         ({"rrule": "FREQ=DAILY\nDTSTART=x"}, "rrule"),
         ({"rrule": "FREQ=DAILY;BYHOUR=25"}, "rrule"),
+        # dateutil takes these and breaks when it is asked for their dates.
+        ({"rrule": "FREQ=HOURLY;BYMINUTE=60;BYHOUR=0"}, "rrule"),
+        ({"rrule": "FREQ=MINUTELY;BYHOUR=24"}, "rrule"),
+        ({"rrule": "FREQ=YEARLY;BYMONTH=2;BYDAY=53SU"}, "rrule"),
+        ({"rrule": "FREQ=MINUTELY;INTERVAL=30;BYMINUTE=7", "start": "2026-01-01T00:00:00"}, "rrule"),
+        ({"rrule": "FREQ=WEEKLY;BYDAY=1MO"}, "rrule"),
+        ({"rrule": "FREQ=WEEKLY;BYDAY=MOON"}, "rrule"),
+        ({"rrule": "FREQ=YEARLY;BYYEARDAY=0"}, "rrule"),
+        ({"rrule": "FREQ=YEARLY;BYWEEKNO=54"}, "rrule"),
+        ({"rrule": "FREQ=MONTHLY;BYSETPOS=1,x"}, "rrule"),
+        ({"rrule": "FREQ=DAILY;UNTIL=20250101T000000Z"}, "rrule"),
+        ({"rrule": "FREQ=DAILY;DTSTART=20260101T000000"}, "rrule"),
+        ({"rrule": "FREQ=DAILY;TZID=Europe/Berlin"}, "rrule"),
+        ({"rrule": "x" * 501}, "rrule"),
+        ({"cron": "0 0 * * *\n* * * * *"}, "cron"),
+        ({"cron": "0 0 * * * *"}, "cron"),
+        ({"cron": "@daily"}, "cron"),
+        ({"cron": "٠ 0 * * *"}, "cron"),
+        ({"every": 60.0}, "every"),
+        ({"every": 10**12}, "every"),
+        ({"every": 60, "start": "1999-12-31T00:00:00"}, "start"),
+        ({"cron": "0 0 * * *", "timeZone": "CEST"}, "timeZone"),
+        ({"cron": "0 0 * * *", "timeZone": ""}, "timeZone"),
+        ({"cron": "0 0 * * *", "timeZone": "europe/berlin"}, "timeZone"),
     ],
 )
 def test_a_schedule_that_cannot_be_kept_is_refused_by_its_field(given: object, field: str) -> None:
