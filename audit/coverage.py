@@ -18,7 +18,6 @@ EXEMPT: dict[str, str] = {
     "flows.FlowCheckpoint": "how far a step is, moved with every batch; what steps change is recorded itself",
     "cron.JobRun": "is a record of what ran; what the jobs do is recorded itself",
     "compliance.HoldEpoch": "a counter that orders holds and deletions; the hold is recorded itself",
-    "compliance.ObjectRemoval": "files still to be removed; the deletion of their rows is recorded itself",
     "django_celery_beat.PeriodicTasks": "the mark that tells beat to read its rows again",
     "admin.LogEntry": "Django's own and unused: it keeps names without a tenant",
     "auth.Permission": "Django's own and unused: roles stand in code",

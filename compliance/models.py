@@ -73,28 +73,3 @@ class HoldEpoch(TenantModel):
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}"
-
-
-class ObjectRemovalQuerySet(TenantQuerySet["ObjectRemoval"]):
-    def oldest_first(self) -> "ObjectRemovalQuerySet":
-        return self.order_by("created_at", "pk")
-
-
-class ObjectRemoval(TenantModel):
-    """A stored object whose row a purge deleted: written with that deletion, removed once storage confirms.
-
-    Exempt from audit capture: the object's name would be the key to its bytes. The purge's record counts them.
-    """
-
-    object_name = models.CharField(max_length=255)
-    created_at = models.DateTimeField()
-    failures = models.PositiveIntegerField(default=0)
-
-    objects = TenantManager.from_queryset(ObjectRemovalQuerySet)()
-
-    class Meta(TenantModel.Meta):
-        verbose_name = "object removal"
-        indexes = [models.Index(fields=["tenant", "created_at"], name="removals_by_age")]
-
-    def __str__(self) -> str:
-        return f"object removal {self.pk}"

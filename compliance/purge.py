@@ -14,11 +14,13 @@ from django.db.models import Exists, F, Lookup, Q
 from django.db.models.sql.compiler import SQLCompiler
 
 import audit
-from compliance import holds, objects
+from compliance import holds
 from compliance.models import RetentionPolicy
-from compliance.objects import Removed
+from customers import removals
 from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure
 from customers.models import SuppressionTombstone
+from customers.models.removal import Cause
+from customers.removals import Removed
 from kaireon.api import metrics
 from kaireon.lib.budget import Budget
 from kaireon.tenancy import context
@@ -115,6 +117,7 @@ class Purged:
         }
 
 
+@context.without_transaction
 def purge_expired(
     *,
     now: datetime,
@@ -133,8 +136,6 @@ def purge_expired(
     removed after their rows' deletion is committed. `classes` limits it to some. What goes wrong with one entity is
     in `errors`; the others are still purged.
     """
-    if context.in_transaction():
-        raise context.OutsideTransaction("A purge opens its own transactions, batch by batch: call it outside any.")
     time = budget or Budget(DEFAULT_SECONDS)
     with scope(tenant_id=context.tenant_id(), actor=actor, request_id=context.current().request_id):
         with transaction():
@@ -149,7 +150,7 @@ def purge_expired(
             return purged
         if classes is None or "consents" in classes:
             _expired_tombstones(purged, now=now)
-        purged.objects = objects.remove_doomed(budget=time)
+        purged.objects = removals.remove_doomed(now=now, budget=time)
         if purged.objects.failed:
             purged.errors.append(f"{purged.objects.failed} stored objects could not be removed")
         _record(purged)
@@ -241,7 +242,7 @@ def _one_batch(sweep: Sweep, after: tuple[datetime, UUID] | None, *, now: dateti
         holds.lock_epoch()
         if sweep.data_class in holds.held_classes():
             return None, after, False
-        files = objects.file_columns(sweep.entity)
+        files = sweep.entity.file_columns()
         rows = _next(sweep, after)
         if files:
             # Their objects are named here, so these very rows must be the ones that go.
@@ -253,7 +254,7 @@ def _one_batch(sweep: Sweep, after: tuple[datetime, UUID] | None, *, now: dateti
         if files:
             if deleted != len(found):
                 raise RowsChanged(sweep.entity.name)
-            objects.doom((name for row in found for name in row[2:]), now=now)
+            removals.doom((name for row in found for name in row[2:]), cause=Cause.PURGE, now=now)
         return deleted, (found[-1][0], found[-1][1]), len(found) == batch
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.apps import apps
-from django.db.models import BinaryField, Exists, OuterRef, Q
+from django.db.models import BinaryField, Exists, FileField, OuterRef, Q
 
 from customers.models import DynamicSchema
 from kaireon.lib.canonical import exact
@@ -82,6 +82,10 @@ class Entity:
     @property
     def table(self) -> str:
         return str(self.model_class._meta.db_table)
+
+    def file_columns(self) -> list[str]:
+        """The columns that name objects in storage."""
+        return [f.attname for f in self.model_class._meta.concrete_fields if isinstance(f, FileField)]
 
     def queryset(self) -> TenantQuerySet[Any]:
         """All rows of the active tenant."""
@@ -356,7 +360,7 @@ EXEMPT: dict[str, str] = {
     "customers.DynamicSchema": "The definition of a table; its rows are in the catalogue.",
     "customers.SuppressionTombstone": "A keyed hash and a channel: what erasure leaves so that a suppression lasts.",
     "customers.ImportRun": "The position in a file, known by its hash.",
-    "dsar.ObjectDeletion": "The random name of a stored file that is being removed, emptied when it is gone.",
+    "customers.ObjectRemoval": "The random name of an object that must be gone, emptied when it is.",
 }
 
 

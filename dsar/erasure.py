@@ -12,12 +12,13 @@ from uuid import UUID
 
 import audit
 from compliance import holds
-from customers import attachments, consents, suppressions
+from customers import consents, removals, suppressions
 from customers import subjects as customer_keys
 from customers.catalogue import CATALOGUE, Entity, Erasure
-from customers.models import Attachment, ConsentRecord, Customer
+from customers.models import ConsentRecord, Customer
+from customers.models.removal import Cause
 from dsar import services, subjects
-from dsar.models import DsarRequest, ObjectDeletion, Outcome, State
+from dsar.models import DsarRequest, Outcome, State
 from kaireon.jobs.runner import JobError, JobRun, code_of
 from kaireon.lib import clock
 from kaireon.tenancy.context import requires_transaction, transaction
@@ -39,6 +40,13 @@ class ResidueFound(JobError):
 
     def __init__(self) -> None:
         super().__init__("residue_found")
+
+
+class ObjectsLeft(JobError):
+    """Storage did not let every object go. Those that went stay gone, the others are tried again."""
+
+    def __init__(self) -> None:
+        super().__init__("objects_left")
 
 
 @dataclass(kw_only=True)
@@ -156,8 +164,17 @@ def _delete(entity: Entity, work: _Work) -> None:
         elif entity.name == "customer" and _referring(work):
             _empty_profile(work)
         else:
+            _doom_objects(entity, rows, work)
             deleted += rows.delete()[0]
     work.erased.deleted[entity.name] = deleted
+
+
+def _doom_objects(entity: Entity, rows: TenantQuerySet[Any], work: _Work) -> None:
+    if columns := entity.file_columns():
+        # Locked, so that a purge of the same rows does not name their objects too.
+        found = rows.select_for_update().values_list(*columns)
+        names = [name for row in found for name in row]
+        removals.doom(names, cause=Cause.ERASURE, reference=work.request.pk, now=work.now)
 
 
 def _reduce_to_evidence(entity: Entity, work: _Work) -> None:
@@ -212,19 +229,9 @@ def _key_held_consents(work: _Work) -> None:
         )
 
 
-def _note_objects(work: _Work) -> None:
-    if "attachments" in work.held:
-        return
-    names = Attachment.objects.filter(customer=work.customer).exclude(file="").values_list("file", flat=True)
-    ObjectDeletion.objects.bulk_create(
-        ObjectDeletion(request=work.request, object_name=name, created_at=work.now) for name in names
-    )
-
-
 _PREPARE: dict[str, Callable[[_Work], None]] = {
     "suppression": _leave_tombstones,
     "consentRecord": _key_held_consents,
-    "attachment": _note_objects,
 }
 
 
@@ -295,19 +302,13 @@ def _added(before: dict[str, int] | None, more: dict[str, int]) -> dict[str, int
 
 
 def remove_objects(run: JobRun, request_id: UUID) -> None:
-    """Delete the noted files from storage, each confirmed and ticked off by itself. What is gone already is fine.
+    """Remove what the rows left in storage, each confirmed and ticked off by itself. What is gone already is fine.
 
-    Raises ObjectStillThere and what the storage raises; the next attempt goes on where this one stopped.
+    Raises ObjectsLeft; the next attempt goes on with what is left.
     """
-    with transaction():
-        pending = list(ObjectDeletion.objects.pending().filter(request=request_id))
-    for row in pending:
-        run.check()
-        was_there = attachments.remove_object(row.object_name)
-        with transaction():
-            ObjectDeletion.objects.pending().filter(pk=row.pk).update(
-                deleted_at=clock.now(), was_missing=not was_there, object_name=""
-            )
+    removed = removals.remove_doomed(now=clock.now(), reference=request_id, before_each=run.check)
+    if removed.failed:
+        raise ObjectsLeft
 
 
 def _close(run: JobRun, request_id: UUID) -> None:
@@ -353,8 +354,8 @@ def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
 
 
 def _complete(request: DsarRequest, now: datetime) -> None:
-    objects = ObjectDeletion.objects.filter(request=request)
-    request.counts["objects"] = {"deleted": objects.count(), "wereMissing": objects.filter(was_missing=True).count()}
+    removed = removals.removed_of(request.pk)
+    request.counts["objects"] = {"deleted": removed.attempted, "wereMissing": removed.missing}
     if not request.counts["deleted"]:
         # Nobody was found, or somebody else erased them a moment before.
         request.outcome = Outcome.NO_DATA

@@ -188,28 +188,3 @@ class Dossier(TenantModel):
     @property
     def sealing_context(self) -> str:
         return f"dossier:{self.tenant_id}:{self.pk}"
-
-
-class ObjectDeletionQuerySet(TenantQuerySet["ObjectDeletion"]):
-    def pending(self) -> "ObjectDeletionQuerySet":
-        return self.filter(deleted_at=None)
-
-
-class ObjectDeletion(TenantModel):
-    """A stored file that an erasure takes away. Written with the erasure, done after it: storage cannot roll back."""
-
-    request = models.ForeignKey(
-        DsarRequest, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
-    )
-    object_name = models.CharField(max_length=255, help_text="A random name; emptied once the file is gone.")
-    created_at = models.DateTimeField()
-    deleted_at = models.DateTimeField(null=True, blank=True)
-    was_missing = models.BooleanField(default=False)
-
-    objects = TenantManager.from_queryset(ObjectDeletionQuerySet)()
-
-    class Meta(TenantModel.Meta):
-        indexes = [models.Index(fields=["tenant", "request"], name="object_deletion_by_request")]
-
-    def __str__(self) -> str:
-        return f"object deletion {self.pk}"

@@ -44,36 +44,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="ObjectRemoval",
-            fields=[
-                (
-                    "id",
-                    models.UUIDField(default=kaireon.lib.ids.uuid7, editable=False, primary_key=True, serialize=False),
-                ),
-                ("object_name", models.CharField(max_length=255)),
-                ("created_at", models.DateTimeField()),
-                ("failures", models.PositiveIntegerField(default=0)),
-                (
-                    "tenant",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        default=kaireon.tenancy.context.tenant_id,
-                        editable=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to="tenancy.tenant",
-                    ),
-                ),
-            ],
-            options={
-                "verbose_name": "object removal",
-                "abstract": False,
-                "base_manager_name": "objects",
-                "indexes": [models.Index(fields=["tenant", "created_at"], name="removals_by_age")],
-            },
-        ),
-        migrations.CreateModel(
             name="RetentionPolicy",
             fields=[
                 (

@@ -42,7 +42,6 @@ class Migration(migrations.Migration):
         migrations.RunSQL(EPOCHS, ""),
         tenant_table("compliance_retentionpolicy", "SELECT, INSERT, UPDATE", resolver=True),
         tenant_table("compliance_holdepoch", "SELECT", resolver=True),
-        tenant_table("compliance_objectremoval"),
         captured("compliance_retentionpolicy", "RetentionPolicy", name="data_class"),
         migrations.RunSQL(GUARDS, ""),
         *(guarded(table, data_class) for table, data_class in GUARDED.items()),

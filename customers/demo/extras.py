@@ -182,16 +182,14 @@ FOR_EVERYBODY: tuple[Builder, ...] = (_summaries, _traces, _deliveries)
 FOR_SOME: tuple[Builder, ...] = (_suppressions, _attributions, _variants, _identities, _journeys)
 
 
-def letter(subject: Subject) -> attachments.Upload:
+def letter(person: Identity, at: datetime) -> attachments.Upload:
     """A short letter from the customer."""
-    person = subject.person
     text = f"{person.full_name}\n{person.address}\n\nPlease send my receipts to {person.email}.\n"
     return attachments.Upload(
-        customer_id=subject.pk,
         name=f"letter-{person.number}.txt",
         content=text.encode(),
         content_type="text/plain; charset=utf-8",
-        uploaded_at=subject.last.moment,
+        uploaded_at=at,
     )
 
 

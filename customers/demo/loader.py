@@ -2,7 +2,7 @@
 dossier.
 
 Customers, purchases and consents come in through the ingest services, as a tenant's own would. One transaction for
-the whole tenant: it is loaded or it is not.
+the whole tenant, after its files are stored: it is loaded or it is not.
 """
 
 from collections import defaultdict
@@ -17,8 +17,8 @@ from customers import attachments, bulk, ingest, partitions
 from customers.demo import extras
 from customers.demo.histories import Purchase, purchases
 from customers.demo.identities import Identity, identity
-from customers.models import Customer, DynamicSchema
-from kaireon.tenancy.context import requires_transaction
+from customers.models import Attachment, Customer, DynamicSchema
+from kaireon.tenancy.context import requires_transaction, transaction, without_transaction
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def rows_of(share: Share, *, now: datetime) -> int:
     return len(mine) + len(set(mine)) * extras.ROWS_EACH + COMPLETE * extras.MORE_ROWS
 
 
-@requires_transaction
+@without_transaction
 def load(share: Share, *, now: datetime, advance: Advance) -> int:
     """Load this share of the demo into the active tenant; returns how many customers it has then."""
     histories: dict[int, list[Purchase]] = defaultdict(list)
@@ -68,6 +68,22 @@ def load(share: Share, *, now: datetime, advance: Advance) -> int:
         if share.has(purchase.customer):
             histories[purchase.customer].append(purchase)
     people = {number: identity(number) for number in histories}
+    complete = sorted(histories)[:COMPLETE]
+    letters = attachments.store([extras.letter(people[n], histories[n][-1].moment) for n in complete], now=now)
+    with transaction():
+        return _load(share, histories, people, letters, now=now, advance=advance)
+
+
+@requires_transaction
+def _load(
+    share: Share,
+    histories: dict[int, list[Purchase]],
+    people: dict[int, Identity],
+    letters: list[Attachment],
+    *,
+    now: datetime,
+    advance: Advance,
+) -> int:
     moments = {p.moment.replace(day=1): None for history in histories.values() for p in history}
     for table in partitions.PARTITIONED:
         partitions.ensure_months(table, [*moments, now])
@@ -87,7 +103,10 @@ def load(share: Share, *, now: datetime, advance: Advance) -> int:
     consents = (row for s in complete for row in extras.consents(s, share.customer_id(s.person.number)))
     _ingest(ingest.ingest_consents, consents, now, advance)
     _build(extras.FOR_SOME, complete, now, advance)
-    advance(len(attachments.attach([extras.letter(subject) for subject in complete])))
+    for subject, letter in zip(complete, letters, strict=True):
+        letter.customer_id = subject.pk
+    attachments.attach(letters)
+    advance(len(letters))
     extras.fill_schema(complete, now=now)
     return len(subjects)
 

@@ -943,4 +943,88 @@ class Migration(migrations.Migration):
             model_name="variantassignment",
             constraint=models.UniqueConstraint(fields=("tenant", "customer", "experiment"), name="variant_once"),
         ),
+        migrations.CreateModel(
+            name="ObjectRemoval",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(default=kaireon.lib.ids.uuid7, editable=False, primary_key=True, serialize=False),
+                ),
+                (
+                    "object_name",
+                    models.CharField(blank=True, help_text="A random name; emptied with the object.", max_length=255),
+                ),
+                (
+                    "cause",
+                    models.CharField(
+                        choices=[
+                            ("upload", "Upload whose row never came"),
+                            ("purge", "Retention"),
+                            ("erasure", "Erasure of a person"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "reference",
+                    models.UUIDField(blank=True, help_text="The request that the erasure answers.", null=True),
+                ),
+                ("created_at", models.DateTimeField()),
+                (
+                    "doomed_at",
+                    models.DateTimeField(
+                        blank=True, help_text="Empty while an upload's row may still come.", null=True
+                    ),
+                ),
+                ("gone_at", models.DateTimeField(blank=True, help_text="When storage confirmed it.", null=True)),
+                ("was_missing", models.BooleanField(default=False, help_text="It was gone before we asked.")),
+                ("failures", models.PositiveIntegerField(default=0)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        default=kaireon.tenancy.context.tenant_id,
+                        editable=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "object removal",
+                "abstract": False,
+                "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(condition=models.Q(("gone_at", None)), fields=["tenant", "id"], name="removal_open"),
+                    models.Index(
+                        condition=models.Q(("doomed_at", None)),
+                        fields=["tenant", "object_name"],
+                        name="removal_by_name",
+                    ),
+                    models.Index(
+                        condition=models.Q(("reference", None), _negated=True),
+                        fields=["tenant", "reference"],
+                        name="removal_by_reference",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("doomed_at", None), _negated=True), ("cause", "upload"), _connector="OR"
+                        ),
+                        name="removal_only_uploads_wait",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("gone_at", None),
+                            models.Q(("doomed_at__isnull", False), ("object_name", "")),
+                            _connector="OR",
+                        ),
+                        name="removal_gone_is_nameless",
+                    ),
+                ],
+            },
+        ),
     ]

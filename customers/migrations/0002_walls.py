@@ -30,6 +30,7 @@ TABLES = [
     *ABOUT_CUSTOMER,
     "customers_suppressiontombstone",
     "customers_importrun",
+    "customers_objectremoval",
 ]
 
 
@@ -73,6 +74,7 @@ class Migration(migrations.Migration):
         captured("customers_journeyenrollment", "JourneyEnrollment"),
         # The object's name is the key to the bytes: what is left of it in the log must not find them.
         captured("customers_attachment", "Attachment", personal=["name", "file", "sha256"], exact=["size"]),
+        captured("customers_objectremoval", "ObjectRemoval", personal=["object_name"], ignore=["failures"]),
         captured("customers_dynamicschema", "DynamicSchema", name="name"),
         captured("customers_dynamicrow", "DynamicRow", personal=["data", "row_key"]),
         captured(

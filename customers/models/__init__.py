@@ -8,6 +8,7 @@ from customers.models.dynamic import DynamicRow, DynamicSchema
 from customers.models.import_run import ImportRun
 from customers.models.interaction import Interaction, InteractionSummary
 from customers.models.journey import Delivery, JourneyEnrollment
+from customers.models.removal import ObjectRemoval
 
 __all__ = [
     "Attachment",
@@ -23,6 +24,7 @@ __all__ = [
     "Interaction",
     "InteractionSummary",
     "JourneyEnrollment",
+    "ObjectRemoval",
     "Suppression",
     "SuppressionTombstone",
     "VariantAssignment",

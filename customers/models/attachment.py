@@ -16,7 +16,7 @@ def object_name(attachment: Any, filename: str) -> str:
 
 
 class Attachment(AboutCustomer):
-    """A file about a customer. Deleting the row does not delete the object; erasure and purge do both."""
+    """A file about a customer. Deleting the row does not delete the object: whoever does dooms it, see removals.py."""
 
     name = models.CharField(max_length=255, help_text="The file's own name, as it was sent.")
     content_type = models.CharField(max_length=128, default="application/octet-stream")

@@ -159,48 +159,6 @@ class Migration(migrations.Migration):
                 "base_manager_name": "objects",
             },
         ),
-        migrations.CreateModel(
-            name="ObjectDeletion",
-            fields=[
-                (
-                    "id",
-                    models.UUIDField(default=kaireon.lib.ids.uuid7, editable=False, primary_key=True, serialize=False),
-                ),
-                (
-                    "object_name",
-                    models.CharField(help_text="A random name; emptied once the file is gone.", max_length=255),
-                ),
-                ("created_at", models.DateTimeField()),
-                ("deleted_at", models.DateTimeField(blank=True, null=True)),
-                ("was_missing", models.BooleanField(default=False)),
-                (
-                    "request",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to="dsar.dsarrequest",
-                    ),
-                ),
-                (
-                    "tenant",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        default=kaireon.tenancy.context.tenant_id,
-                        editable=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to="tenancy.tenant",
-                    ),
-                ),
-            ],
-            options={
-                "abstract": False,
-                "base_manager_name": "objects",
-            },
-        ),
         migrations.AddIndex(
             model_name="dsarrequest",
             index=models.Index(fields=["tenant", "-requested_at"], name="dsar_newest"),
@@ -255,9 +213,5 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="dossier",
             constraint=models.UniqueConstraint(fields=("tenant", "request"), name="dossier_once"),
-        ),
-        migrations.AddIndex(
-            model_name="objectdeletion",
-            index=models.Index(fields=["tenant", "request"], name="object_deletion_by_request"),
         ),
     ]

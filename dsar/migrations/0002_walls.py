@@ -13,9 +13,7 @@ class Migration(migrations.Migration):
     operations = [
         tenant_table("dsar_dsarrequest"),
         tenant_table("dsar_dossier"),
-        tenant_table("dsar_objectdeletion"),
         tenant_reference("dsar_dossier", "request_id", "dsar_dsarrequest", on_delete="CASCADE"),
-        tenant_reference("dsar_objectdeletion", "request_id", "dsar_dsarrequest", on_delete="CASCADE"),
         captured(
             "dsar_dsarrequest",
             "DsarRequest",
@@ -23,7 +21,6 @@ class Migration(migrations.Migration):
             ignore=["job_ref"],
         ),
         captured("dsar_dossier", "Dossier", secret=["sealed"], personal=["sha256"], exact=["size"]),
-        captured("dsar_objectdeletion", "ObjectDeletion", personal=["object_name"]),
         guarded("dsar_dsarrequest", "dsar"),
         guarded("dsar_dossier", "dsar"),
         guarded_contents("dsar_dsarrequest", "dsar", emptied=["subject_sealed"]),

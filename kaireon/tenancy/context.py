@@ -36,6 +36,10 @@ class OutsideTransaction(RuntimeError):
     """Tenant data was touched outside `transaction()`, where PostgreSQL does not know the tenant."""
 
 
+class InsideTransaction(RuntimeError):
+    """Something that opens transactions of its own, step by step, was called inside one. Call it outside any."""
+
+
 class TenantSwitchInTransaction(RuntimeError):
     """A scope of another tenant was opened inside an open transaction. Finish the transaction first."""
 
@@ -134,6 +138,18 @@ def requires_transaction(service: Callable[P, R]) -> Callable[P, R]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         if not in_transaction():
             raise OutsideTransaction(f"{service.__qualname__} must run inside transaction().")
+        return service(*args, **kwargs)
+
+    return guarded
+
+
+def without_transaction(service: Callable[P, R]) -> Callable[P, R]:
+    """Refuse to run a service inside a transaction: what it commits must stay whatever becomes of the caller's."""
+
+    @wraps(service)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        if connections[DEFAULT_DB_ALIAS].in_atomic_block:
+            raise InsideTransaction(f"{service.__qualname__} opens its own transactions: call it outside any.")
         return service(*args, **kwargs)
 
     return guarded

@@ -46,8 +46,9 @@ def sign_in(db: str) -> SignIn:
 def rows(db: str) -> Rows:
     """One row's key for every page there is, all of them Acme's (runs of jobs are everybody's)."""
     now = clock.now()
-    with ADA.here(), transaction():
+    with ADA.here():
         load(FEW, now=now, advance=lambda _: None)
+    with ADA.here(), transaction():
         policies.upsert_policy(data_class="interactions", retention_days=365, actor=ADA.actor, now=now)
         services.create_request(request_type="export", subject_id="A-01500", actor=ADA.actor, now=now)
         SuppressionTombstone.objects.create(subject_key="v1:0")

@@ -166,7 +166,7 @@ def test_its_keys_do_not_stay(settings):
 # Storage whose folder is a file: every removal fails.
 REMOVALS = """
 import django; django.setup()
-from customers.attachments import remove_object
+from customers.removals import remove_object
 for n in range(7):
     try:
         remove_object("a/b")

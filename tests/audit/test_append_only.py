@@ -117,7 +117,7 @@ def test_no_switch_of_the_application_opens_the_log(app: psycopg.Connection, swi
 
 
 @pytest.mark.parametrize(
-    "table", ["tenancy_apikey", "tenancy_membership", "customers_importrun", "dsar_objectdeletion"]
+    "table", ["tenancy_apikey", "tenancy_membership", "customers_importrun", "customers_objectremoval"]
 )
 def test_the_owner_empties_no_recorded_table_unseen(owner: psycopg.Connection, table: str) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="TRUNCATE is refused"):

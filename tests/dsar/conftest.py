@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 from rest_framework.test import APIClient
 
-from customers import attachments, suppressions
 from customers import models as m
+from customers import suppressions
 from customers.partitions import ensure_months
 from dsar import services
 from dsar.models import DsarRequest
@@ -29,8 +30,10 @@ def client(nick: str = "ada") -> APIClient:
 
 
 def upload(who: m.Customer, name: str, content: bytes) -> None:
-    given = attachments.Upload(customer_id=who.pk, name=name, content=content, uploaded_at=clock.now())
-    attachments.attach([given])
+    """A file that is there: what a test does with it is not how it came."""
+    m.Attachment.objects.create(
+        customer=who, name=name, size=len(content), uploaded_at=clock.now(), file=ContentFile(content, name=name)
+    )
 
 
 def make_customer(number: str = NUMBER, email: str = EMAIL, *, interactions: int = 3) -> m.Customer:

@@ -7,11 +7,11 @@ from django.core.files.storage import default_storage
 from django.db import connections
 
 from compliance import holds
-from customers import attachments, consents, suppressions
+from customers import consents, removals, suppressions
 from customers import models as m
 from customers.catalogue import CATALOGUE, Erasure
 from dsar import erasure, subjects
-from dsar.models import Dossier, DsarRequest, ObjectDeletion
+from dsar.models import Dossier, DsarRequest
 from kaireon.jobs.models import Job
 from kaireon.lib import clock
 from kaireon.outbox.models import Payload
@@ -202,14 +202,14 @@ def test_a_hold_that_comes_in_the_middle_waits_and_holds_what_comes_later(
             connections.close_all()
 
     thread = threading.Thread(target=place)
-    note = erasure._PREPARE["attachment"]
+    leave = erasure._PREPARE["suppression"]
 
     def held_meanwhile(work: object) -> None:
         thread.start()
         assert not placed.wait(0.5)
-        note(work)  # type: ignore[arg-type]
+        leave(work)  # type: ignore[arg-type]
 
-    monkeypatch.setitem(erasure._PREPARE, "attachment", held_meanwhile)
+    monkeypatch.setitem(erasure._PREPARE, "suppression", held_meanwhile)
     request = answer(file("delete"))
     thread.join(10)
     assert placed.is_set()
@@ -255,7 +255,7 @@ def test_a_failure_anywhere_rolls_all_of_it_back(
     assert _left(jane) == {**before, "dsarRequest": 1}
     assert request.subject_id == NUMBER
     with transaction():
-        assert not ObjectDeletion.objects.exists()
+        assert not m.ObjectRemoval.objects.exists()
         Job.objects.filter(pk=filed.job.pk).update(due_at=clock.now())
     monkeypatch.undo()
     assert answer(filed).status == "completed"
@@ -284,7 +284,7 @@ def test_storage_that_fails_is_finished_later_and_the_rows_are_erased_once(
 ) -> None:
     with transaction():
         upload(jane, "2.pdf", b"2")
-    remove = attachments.remove_object
+    remove = removals.remove_object
     calls: list[str] = []
 
     def breaks_on_the_second(name: str) -> bool:
@@ -293,13 +293,13 @@ def test_storage_that_fails_is_finished_later_and_the_rows_are_erased_once(
             raise OSError("storage is away")
         return remove(name)
 
-    monkeypatch.setattr(attachments, "remove_object", breaks_on_the_second)
+    monkeypatch.setattr(removals, "remove_object", breaks_on_the_second)
     filed = file("delete")
     request = answer(filed)
     assert (request.status, request.state) == ("processing", "finishing")
     erased_at = request.erased_at
     with transaction():
-        assert ObjectDeletion.objects.pending().count() == 1
+        assert m.ObjectRemoval.objects.doomed().count() == 1
         Job.objects.filter(pk=filed.job.pk).update(due_at=clock.now())
     request = answer(filed)
     assert (request.status, request.erased_at) == ("completed", erased_at)
@@ -309,7 +309,7 @@ def test_storage_that_fails_is_finished_later_and_the_rows_are_erased_once(
 
 def test_an_object_that_was_gone_already_is_no_failure(jane: m.Customer) -> None:
     with transaction():
-        attachments.remove_object(m.Attachment.objects.get(customer=jane).file.name)
+        removals.remove_object(str(m.Attachment.objects.get(customer=jane).file))
     request = answer(file("delete"))
     assert request.status == "completed"
     assert request.counts["objects"] == {"deleted": 1, "wereMissing": 1}

@@ -117,12 +117,13 @@ class Command(BaseCommand):
         # Before the data, which takes longest: who interrupts that must still be able to sign in.
         _write(path, _credentials(passwords, api_keys))
         for tenant in TENANTS:
-            with scope(tenant_id=tenant.id, actor=DEMO), transaction():
+            with scope(tenant_id=tenant.id, actor=DEMO):
                 self._load(tenant)
 
     def _load(self, tenant: DemoTenant) -> None:
-        if loader.is_loaded():
-            return
+        with transaction():
+            if loader.is_loaded():
+                return
         now = clock.now()
         with Progress(tenant.name, total=loader.rows_of(tenant.share, now=now)) as progress:
             done = 0
