@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.conf import settings
+
 from cron.jobs import JOBS
 from cron.tasks import QUEUE, RUN_TASK
 from cron.work import Job
@@ -53,8 +55,17 @@ def without_schedule(names: Iterable[str]) -> set[str]:
 SCHEDULE: tuple[Entry, ...] = (
     *(entry_of(job) for job in JOBS.values() if job.schedule),
     # Each is a look at what is there: one that comes late is made up for by the next.
-    Entry(
-        name="jobs.sweep", task="jobs.sweep", help="Wake workers for jobs whose message was lost.", every=5, expires=10
+    *(
+        Entry(
+            name=f"jobs.sweep {queue}",
+            task="jobs.sweep",
+            help=f"Wake workers of {queue} for jobs whose message was lost.",
+            every=5,
+            expires=10,
+            queue=queue,
+            arguments={"queue": queue},
+        )
+        for queue in settings.QUEUES
     ),
     Entry(
         name="outbox.sweep",

@@ -2,6 +2,7 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -53,20 +54,24 @@ def note_crash(*, sender: Any, exception: BaseException, kwargs: dict[str, Any],
 
 
 @shared_task(name=SWEEP_TASK, acks_late=True, expires=SWEEP_SECONDS * 2)
-def sweep(**_newer: object) -> int:
-    """Send a message for every due job and every expired lease whose message may be lost; how many were sent."""
+def sweep(*, queue: str, **_newer: object) -> int:
+    """Send a message for every due job and every expired lease whose message may be lost; how many were sent.
+
+    Each queue has a sweep of its own, which waits in that queue: whoever is free for the work is free to look for it,
+    and no other queue's backlog stands before it.
+    """
     pauses.announce()
-    return sweep_due(now=clock.now())
+    return sweep_due(now=clock.now(), queues=[queue])
 
 
-def sweep_due(*, now: datetime, limit: int = SWEEP_AT_MOST) -> int:
-    """Across tenants, by the resolver's function `due_jobs`, which tells ids and nothing else.
+def sweep_due(*, now: datetime, limit: int = SWEEP_AT_MOST, queues: Sequence[str] | None = None) -> int:
+    """In these queues, or all. Across tenants, by the resolver's function `due_jobs`, which tells ids and nothing else.
 
     A queue that holds at least as many messages as there are due jobs is left to its workers: sending again every few
     seconds would bury them.
     """
     sent = 0
-    for queue, jobs in _due(now, limit).items():
+    for queue, jobs in _due(now, limit, queues).items():
         if _waiting(queue) >= len(jobs):
             continue
         for tenant_id, job_id, type_name in jobs:
@@ -78,11 +83,12 @@ def sweep_due(*, now: datetime, limit: int = SWEEP_AT_MOST) -> int:
     return sent
 
 
-def _due(now: datetime, limit: int) -> dict[str, list[tuple[str, UUID, str]]]:
+def _due(now: datetime, limit: int, queues: Sequence[str] | None) -> dict[str, list[tuple[str, UUID, str]]]:
     found: dict[str, list[tuple[str, UUID, str]]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT tenant_id, id, queue, type FROM public.due_jobs(%s, %s, %s)", [now, limit, pauses.here()]
+            "SELECT tenant_id, id, queue, type FROM public.due_jobs(%s, %s, %s, %s)",
+            [now, limit, pauses.here(), None if queues is None else list(queues)],
         )
         for tenant_id, job_id, queue, type_name in cursor.fetchall():
             found[queue].append((tenant_id, job_id, type_name))

@@ -5,9 +5,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg import sql
 
-from tests.live import Beat, wait_until
+from kaireon.jobs.models import Job, JobState
+from kaireon.tenancy.context import transaction
+from tests.cast import ADA
+from tests.dsar.conftest import file
+from tests.live import Beat, Worker, wait_until
 from tests.servers import SUITE
 
 
@@ -44,3 +49,18 @@ def test_beat_waits_for_a_database_that_is_not_there_yet_and_for_one_that_goes_a
         wait_until(lambda: said("Sending due task jobs.sweep") > before, or_show=log)
         assert beat.process is not None
         assert beat.process.poll() is None
+
+
+@pytest.mark.slow
+def test_lost_wake_ups_are_found_while_the_workers_of_other_queues_have_no_time(db: str, tmp_path: Path) -> None:
+    """Nobody works on batch-jobs at all: what waits there is not looked at, and must not stand before anything."""
+    log = tmp_path / "worker.log"
+    with ADA.here(), Worker(log, "dsar-jobs"), Beat(tmp_path / "beat.log"):
+        # No worker is told of it.
+        filed = file()
+
+        def done() -> bool:
+            with transaction():
+                return Job.objects.get(pk=filed.job.pk).state == JobState.DONE
+
+        wait_until(done, or_show=log)

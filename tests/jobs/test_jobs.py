@@ -316,11 +316,13 @@ def test_the_sweep_finds_due_jobs_and_expired_leases_of_every_tenant_with_redis_
             Job.objects.filter(pk=theirs.pk).update(due_at=now)
     moment = now + services.LEASE
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tenant_id, id FROM public.due_jobs(%s, 100, '{}')", [moment])
+        cursor.execute("SELECT tenant_id, id FROM public.due_jobs(%s, 100, '{}', NULL)", [moment])
         found = set(cursor.fetchall())
     assert found == {(ACME, due.pk), (ACME, expired.pk), (GLOBEX, theirs.pk)}
     assert later.pk not in {row[1] for row in found}
-    assert sweep_due(now=moment) == 3
+    assert sweep_due(now=moment, queues=["pipeline-jobs"]) == 0
+    assert sweep_due(now=moment, queues=["batch-jobs"]) == 1
+    assert sweep_due(now=moment) == 2
     # Their messages wait now: sending again would only bury the workers.
     assert sweep_due(now=moment) == 0
 
