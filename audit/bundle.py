@@ -3,6 +3,7 @@
 import base64
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -23,6 +24,7 @@ FORMAT = "kaireon-evidence-1"
 _SIGNED = b"kaireon manifest v1\n"
 _OFFLINE = Path(__file__).resolve().parent / "offline"
 _MARK_BYTES = 2
+_EVERY = 1000
 
 
 class NothingToBundle(ValueError):
@@ -69,8 +71,10 @@ def range_of(*, since: datetime | None = None, until: datetime | None = None) ->
 
 
 @requires_transaction
-def write(target: IO[bytes], wanted: Range) -> dict[str, Any]:
+def write(target: IO[bytes], wanted: Range, *, moved: Callable[[int], object] = lambda _: None) -> dict[str, Any]:
     """Write the bundle to a seekable file; returns its manifest. Memory grows by a few bytes a record only.
+
+    `moved` hears now and then how many records are in.
 
     Raises NotCovered.
     """
@@ -80,7 +84,7 @@ def write(target: IO[bytes], wanted: Range) -> dict[str, Any]:
         raise NotCovered(f"no checkpoint commits to record {wanted.last} yet")
     keys = signing.keys(tenant)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as bundle:
-        hashes, marks = _write_records(bundle, tenant, wanted)
+        hashes, marks = _write_records(bundle, tenant, wanted, moved)
         parts = {
             "proofs.json": _json(_proofs(tenant, checkpoint, wanted, marks)),
             "checkpoint.txt": checkpoint.note.encode(),
@@ -98,7 +102,9 @@ def write(target: IO[bytes], wanted: Range) -> dict[str, Any]:
     return manifest
 
 
-def _write_records(bundle: zipfile.ZipFile, tenant: str, wanted: Range) -> tuple[dict[str, str], bytes]:
+def _write_records(
+    bundle: zipfile.ZipFile, tenant: str, wanted: Range, moved: Callable[[int], object]
+) -> tuple[dict[str, str], bytes]:
     digest, marks = sha256(), bytearray()
     with bundle.open("records.ndjson", "w", force_zip64=True) as out:
         for record in reading.records(tenant, after=wanted.first - 1, until=wanted.last):
@@ -107,6 +113,8 @@ def _write_records(bundle: zipfile.ZipFile, tenant: str, wanted: Range) -> tuple
             line = record_bytes(record) + b"\n"
             out.write(line)
             digest.update(line)
+            if record["seq"] % _EVERY == 0:
+                moved(record["seq"] - wanted.first + 1)
     return {"records.ndjson": digest.hexdigest()}, bytes(marks)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import CommandError, call_command
 
 from audit import bundle, checkpoints, services, signing
 from kaireon.lib import clock
@@ -183,3 +184,62 @@ class TestRefusals:
             wanted = bundle.range_of(until=clock.now() + timedelta(days=1))
             with pytest.raises(bundle.NotCovered):
                 bundle.write(io.BytesIO(), wanted)
+
+
+class TestCommand:
+    def run(self, *arguments: str) -> str:
+        out = io.StringIO()
+        call_command("audit_export", *arguments, stdout=out, verbosity=0)
+        return out.getvalue()
+
+    def test_a_bundle_that_verifies(self, tmp_path: Path) -> None:
+        path = tmp_path / "out.zip"
+        said = json.loads(self.run("--tenant", ACME, "--output", str(path), "--json"))
+        assert said["records"] > 300
+        code, verdict = checked(tmp_path, path.read_bytes(), "--pubkey", pinned())
+        assert (code, verdict["records"]) == (0, said["records"])
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["evidence.zip", "kaireon_verify.py", "out.zip"]
+
+    def test_records_that_verify_as_a_chain(self, tmp_path: Path) -> None:
+        bundled = tmp_path / "out.zip"
+        self.run("--tenant", ACME, "--output", str(bundled))
+        path = tmp_path / "records.ndjson"
+        self.run("--tenant", ACME, "--output", str(path), "--format", "ndjson")
+        with zipfile.ZipFile(bundled) as inside:
+            inside.extract("kaireon_verify.py", tmp_path)
+        run = subprocess.run(
+            [sys.executable, "-I", "-S", str(tmp_path / "kaireon_verify.py"), str(path), "--json"],
+            capture_output=True,
+            check=True,
+        )
+        assert json.loads(run.stdout)["level"] == "chain"
+
+    def test_a_table_and_the_log_of_no_tenant(self, tmp_path: Path) -> None:
+        path = tmp_path / "out.csv"
+        self.run("--tenant", "_platform", "--output", str(path), "--format", "csv")
+        assert path.read_text().startswith("seq,timestamp,action,")
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            ["--tenant", "nobody"],
+            ["--tenant", ACME, "--from", "yesterday"],
+            ["--tenant", ACME, "--from", "2999-01-01"],
+            ["--tenant", ACME, "--output", "there"],
+        ],
+    )
+    def test_wrong_use_leaves_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("there").touch()
+        with pytest.raises(CommandError):
+            self.run("--output", "new", *more)
+        assert [p.name for p in tmp_path.iterdir()] == ["there"]
+
+    def test_what_fails_in_the_middle_leaves_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: object) -> None:
+            raise OSError("No space left on device")
+
+        monkeypatch.setattr("audit.bundle._proofs", full)
+        with pytest.raises(OSError, match="No space"):
+            self.run("--tenant", ACME, "--output", str(tmp_path / "out.zip"))
+        assert list(tmp_path.iterdir()) == []
