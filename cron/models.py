@@ -56,6 +56,7 @@ class JobRun(models.Model):
         null=True, blank=True, help_text="The scheduled moment it is for, or makes up for; none when it was extra."
     )
     dry_run = models.BooleanField(default=False, help_text="It counted what it would have done, and did nothing.")
+    attempts = models.PositiveSmallIntegerField(default=1, help_text="Begun so often: again when its process died.")
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     outcomes = models.JSONField(default=list, blank=True, help_text="[{tenantId, …the job's own, errors, ok, seconds}]")

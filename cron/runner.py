@@ -26,6 +26,8 @@ logger = logging.getLogger("kaireon.cron")
 
 ALREADY_RUNNING = "already running"
 ALREADY_RAN = "already ran"
+# A message comes again as soon as its process died; a job that kills it each time must not keep the workers busy dying.
+MOST_ATTEMPTS = 3
 LOST = "the process ended before the run did"
 
 
@@ -69,7 +71,8 @@ def run_job(
     One tenant's failure does not stop the others. The answer is `{ok: true, …the job's own}`, with `ok: false` and
     `error` when anything failed, or `{ok: true, skipped: "already running"}`. `actor` defaults to the job itself.
     `slot` is the scheduled moment it is for: a second run for it answers `skipped: "already ran"`, unless the first
-    was lost with its process, whose row it then takes over. Without one it makes up for the newest scheduled moment,
+    was lost with its process, whose row it then takes over, twice at most: what kills its process each time is left to
+    the next moment, and to the alarm. Without one it makes up for the newest scheduled moment,
     when that is still owed, so that the schedule does not do it again; otherwise it is extra, and never refused.
 
     Raises UnknownJob, InsideTransaction.
@@ -108,10 +111,13 @@ def _open(job: Job, trigger: Trigger, actor: Actor, slot: datetime | None, *, dr
         run = None
     else:
         run = JobRun.objects.of(job.name).filter(slot=slot).first() if slot is not None else None
-    if run is not None and run.state != RunState.LOST:
+    if run is not None and (run.state != RunState.LOST or run.attempts >= MOST_ATTEMPTS):
         return None
-    # The message of a lost run came again because nobody finished it: one row a moment.
-    run = run or JobRun(job=job.name, slot=slot)
+    if run is None:
+        run = JobRun(job=job.name, slot=slot)
+    else:
+        # The message of a lost run came again because nobody finished it: one row a moment.
+        run.attempts += 1
     run.trigger, run.dry_run = trigger, dry_run
     run.actor_id, run.actor_name, run.request_id = actor.id[:64], actor.name[:200], request_id()[:128]
     run.state, run.started_at, run.finished_at, run.error = RunState.RUNNING, now, None, ""

@@ -47,6 +47,12 @@ class Migration(migrations.Migration):
                         default=False, help_text="It counted what it would have done, and did nothing."
                     ),
                 ),
+                (
+                    "attempts",
+                    models.PositiveSmallIntegerField(
+                        default=1, help_text="Begun so often: again when its process died."
+                    ),
+                ),
                 ("started_at", models.DateTimeField()),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 (

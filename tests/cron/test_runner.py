@@ -164,6 +164,21 @@ def test_a_run_whose_process_died_is_found_lost_by_the_next(job):
     assert dead.finished_at is not None
 
 
+def test_a_run_that_takes_its_process_down_is_begun_three_times_and_no_more(job):
+    job(for_all=lambda work: {})
+    dead = JobRun.objects.create(job="tidy", trigger="beat", slot=at("09:00"), started_at=at("09:00"))
+
+    def comes_again():
+        dead.refresh_from_db()
+        dead.state, dead.finished_at = RunState.RUNNING, None
+        dead.save()
+        return runner.run_job("tidy", trigger=Trigger.BEAT, slot=at("09:00"))
+
+    assert [comes_again().skipped for _ in range(4)] == [False, False, True, True]
+    dead.refresh_from_db()
+    assert (dead.state, dead.attempts) == (RunState.LOST, 3)
+
+
 def test_it_refuses_to_run_inside_a_transaction(job):
     job(for_all=lambda work: {})
     with ADA.here(), transaction(), pytest.raises(runner.InsideTransaction):
