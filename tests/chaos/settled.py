@@ -23,7 +23,7 @@ OPEN = {
     "request": """
         SELECT request_type || ' ' || id || ' of ' || tenant_id || ': ' || state || ', error "' || error || '"'
           FROM dsar_dsarrequest WHERE status NOT IN ('completed', 'failed')""",
-    "file to be erased": "SELECT id || ' of ' || tenant_id FROM dsar_objectdeletion WHERE deleted_at IS NULL",
+    "object to be removed": "SELECT id || ' of ' || tenant_id FROM customers_objectremoval WHERE gone_at IS NULL",
     "import": "SELECT id || ' of ' || tenant_id FROM customers_importrun WHERE finished_at IS NULL",
     "unsequenced record": "SELECT action || ' of ' || tenant_id FROM audit_inbox",
     "run of a scheduled job": "SELECT job || ', since ' || started_at FROM cron_jobrun WHERE finished_at IS NULL",
