@@ -29,7 +29,9 @@ def test_its_tour_runs(web: Web, tmp_path: Path) -> None:
     script = "set -e\n" + re.sub(r"^curl ", "curl --fail --silent --write-out '\\\\n' ", tour, flags=re.MULTILINE)
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
 
-    customers, logs, verdict = (json.loads(line) for line in done.stdout.splitlines())
+    answers, _, checked = done.stdout.partition("\n\n")
+    customers, logs, verdict = (json.loads(line) for line in answers.splitlines())
     assert customers["limit"] == 3
     assert len(logs["logs"]) == 3
     assert verdict["intact"] is True
+    assert checked.startswith("INTACT")
