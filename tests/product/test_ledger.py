@@ -85,7 +85,8 @@ EXISTS: dict[str, Callable[[str], bool]] = {
     "queue": lambda named: named in settings.QUEUES,
     "job": job_exists,
     "event": event_exists,
-    "metric": lambda named: re.search(rf'"{re.escape(named)}"', source()) is not None,
+    # A counter's samples end in _total, and its declaration does not.
+    "metric": lambda named: re.search(rf'"{re.escape(named.removesuffix("_total"))}(_total)?"', source()) is not None,
     "command": lambda named: named in get_commands(),
     "verb": verb_exists,
 }
