@@ -77,9 +77,11 @@ class JobRun:
 
 def run(*, job_id: UUID) -> Job | None:
     """Claim the job and work on it. Gives the row as it stands afterwards, or None when there was nothing to claim."""
-    with transaction():
-        job = services.claim(job_id=job_id, now=clock.now(), durable=False)
-    return None if job is None else work(job)
+    job = services.claim_at_once(job_id=job_id, now=clock.now())
+    if job is None:
+        logger.info("job_not_claimed", extra={"job": str(job_id)})
+        return None
+    return work(job)
 
 
 def work(job: Job) -> Job:
@@ -138,8 +140,7 @@ def _put_off(job: Job, waits: BreakerOpen) -> None:
 
 def _finished(run: JobRun) -> Job:
     """Mark done what the handler did not finish itself."""
-    with transaction():
-        return services.finish_if_held(job=run.job, now=clock.now()) or Job.objects.get(pk=run.id)
+    return services.finish_at_once(job=run.job, now=clock.now()) or _again(run.job)
 
 
 def _again(job: Job) -> Job:

@@ -19,7 +19,7 @@ from kaireon.api import metrics
 from kaireon.jobs import pauses, registry
 from kaireon.jobs.models import Job, JobQuerySet, JobState
 from kaireon.tenancy import context, signals
-from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.context import requires_transaction, without_transaction
 
 logger = logging.getLogger("kaireon.jobs")
 
@@ -34,24 +34,11 @@ WORKER_LOST = "worker_lost"
 _LONGEST_VALUE = 128
 
 _COLUMNS = [column.attname for column in Job._meta.concrete_fields]
-_JSON = [place for place, column in enumerate(Job._meta.concrete_fields) if isinstance(column, JSONField)]
-_ROW = ", ".join(f"j.{column}" for column in _COLUMNS)
+_JSON = frozenset(column.attname for column in Job._meta.concrete_fields if isinstance(column, JSONField))
 
-# These two happen to every job. Written out, the database is asked once for each, and Django has nothing to compose.
-# What may be claimed is what `due_jobs` finds.
-_CLAIM = """
-UPDATE public.jobs_job j
-   SET state = 'running', lease_token = %(token)s, lease_until = %(until)s, attempts = j.attempts + 1,
-       losses = j.losses + (j.state = 'running')::int, started_at = coalesce(j.started_at, %(now)s)
- WHERE j.tenant_id = %(tenant)s AND j.id = %(id)s AND j.type <> ALL (%(paused)s::text[])
-   AND (j.state = 'queued' AND j.due_at <= %(now)s OR j.state = 'running' AND j.lease_until <= %(now)s)
-"""
-_FINISH = """
-UPDATE public.jobs_job j
-   SET state = 'done', lease_token = NULL, lease_until = NULL, error = '', result = %(result)s::jsonb,
-       finished_at = %(now)s
- WHERE j.tenant_id = %(tenant)s AND j.id = %(id)s AND j.state = 'running' AND j.lease_token = %(token)s
-"""
+# Functions of migrations/0004_leases.py, with their arguments.
+_CLAIM = "SELECT * FROM public.claim_job(%(tenant)s, %(id)s, %(token)s, %(until)s, %(now)s, %(paused)s, %(durably)s)"
+_FINISH = "SELECT * FROM public.finish_job(%(tenant)s, %(id)s, %(token)s, %(result)s, %(now)s)"
 
 
 class PayloadRefused(ValueError):
@@ -115,21 +102,18 @@ def send(*, tenant_id: str, job_id: UUID, queue: str, type: str) -> bool:  # noq
 
 
 @requires_transaction
-def claim(*, job_id: UUID, now: datetime, durable: bool = True) -> Job | None:
-    """Take the lease. None when there is nothing to do: unknown, not due, finished, or somebody's lease is alive.
+def claim(*, job_id: UUID, now: datetime) -> Job | None:
+    """Take the lease. None when there is nothing to do: unknown, not due, finished, or somebody's lease is alive."""
+    return _claim(job_id, now, durably=True)
 
-    With `durable=False` the caller's transaction, which must hold nothing else, does not wait for the disk. A server
-    that crashes may forget the claim, as if nobody had come: whoever made it finds the lease lost.
+
+@without_transaction
+def claim_at_once(*, job_id: UUID, now: datetime) -> Job | None:
+    """As `claim`, in a transaction of its own, which does not wait for the disk.
+
+    A server that crashes may forget the claim, as if nobody had come; whoever made it finds the lease lost.
     """
-    return _changed(
-        _CLAIM,
-        durable=durable,
-        id=job_id,
-        token=uuid4(),
-        until=now + LEASE,
-        now=now,
-        paused=pauses.here(),
-    )
+    return _claim(job_id, now, durably=False)
 
 
 @requires_transaction
@@ -153,22 +137,17 @@ def is_poison(job: Job) -> bool:
 
 
 @requires_transaction
-def finish(*, job: Job, now: datetime, result: Mapping[str, object] | None = None) -> Job:
-    """Mark the job done, in the transaction of its effect; gives the row as it is then.
-
-    Raises LeaseLost, which must roll that effect back.
-    """
-    done = finish_if_held(job=job, now=now, result=result)
-    if done is None:
+def finish(*, job: Job, now: datetime, result: Mapping[str, object] | None = None) -> None:
+    """Mark the job done, in the transaction of its effect. Raises LeaseLost, which must roll that effect back."""
+    outcome = None if result is None else json.dumps(dict(result))
+    if _changed(_FINISH, id=job.pk, token=job.lease_token, result=outcome, now=now) is None:
         raise LeaseLost(str(job.pk))
-    return done
 
 
-@requires_transaction
-def finish_if_held(*, job: Job, now: datetime, result: Mapping[str, object] | None = None) -> Job | None:
-    """As `finish`, but None when the lease is lost: for who has no effect to roll back."""
-    said = None if result is None else json.dumps(dict(result))
-    return _changed(_FINISH, id=job.pk, token=job.lease_token, result=said, now=now)
+@without_transaction
+def finish_at_once(*, job: Job, now: datetime) -> Job | None:
+    """As `finish`, in a transaction of its own; gives the row, or None when it is not held any more."""
+    return _changed(_FINISH, id=job.pk, token=job.lease_token, result=None, now=now)
 
 
 @requires_transaction
@@ -224,18 +203,23 @@ def type_name(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _changed(statement: str, *, durable: bool = True, **values: Any) -> Job | None:
-    """The row that the statement changed in the active tenant; None when it changed none."""
-    also = "" if durable else ", set_config('synchronous_commit', 'off', true)"
+def _claim(job_id: UUID, now: datetime, *, durably: bool) -> Job | None:
+    return _changed(_CLAIM, id=job_id, token=uuid4(), until=now + LEASE, now=now, paused=pauses.here(), durably=durably)
+
+
+def _changed(call: str, **values: Any) -> Job | None:
+    """The row that the function changed in the active tenant; None when it changed none."""
     with connection.cursor() as cursor:
-        cursor.execute(f"{statement} RETURNING {_ROW}{also}", {**values, "tenant": context.tenant_id()})
+        cursor.execute(call, {**values, "tenant": context.tenant_id()})
         row = cursor.fetchone()
-    if row is None:
-        return None
-    found = list(row[: len(_COLUMNS)])
-    for place in _JSON:
-        found[place] = None if found[place] is None else json.loads(found[place])
-    return Job.from_db(connection.alias, _COLUMNS, found)
+        if row is None:
+            return None
+        found = dict(zip((column.name for column in cursor.description), row, strict=True))
+    return Job.from_db(
+        connection.alias,
+        _COLUMNS,
+        [json.loads(found[name]) if name in _JSON and found[name] is not None else found[name] for name in _COLUMNS],
+    )
 
 
 def _held(job: Job) -> JobQuerySet:

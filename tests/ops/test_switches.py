@@ -69,7 +69,7 @@ def test_a_skipped_type_waits_and_nothing_is_lost(tmp_path: Path, db: str):
         request = f"/dsar/{answer.json()['requestId']}"
         with Worker(log, "dsar-jobs", "batch-jobs", SKIP_JOB_TYPES="dsar_export"):
             # The message of that request is taken, and the job is left where it is.
-            wait_until(lambda: lines(log, "task jobs.run succeeded"), or_show=log)
+            wait_until(lambda: lines(log, "job_not_claimed"), or_show=log)
             seen = site.figures()
             assert (seen[PAUSED], seen['queue_depth{queue="dsar-jobs"}']) == (1, 1)
             assert "job_types_paused" in site.ask("/readyz").json()["degraded"]
