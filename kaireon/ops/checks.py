@@ -10,7 +10,15 @@ from django.core.checks import CheckMessage, Error, register
 
 from kaireon.jobs import pauses, registry
 
-BOOLEANS = ("CIRCUIT_BREAKER_ENABLED", "AUTH_FALLBACK_ENABLED", "SINGLE_TENANT_MODE", "DEBUG", "SECURE_COOKIES")
+BOOLEANS = (
+    "CIRCUIT_BREAKER_ENABLED",
+    "AUTH_FALLBACK_ENABLED",
+    "SINGLE_TENANT_MODE",
+    "DEBUG",
+    "SECURE_COOKIES",
+    "ALLOW_PRIVATE_DESTINATIONS",
+    "MONITOR_PING_PRIVATE",
+)
 # What django-environ takes for true, and what people write for false; anything else would silently be false.
 WORDS = frozenset({"", "true", "on", "ok", "y", "yes", "1", "false", "off", "n", "no", "0"})
 

@@ -21,7 +21,7 @@ def destinations_are_public(app_configs: Sequence[Any] | None, **kwargs: Any) ->
         Warning(
             "ALLOW_PRIVATE_DESTINATIONS is on in production: webhooks may reach your own network.",
             hint="Unset ALLOW_PRIVATE_DESTINATIONS.",
-            id="kaireon.W020",
+            id="kaireon.W022",
         )
     ]
 
@@ -31,9 +31,9 @@ def object_storage_is_known(app_configs: Sequence[Any] | None, **kwargs: Any) ->
     if env.OBJECT_STORAGE == "file":
         return []
     if env.OBJECT_STORAGE != "s3":
-        return [Error("OBJECT_STORAGE is unknown.", hint="Set it to file or s3.", id="kaireon.E020")]
+        return [Error("OBJECT_STORAGE is unknown.", hint="Set it to file or s3.", id="kaireon.E022")]
     if not env.OBJECT_BUCKET:
-        return [Error("OBJECT_STORAGE=s3 needs a bucket.", hint="Set OBJECT_BUCKET.", id="kaireon.E021")]
+        return [Error("OBJECT_STORAGE=s3 needs a bucket.", hint="Set OBJECT_BUCKET.", id="kaireon.E023")]
     return []
 
 

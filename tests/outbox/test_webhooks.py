@@ -257,6 +257,6 @@ def test_a_webhook_needs_a_secret_that_is_kept_sealed_and_never_shown(acme: str)
 
 def test_production_is_warned_of_private_destinations(settings: Any) -> None:
     settings.PRODUCTION = settings.ALLOW_PRIVATE_DESTINATIONS = True
-    assert "kaireon.W020" in {m.id for m in run_checks(include_deployment_checks=True)}
+    assert "kaireon.W022" in {m.id for m in run_checks(include_deployment_checks=True)}
     settings.ALLOW_PRIVATE_DESTINATIONS = False
-    assert "kaireon.W020" not in {m.id for m in run_checks(include_deployment_checks=True)}
+    assert "kaireon.W022" not in {m.id for m in run_checks(include_deployment_checks=True)}
