@@ -767,6 +767,7 @@ MOST_CENTRAL = 64 * 1024
 @dataclass
 class Member:
     name: str
+    needs: int
     flags: int
     method: int
     crc: int
@@ -894,14 +895,14 @@ class Archive:
             )
             name_end = at + _CENTRAL.size + lengths[0]
             end = name_end + lengths[1] + lengths[2]
-            if signature != b"PK\x01\x02" or end > len(raw) or disk or needs > _ZIP64_VERSION:
+            if signature != b"PK\x01\x02" or end > len(raw) or disk:
                 raise _no_zip()
             name = raw[at + _CENTRAL.size : name_end].decode("utf-8", "backslashreplace")
             if lengths[2]:
                 raise Broken(shown(name), "unsafe_zip", "it has a comment")
             extra = raw[name_end:end]
             unpacked, packed, start = _widened(name, extra, [unpacked, packed, start])
-            members.append(Member(name, flags, method, crc, packed, unpacked, attributes >> 16, start))
+            members.append(Member(name, needs, flags, method, crc, packed, unpacked, attributes >> 16, start))
             at = end
         if len(members) != count:
             raise _no_zip()
@@ -983,7 +984,8 @@ def _refuse_unsafe(member: Member) -> None:
         raise Broken(name, "unsafe_zip", "it leads out of the bundle" if outside else "it does not belong in a bundle")
     if member.flags & ~_KNOWN_FLAGS:
         raise Broken(name, "unsafe_zip", "it is encrypted, or packed in a way that a bundle does not use")
-    if member.method not in (_STORED, _DEFLATED) or (member.method == _STORED and member.packed != member.size):
+    known = member.method in (_STORED, _DEFLATED) and member.needs <= _ZIP64_VERSION
+    if not known or (member.method == _STORED and member.packed != member.size):
         raise Broken(name, "unsafe_zip", "it is packed in a way that a bundle does not use")
     if stat.S_IFMT(member.mode) not in (0, stat.S_IFREG):
         raise Broken(name, "unsafe_zip", "it is a link or another special file")
@@ -1160,19 +1162,12 @@ class Records:
         return Record(int(seq), record_id, tenant, timestamp, own, prev, hashed)
 
     def _examined(self, text: str) -> Record:
-        """Any record, the exact way. Raises Broken."""
+        """Any record, read as JSON. Raises Broken."""
+        value = json.loads(text) if is_surely_canonical(text) else self._exactly(text)
         try:
-            value = read_json(text)
-            is_canonical = canonical(value) == text.encode()
             record = formed(self.FILE, value, RECORD)
-        except NotCanonical as e:
-            raise self._broken("not_canonical", f"not canonical JSON: {e}") from None
         except Broken as e:
             raise self._broken(e.reason, e.message) from None
-        if not is_canonical:
-            raise self._broken(
-                "not_canonical", "not canonical JSON: keys, spaces or a value are written in another way"
-            )
         return Record(
             record["seq"],
             record["id"],
@@ -1182,6 +1177,17 @@ class Records:
             record["prevHash"],
             _joined(record),
         )
+
+    def _exactly(self, text: str) -> Any:
+        try:
+            value = read_json(text)
+        except NotCanonical as e:
+            raise self._broken("not_canonical", f"not canonical JSON: {e}") from None
+        if canonical(value) != text.encode():
+            raise self._broken(
+                "not_canonical", "not canonical JSON: keys, spaces or a value are written in another way"
+            )
+        return value
 
     def _broken(self, reason: str, message: str, record: Record | None = None) -> Broken:
         if record is not None:
