@@ -12,6 +12,7 @@ from uuid import UUID
 from django.core.files.base import File
 from django.db.models import Sum
 
+from kaireon.api.breakers import BreakerOpen
 from kaireon.flows import batches, engine, pipelines, progress
 from kaireon.flows.definition import Flow, FlowInvalid
 from kaireon.flows.engine import DefinitionChanged, StepFailed
@@ -88,10 +89,13 @@ def pipeline_execute(job: JobRun) -> None:
     try:
         flow = flow_of(run)
         store = FencedStore(run.pk, run.holder)
-        engine.run(flow, run_id=run.pk, store=store, check=check, passing=(LeaseLost, OutOfTime))
+        engine.run(flow, run_id=run.pk, store=store, check=check, passing=(LeaseLost, OutOfTime, BreakerOpen))
         _complete(job, run, flow)
     except OutOfTime:
         _pass_on(job, run)
+    except LeaseLost:
+        _clean_up_behind(run, flow)
+        raise
     except DefinitionChanged as error:
         _note(run, "definition_changed", str(error))
         raise JobError("definition_changed", permanent=True) from error
@@ -214,6 +218,14 @@ def drop_batches(run: FlowRun, flow: Flow | None = None) -> None:
     batches.drop(run.pk, [(name, _written(done.get(name), rows.get(name))) for name in sorted(names | set(rows))])
     with transaction():
         FlowRun.objects.filter(pk=run.pk).update(keeps_batches=False)
+
+
+def _clean_up_behind(run: FlowRun, flow: Flow | None) -> None:
+    """Rows that a worker wrote before it noticed that it is not its turn: once the run is done, nobody looks there."""
+    with transaction():
+        over = FlowRun.objects.filter(pk=run.pk, state=RunState.DONE, keeps_batches=False).exists()
+    if over:
+        drop_batches(run, flow)
 
 
 def _written(output: object, position: object) -> int:
