@@ -5,18 +5,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
 
 from kaireon.outbox.sending import Outgoing, Refused
 from kaireon.outbox.signatures import ID_HEADER
 
 
+class _Letter(EmailMultiAlternatives):
+    """Addressed to all its readers and handed over for one: the server's no to one is not lost among its yeses."""
+
+    reader = ""
+
+    def recipients(self) -> list[str]:
+        return [self.reader]
+
+
 def send(given: Mapping[str, Any], secret: str, message: Outgoing) -> None:
-    """Send `{to: […], subject, text, html?}`. Raises Refused."""
+    """Send `{to: […], subject, text, html?}`, for each reader by itself. Raises Refused.
+
+    When only some were refused the others have it; they get it again, under the same Message-ID, if that may pass.
+    """
     payload = message.payload
-    if not (isinstance(payload.get("to"), list) and isinstance(payload.get("text"), str) and payload.get("subject")):
+    if not _is_mail(payload):
         raise Refused("not_a_mail", permanent=True)
-    letter = EmailMultiAlternatives(
+    letter = _Letter(
         subject=payload["subject"],
         body=payload["text"],
         from_email=given.get("from") or settings.DEFAULT_FROM_EMAIL,
@@ -25,17 +37,34 @@ def send(given: Mapping[str, Any], secret: str, message: Outgoing) -> None:
     )
     if payload.get("html"):
         letter.attach_alternative(payload["html"], "text/html")
+    refusals: list[Refused] = []
     try:
-        letter.send()
-    except smtplib.SMTPRecipientsRefused as e:
-        raise _refused(max(code for code, _ in e.recipients.values()), is_answer=True) from e
+        with get_connection() as letter.connection:
+            for letter.reader in payload["to"]:
+                try:
+                    letter.send()
+                except smtplib.SMTPRecipientsRefused as e:
+                    refusals.extend(_refused(code, is_answer=True) for code, _ in e.recipients.values())
     except smtplib.SMTPResponseException as e:
         raise _refused(e.smtp_code) from e
+    except (smtplib.SMTPException, OSError) as e:
+        # Before ValueError, which a certificate that is not believed is too.
+        raise Refused(type(e).__name__) from e
     except ValueError as e:
         # A line break in a header, or no address: BadHeaderError and its kin.
         raise Refused("mail_malformed", permanent=True) from e
-    except (smtplib.SMTPException, OSError) as e:
-        raise Refused(type(e).__name__) from e
+    if refusals:
+        raise min(refusals, key=lambda refusal: refusal.permanent)
+
+
+def _is_mail(payload: Mapping[str, Any]) -> bool:
+    readers = payload.get("to")
+    return (
+        isinstance(readers, list)
+        and readers != []
+        and all(isinstance(text, str) for text in (*readers, payload.get("text"), payload.get("subject")))
+        and isinstance(payload.get("html", ""), str)
+    )
 
 
 def _refused(code: int, *, is_answer: bool = False) -> Refused:

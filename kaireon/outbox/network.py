@@ -7,9 +7,11 @@ look-up can answer otherwise. The URL keeps its name, so TLS verifies it and Hos
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable
 from contextvars import ContextVar
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import httpcore
@@ -17,6 +19,11 @@ import httpcore
 CONNECT_SECONDS = 5.0
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Counted as global, and yet of somebody's own network: IPv6 site-local, documentation, the anycast of 6to4 relays, and
+# the address under which a cloud's virtual machines find its agent.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(text) for text in ("fec0::/10", "3fff::/20", "192.88.99.0/24", "168.63.129.16/32")
+)
 
 # The moment (monotonic) at which the request under way in this thread must have ended.
 deadline: ContextVar[float | None] = ContextVar("outbox_deadline", default=None)
@@ -38,6 +45,8 @@ def is_public(text: str) -> bool:
         return False
     if isinstance(address, ipaddress.IPv6Address) and (inner := _inner(address)) is not None:
         address = inner
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
@@ -53,19 +62,37 @@ def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return ipaddress.IPv4Address(int(address)) if int(address) < 2**32 else None
 
 
-def resolve(host: str, port: int, *, allow_private: bool) -> list[str]:
-    """The addresses to try. Raises AddressRefused when any of them is not public, NameNotResolved when there are none.
+def resolve(host: str, port: int, *, allow_private: bool, seconds: float | None = None) -> list[str]:
+    """The addresses to try. Raises AddressRefused when any of them is not public, NameNotResolved when there are none,
+    or none within so many seconds.
 
     What the system's resolver understands as an address (decimal, octal, hexadecimal) is judged by what it means.
     """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as e:
-        raise NameNotResolved("the destination's name does not resolve") from e
+    found = _looked_up(host, port, seconds)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not allow_private and not all(is_public(address) for address in addresses):
         raise AddressRefused("the destination is not a public address")
     return addresses
+
+
+def _looked_up(host: str, port: int, seconds: float | None) -> list[Any]:
+    """In a thread of its own: the system's resolver takes no deadline, and asks dead servers for half a minute."""
+    answer: SimpleQueue[list[Any] | Exception] = SimpleQueue()
+
+    def look() -> None:
+        try:
+            answer.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as e:
+            answer.put(e)
+
+    threading.Thread(target=look, name="look-up", daemon=True).start()
+    try:
+        found = answer.get(timeout=seconds)
+    except Empty as e:
+        raise NameNotResolved("the destination's name was not resolved in time") from e
+    if isinstance(found, Exception):
+        raise NameNotResolved("the destination's name does not resolve") from found
+    return found
 
 
 class BoundedStream(httpcore.NetworkStream):
@@ -109,7 +136,8 @@ class PublicBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         failure: Exception | None = None
-        for address in resolve(host, port, allow_private=self._allow_private):
+        seconds = _left(timeout, httpcore.ConnectTimeout)
+        for address in resolve(host, port, allow_private=self._allow_private, seconds=seconds):
             try:
                 left = _left(timeout, httpcore.ConnectTimeout)
                 stream = self._backend.connect_tcp(address, port, left, local_address, socket_options)

@@ -103,6 +103,11 @@ def _wait(asked: str, now: datetime) -> timedelta | None:
 
 
 def _code(error: Exception) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "certificate_refused"
+        cause = cause.__cause__ or cause.__context__
     return {
         httpcore.ConnectError: "connection_failed",
         httpcore.RemoteProtocolError: "answer_incomplete",

@@ -1,6 +1,7 @@
 """Receivers to deliver to: real ones, on loopback."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ from kaireon.outbox.delivery import Delivered
 from kaireon.outbox.models import DeadLetter, Message
 from kaireon.tenancy.context import transaction
 from tests.cast import ACME, ADA
+from tests.s3 import s3, s3_url
+
+__all__ = ["s3", "s3_url"]
 
 SECRET = "shared-secret-0123456789"
 
@@ -98,7 +102,7 @@ class Receiver:
 
 
 @contextmanager
-def receiver_on(host: str = "127.0.0.1") -> Iterator[Receiver]:
+def receiver_on(host: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -113,7 +117,9 @@ def receiver_on(host: str = "127.0.0.1") -> Iterator[Receiver]:
     server = ThreadingHTTPServer((host, 0), Handler)
     server.daemon_threads = True
     server.ended = threading.Event()  # type: ignore[attr-defined]
-    here = Receiver(f"http://{host}:{server.server_address[1]}/hook")
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    here = Receiver(f"http{'s' if tls else ''}://{host}:{server.server_address[1]}/hook")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
