@@ -70,17 +70,18 @@ class Waiting(SimpleListFilter):
 @admin.register(ApprovalRequest)
 class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
     view_permission = Permission.READ_APPROVALS
-    list_display = ("requested_at", "title", "summary", "requested_by_name", "state_label", "deadline_shown")
+    list_display = ("requested_at", "title", "summary", "asked_by", "state_label", "deadline_shown")
     list_display_links = ("requested_at", "summary")
     list_filter = (Waiting, "state", since("requested_at", "request"))
     search_equal = ("verb", "requested_by_name")
     search_help_text = "Id, kind, who asked"
     ordering = ("-requested_at",)
     fieldsets = (
-        (None, {"fields": ("title", "summary", "state_label", "your_part", "error", "requested_by_name")}),
-        ("What it does", {"fields": ("payload_shown",)}),
+        (None, {"fields": ("title", "asked_by", "state_label", "your_part", "deadline_shown")}),
+        ("Why it could not be done", {"fields": ("error",)}),
         ("Who must agree", {"fields": ("stages_shown", "answers")}),
-        ("Times", {"fields": ("requested_at", "deadline_shown", "decided_at")}),
+        ("What it does", {"fields": ("payload_shown",)}),
+        ("Times", {"fields": ("requested_at", "decided_at")}),
     )
     actions_detail = ("approve", "reject", "cancel")
     when_empty = "What needs a second person appears here."
@@ -94,6 +95,11 @@ class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
             return registry.get(row.verb).title
         except registry.UnknownVerb:
             return row.verb
+
+    @column("Asked by", ordering="requested_by_name")
+    def asked_by(self, row: ApprovalRequest) -> str:
+        key = " (API key)" if row.requested_by_type == "api_key" else ""
+        return f"{row.requested_by_name}{key}"
 
     @column("State", label=STATES, ordering="state")
     def state_label(self, row: ApprovalRequest) -> str:
@@ -145,8 +151,10 @@ class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """The payload may name people, so it is for those who see personal values."""
-        sets = super().get_fieldsets(request, obj)
-        return sets if may(request, Permission.READ_PERSONAL) else [s for s in sets if s[0] != "What it does"]
+        left_out = set() if may(request, Permission.READ_PERSONAL) else {"What it does"}
+        if obj is None or not obj.error:
+            left_out.add("Why it could not be done")
+        return [fields for fields in super().get_fieldsets(request, obj) if fields[0] not in left_out]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         row = self.get_object(request, object_id)

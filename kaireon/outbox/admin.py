@@ -7,6 +7,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from unfold.enums import ActionVariant
 
 from kaireon.lib import clock
@@ -107,7 +109,7 @@ class DeadLetterAdmin(TenantModelAdmin[DeadLetter]):
         return str(row.get_classification_display())
 
     @column("Payload, masked")
-    def masked_payload(self, row: DeadLetter) -> str:
+    def masked_payload(self, row: DeadLetter) -> str | SafeString:
         """Field names and masked values: enough to see what kind of message it was."""
         try:
             payload = payloads.read(row.source_ref)
@@ -115,7 +117,8 @@ class DeadLetterAdmin(TenantModelAdmin[DeadLetter]):
             return "sealed by a key that is not on the keyring"
         if payload is None:
             return "gone"
-        return ", ".join(f"{name}: {_masked(value)}" for name, value in payload.items())
+        lines = ((name, _masked(value)) for name, value in sorted(payload.items()))
+        return format_html_join("", "<div><b>{}</b>: {}</div>", lines)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         letter = self.get_object(request, object_id)

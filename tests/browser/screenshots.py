@@ -1,20 +1,30 @@
-"""The pictures of the README, taken of the product itself: `make screenshots` writes docs/img/*.png."""
+"""The pictures of README and docs, taken of the product itself: `make screenshots` writes docs/img/*.png."""
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from compliance import holds, policies
-from cron import runner
+from cron import beat_rows, runner
+from cron.jobs import JOBS
 from cron.models import Trigger
 from dsar import services
+from kaireon.approvals import members as approved_members
+from kaireon.approvals import services as approvals
+from kaireon.flows import pipelines
+from kaireon.flows.models import Pipeline
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
+from tests.approvals.conftest import BEA, admins  # noqa: F401
 from tests.browser.conftest import Watched
+from tests.browser.live import working
 from tests.browser.steps import sign_in
 from tests.browser.test_admin_story import until_completed
+from tests.browser.test_operations_story import locked, put_file
 from tests.cast import ADA
+from tests.outbox.conftest import Receiver, deliver_until_settled, destination, publish, receiver, say  # noqa: F401
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
 POLICIES = {"interactions": 730, "decisions": 180, "profiles": 1825, "metrics": 1095, "consents": 3650, "dsar": 1095}
@@ -42,6 +52,78 @@ def test_take_them(watched: Watched) -> None:
     page.goto("/admin/audit/auditrecord/")
     take(page, "audit")
     assert watched.faults == []
+
+
+def test_take_the_engine_room(
+    watched: Watched,
+    admins: str,  # noqa: F811
+    receiver: Receiver,  # noqa: F811
+    settings: Any,
+    superuser_url: str,
+    tmp_path: Path,
+) -> None:
+    settings.ALLOW_PRIVATE_DESTINATIONS = True
+    page = watched.page
+    sign_in(page)
+    beat_rows.install()
+    for job in JOBS:
+        runner.run_job(job, trigger=Trigger.BEAT)
+    page.goto("/admin/cron/jobrun/")
+    take(page, "jobs")
+
+    bury(receiver)
+    page.goto("/admin/outbox/deadletter/")
+    page.locator("#result_list tbody").get_by_role("link").first.click()
+    take(page, "dead-letter")
+
+    ask()
+    page.goto("/admin/approvals/approvalrequest/?waiting=me")
+    page.locator("#result_list tbody").get_by_role("link").first.click()
+    take(page, "approval")
+
+    pipeline = make_pipeline()
+    (tmp_path / "pipelines").mkdir()
+    with working(tmp_path / "pipelines", "pipeline-jobs"), locked(superuser_url):
+        page.goto(f"/admin/flows/pipeline/{pipeline.pk}/run/")
+        page.get_by_role("button", name="Run it now").click()
+        expect(page.locator("[data-figure=out]")).to_have_text("999")
+        page.reload()
+        take(page, "pipeline-run")
+    assert watched.faults == []
+
+
+def bury(receiver: Receiver) -> None:  # noqa: F811
+    """A message that the receiver refused three times."""
+    mail = {"to": ["nora@example.com"], "subject": "Your request of 12 November", "text": "Your data is ready."}
+    with ADA.here():
+        destination("crm", "webhook", {"url": receiver.url}, "shared-secret-0123456789")
+        receiver.always = say(503)
+        publish(to="crm", topic="mail", payload=mail)
+        deliver_until_settled()
+
+
+def ask() -> None:
+    """Bea asks for a role that Ada must agree to."""
+    now = clock.now()
+    with BEA.here(), transaction():
+        approvals.demand_second_person(approved_members.GRANT, demanded=True, now=now)
+        payload = {"email": "nora@acme.example", "role": "auditor", "name": "Nora Lind"}
+        approvals.ask(verb=approved_members.GRANT, payload=payload, actor=BEA.actor, now=now - timedelta(hours=2))
+
+
+def make_pipeline() -> Pipeline:
+    steps = [
+        {"name": "read", "node": "load_file", "params": {"file": "in.csv", "format": "csv"}},
+        {"name": "store", "node": "write_entity", "params": {"entity": "customers"}},
+        {"name": "keys", "node": "hash", "params": {"columns": ["email"], "purpose": "research"}},
+        {"name": "extract", "node": "write_file", "params": {"file": "out/{run}.csv", "format": "csv"}},
+    ]
+    for step, needs in zip(steps[1:], (["read"], ["read"], ["keys"]), strict=True):
+        step["needs"] = needs
+    put_file()
+    with ADA.here(), transaction():
+        definition = {"steps": steps}
+        return pipelines.create(name="customers from the shop", definition=definition, actor=ADA.actor, now=clock.now())
 
 
 def prepare() -> None:

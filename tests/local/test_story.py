@@ -109,7 +109,7 @@ def everybody_signs_in(printed: str, demo: dict[str, Any]) -> None:
             page.get_by_label("E-mail").fill(email)
             page.get_by_label("Password").fill(password)
             page.get_by_role("button", name="Log in").click()
-            expect(page.get_by_role("heading", name="Needs attention")).to_be_visible(timeout=15_000)
+            expect(page.get_by_role("heading", name="Needs attention")).to_be_visible()
             expect(page.locator(".k-tenant-role")).to_have_text(role)
             context.close()
 
