@@ -20,14 +20,18 @@ def captured(
 
     `personal` columns appear by name only, `secret` ones never; a change of `ignore` columns alone brings no record;
     `exact` columns (bigint, numeric) are kept as text; `name` is the column of the record's entityName, which must
-    not be personal; `platform` sends the records to the log `_platform`.
+    not be personal; `platform` sends the records to the log `_platform`. A column that is not there is refused; one
+    that is renamed later stops its table until the capture is written anew.
     """
+    if name in (*personal, *secret):
+        raise ValueError(f"{table}.{name} would stand in every record as its name, and is not to be seen.")
+    named = [*personal, *secret, *ignore, *exact, *([name] if name else [])]
     function = f'public."audit_capture_{table}"'
-    body = _row_function(
+    body = _ask_for(named, table) + _row_function(
         function,
         entity,
         personal=[*personal],
-        hidden=[*secret, *ignore],
+        secret=[*secret],
         ignored=[*ignore],
         exact=[*exact],
         name=name,
@@ -37,7 +41,10 @@ def captured(
         f"{body}; REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;"
         f' CREATE TRIGGER audit_capture AFTER INSERT OR UPDATE OR DELETE ON public."{table}"'
         f" FOR EACH ROW EXECUTE FUNCTION {function}();"
-        f" ALTER FUNCTION {function}() OWNER TO kaireon_capture; {_refuse_truncate(table)}",
+        f" ALTER FUNCTION {function}() OWNER TO kaireon_capture;"
+        # Whoever makes a partition copies the trigger. Granted by the new owner, as in walls.sql.
+        f" SET LOCAL ROLE kaireon_capture; GRANT EXECUTE ON FUNCTION {function}() TO kaireon_owner; RESET ROLE;"
+        f" {_refuse_truncate(table)}",  # noqa: S608 - names that migrations give
         f'DROP TRIGGER audit_capture ON public."{table}"; DROP TRIGGER recorded_truncate ON public."{table}";'
         f" SET LOCAL ROLE kaireon_capture; DROP FUNCTION {function}(); RESET ROLE",
     )
@@ -48,7 +55,7 @@ def _row_function(
     entity: str,
     *,
     personal: list[str],
-    hidden: list[str],
+    secret: list[str],
     ignored: list[str],
     exact: list[str],
     name: str,
@@ -65,7 +72,9 @@ def _row_function(
             *(f"""'{c}', CASE WHEN {row}."{c}" IS NOT NULL THEN '{{"personal": true}}'::jsonb END""" for c in personal),
             *(f"""'{c}', {row}."{c}"::text""" for c in exact),
         ]
-        return _without(f"to_jsonb({row})", hidden) + (f" || jsonb_build_object({', '.join(pairs)})" if pairs else "")
+        return _without(f"to_jsonb({row})", [*secret, *ignored]) + (
+            f" || jsonb_build_object({', '.join(pairs)})" if pairs else ""
+        )
 
     changed = ", ".join(f"""CASE WHEN OLD."{c}" IS DISTINCT FROM NEW."{c}" THEN '{c}' END""" for c in personal)
     key = f"'{entity}:' || entity_id"
@@ -76,6 +85,8 @@ def _row_function(
             f"entity_id := {row}.id::text;"
             + ("" if platform else f" tenant := {row}.tenant_id;")
             + (f' entity_name := {row}."{name}"::text;' if name else "")
+            # Left out of the row by name, they would show under another: so the names are asked for.
+            + (f" there := {' OR '.join(empty)};" if (empty := [f'{row}."{c}" IS NULL' for c in secret]) else "")
         )
 
     return f"""
@@ -90,7 +101,12 @@ DECLARE
     entity_name text;
     old_row jsonb;
     new_row jsonb;
-    personal text;
+    personal text;{
+        '''
+    there boolean;'''
+        if secret
+        else ""
+    }
 BEGIN
     IF TG_OP = 'INSERT' THEN
         verb := 'create';
@@ -131,6 +147,12 @@ BEGIN
         nullif(current_setting('app.request_id', true), ''), clock_timestamp());
     RETURN NULL;
 END $$"""  # noqa: S608 - names that migrations give
+
+
+def _ask_for(columns: list[str], table: str) -> str:
+    """A statement that fails when one of the columns is not there."""
+    names = ", ".join(f'"{c}"' for c in columns)
+    return f'SELECT {names} FROM public."{table}" WHERE false; ' if columns else ""  # noqa: S608 - names that migrations give
 
 
 def _without(row: str, columns: list[str]) -> str:
