@@ -8,7 +8,6 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from tempfile import TemporaryFile
 from typing import Any
 from uuid import UUID
@@ -44,6 +43,7 @@ ENTITIES: dict[str, tuple[Any, Mapping[str, rows.Field], Callable[..., ingest.Ou
     "consents": (ConsentRecord, rows.CONSENT, ingest.ingest_consents),
 }
 _OBJECTS = ("attributes", "context")
+BATCH_BYTES = 4 * 1024 * 1024
 
 
 class FileMissing(Permanent):
@@ -142,7 +142,7 @@ def _load_file(params: Params, position: Any) -> Iterator[Loaded]:
         size = max(1, file.size)
         try:
             found = files.records(file, params["format"], end=end, last_line=line)
-            while part := list(islice(found, BATCH_ROWS)):
+            for part in _parts(found, end):
                 yield Loaded(
                     rows=[(record.line, record.row) for record in part if record.row is not None],
                     rejects=[Reject(record.line, "", record.fault) for record in part if record.row is None],
@@ -151,6 +151,18 @@ def _load_file(params: Params, position: Any) -> Iterator[Loaded]:
                 )
         except files.UnusableFile as e:
             raise FileUnusable(f"Of the file it reads, {e}") from e
+
+
+def _parts(found: Iterable[files.Record], end: int) -> Iterator[list[files.Record]]:
+    """In batches, none of them much larger than BATCH_BYTES: a line may be a megabyte, and a batch is in memory."""
+    part: list[files.Record] = []
+    for record in found:
+        part.append(record)
+        if len(part) == BATCH_ROWS or record.end - end >= BATCH_BYTES:
+            yield part
+            end, part = record.end, []
+    if part:
+        yield part
 
 
 def _check_write_file(params: Params) -> None:

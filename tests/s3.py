@@ -32,8 +32,8 @@ class Bucket:
     def make(self, name: str) -> None:
         self.client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
 
-    def keys(self, name: str = "") -> list[str]:
-        listed = self.client.list_objects_v2(Bucket=name or self.name)
+    def names(self, bucket: str = "") -> list[str]:
+        listed = self.client.list_objects_v2(Bucket=bucket or self.name)
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
     def read(self, key: str) -> bytes:

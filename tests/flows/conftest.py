@@ -16,6 +16,9 @@ from kaireon.jobs import runner
 from kaireon.lib import clock
 from kaireon.tenancy.context import current, transaction
 from tests.cast import ACME, ADA
+from tests.s3 import s3, s3_url
+
+__all__ = ["s3", "s3_url"]
 
 
 @pytest.fixture(autouse=True)
