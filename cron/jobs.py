@@ -1,6 +1,6 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
-from cron import approvals, cleanup, environment, flows, outbox_jobs
+from cron import approvals, audit_jobs, cleanup, environment, flows, outbox_jobs
 from cron.work import Job, Missed
 from kaireon import env
 
@@ -26,6 +26,15 @@ SHIPPED: tuple[Job, ...] = (
         help="Close approvals past their deadline, and forget the payloads of old ones.",
         for_tenant=approvals.expire,
         schedule="*/15 * * * *",
+        missed=Missed.SKIP,
+    ),
+    Job(
+        name="audit-publish",
+        help="Put each log's newest signed checkpoint into storage, outside the database.",
+        for_all=audit_jobs.publish_platform,
+        for_tenant=audit_jobs.publish_tenant,
+        deadline=50,
+        schedule="* * * * *",
         missed=Missed.SKIP,
     ),
     Job(

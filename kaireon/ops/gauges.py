@@ -63,6 +63,7 @@ def queues() -> list[Metric]:
 def audit() -> list[Metric]:
     (records, oldest), *_ = _rows("SELECT * FROM public.gauge_inbox(%s)", MOST_COUNTED)
     (total, intact, broken, unverified, newest, longest_ago), *_ = _rows("SELECT * FROM public.gauge_logs()")
+    (committed, unpublished, since), *_ = _rows("SELECT * FROM public.gauge_checkpoints()")
     chains = {"intact": intact, "broken": broken, "unverified": unverified}
     sequenced = CounterMetricFamily("kaireon_audit_records", "Records in all logs, ever.", value=float(total))
     return [
@@ -80,6 +81,13 @@ def audit() -> list[Metric]:
             "The same of the log that was verified longest ago; 0: one never was.",
             0.0 if unverified else _moment(longest_ago),
         ),
+        _value(
+            "kaireon_audit_checkpoint_age_seconds",
+            "Age of the oldest newest checkpoint among the logs that grew since; 0: all are committed to.",
+            _age(committed),
+        ),
+        _value("kaireon_audit_unpublished_checkpoints", "Logs whose newest checkpoint is not in storage.", unpublished),
+        _value("kaireon_audit_unpublished_seconds", "Age of the oldest of those checkpoints.", _age(since)),
     ]
 
 

@@ -6,9 +6,6 @@ from django.conf import settings
 
 from kaireon.tenancy.roles import PERMISSIONS, Permission, Role, may, permissions_of
 
-# Asked for by endpoints that come with later parts of the log.
-LATER = {Permission.EXPORT_AUDIT: "audit-export"}
-
 
 def test_every_role_has_permissions_and_every_permission_a_role() -> None:
     assert set(PERMISSIONS) == set(Role)
@@ -24,7 +21,7 @@ def test_every_permission_is_asked_for_somewhere() -> None:
         if path.name != "roles.py"
     )
     asked = set(re.findall(r"Permission\.([A-Z_]+)", sources))
-    assert {p for p in Permission if p.name not in asked} == set(LATER)
+    assert {p for p in Permission if p.name not in asked} == set()
 
 
 def test_an_auditor_reads_verifies_and_exports_the_log_and_nothing_else() -> None:
