@@ -40,11 +40,7 @@ def captured(
     return RunSQL(
         f"{body}; REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;"
         f' CREATE TRIGGER audit_capture AFTER INSERT OR UPDATE OR DELETE ON public."{table}"'
-        f" FOR EACH ROW EXECUTE FUNCTION {function}();"
-        f" ALTER FUNCTION {function}() OWNER TO kaireon_capture;"
-        # Whoever makes a partition copies the trigger. Granted by the new owner, as in walls.sql.
-        f" SET LOCAL ROLE kaireon_capture; GRANT EXECUTE ON FUNCTION {function}() TO kaireon_owner; RESET ROLE;"
-        f" {_refuse_truncate(table)}",  # noqa: S608 - names that migrations give
+        f" FOR EACH ROW EXECUTE FUNCTION {function}(); {_handed_over(function)}; {_refuse_truncate(table)}",
         f'DROP TRIGGER audit_capture ON public."{table}"; DROP TRIGGER recorded_truncate ON public."{table}";'
         f" SET LOCAL ROLE kaireon_capture; DROP FUNCTION {function}(); RESET ROLE",
     )
@@ -153,6 +149,15 @@ def _ask_for(columns: list[str], table: str) -> str:
     """A statement that fails when one of the columns is not there."""
     names = ", ".join(f'"{c}"' for c in columns)
     return f'SELECT {names} FROM public."{table}" WHERE false; ' if columns else ""  # noqa: S608 - names that migrations give
+
+
+def _handed_over(function: str) -> str:
+    """To the role it runs as; who makes a partition, which copies the trigger, may use it still."""
+    # Granted by the new owner: the old one's grant to itself would have become the new one's.
+    return (
+        f"ALTER FUNCTION {function}() OWNER TO kaireon_capture; SET LOCAL ROLE kaireon_capture;"
+        f" GRANT EXECUTE ON FUNCTION {function}() TO kaireon_owner; RESET ROLE"
+    )
 
 
 def _without(row: str, columns: list[str]) -> str:
