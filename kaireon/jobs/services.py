@@ -35,10 +35,11 @@ _LONGEST_VALUE = 128
 
 _COLUMNS = [column.attname for column in Job._meta.concrete_fields]
 _JSON = frozenset(column.attname for column in Job._meta.concrete_fields if isinstance(column, JSONField))
+_ROW = f"SELECT {', '.join(_COLUMNS)} "
 
 # Functions of migrations/0004_leases.py, with their arguments.
-_CLAIM = "SELECT * FROM public.claim_job(%(tenant)s, %(id)s, %(token)s, %(until)s, %(now)s, %(paused)s, %(durably)s)"
-_FINISH = "SELECT * FROM public.finish_job(%(tenant)s, %(id)s, %(token)s, %(result)s, %(now)s)"
+_CLAIM = _ROW + "FROM public.claim_job(%(tenant)s, %(id)s, %(token)s, %(until)s, %(now)s, %(paused)s, %(durably)s)"
+_FINISH = _ROW + "FROM public.finish_job(%(tenant)s, %(id)s, %(token)s, %(result)s, %(now)s)"
 
 
 class PayloadRefused(ValueError):
@@ -212,14 +213,13 @@ def _changed(call: str, **values: Any) -> Job | None:
     with connection.cursor() as cursor:
         cursor.execute(call, {**values, "tenant": context.tenant_id()})
         row = cursor.fetchone()
-        if row is None:
-            return None
-        found = dict(zip((column.name for column in cursor.description), row, strict=True))
-    return Job.from_db(
-        connection.alias,
-        _COLUMNS,
-        [json.loads(found[name]) if name in _JSON and found[name] is not None else found[name] for name in _COLUMNS],
-    )
+    if row is None:
+        return None
+    found = [
+        json.loads(value) if name in _JSON and value is not None else value
+        for name, value in zip(_COLUMNS, row, strict=True)
+    ]
+    return Job.from_db(connection.alias, _COLUMNS, found)
 
 
 def _held(job: Job) -> JobQuerySet:
