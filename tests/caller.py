@@ -58,6 +58,15 @@ def with_session(email: str, **more: str) -> Caller:
     return Caller(authorization=f"Bearer {sign_in(email, **more).json()['accessToken']}")
 
 
+def me(token: str, **headers: str) -> HttpResponse:
+    """Who the bearer of the token is."""
+    return Caller().get("/auth/me", authorization=f"Bearer {token}", **headers)
+
+
+def refresh(token: str) -> HttpResponse:
+    return Caller().post("/auth/refresh", {"refreshToken": token})
+
+
 def error_of(response: HttpResponse) -> dict[str, Any]:
     """The error an answer carries, after checking that it has the one shape."""
     body = json.loads(response.content)
