@@ -5,6 +5,7 @@ What is wrong with one line stays its own fault: a quotation mark nobody closes 
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -135,9 +136,11 @@ def _text(content: bytes) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        row = json.loads(text, parse_constant=_no_constant)
+        row = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except json.JSONDecodeError as e:
         raise _Fault(f"is not JSON: {e.msg} at column {e.colno}.") from e
+    except _Fault:
+        raise
     except (ValueError, RecursionError) as e:
         raise _Fault("is not JSON that can be read.") from e
     if not isinstance(row, dict):
@@ -147,6 +150,13 @@ def _object(text: str) -> dict[str, Any]:
 
 def _no_constant(_name: str) -> None:
     raise ValueError
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise _Fault("holds a number beyond those that can be kept.")
+    return number
 
 
 def _cells(text: str, delimiter: str) -> list[str]:

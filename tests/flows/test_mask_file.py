@@ -17,6 +17,7 @@ CSV = 'id;email;note\r\n1;ada@example.com;"a; b"\r\n2;bo@example.com\r\n3;;=1+1\
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     (tmp_path / "in.csv").write_text(CSV)
+    (tmp_path / "in.ndjson").write_text('{"email": "ada@example.com"}\n{"other": 1}\n')
     return tmp_path
 
 
@@ -47,7 +48,7 @@ def test_it_hashes_plainly_and_by_key(here: Path, db: str) -> None:
 
 def test_it_masks_ndjson_numbers_too(here: Path) -> None:
     (here / "in.ndjson").write_text('{"a": 4111111111111111, "b": "é"}\nno\n{"a": {"b": 1}}\n{"a": null}\n')
-    answer = run(here, name="in.ndjson", format="ndjson", columns="a,z")
+    answer = run(here, name="in.ndjson", format="ndjson", columns="a")
     assert (here / "out").read_text() == '{"a": "************1111", "b": "é"}\n{"a": null}\n'
     assert (answer["rows"], answer["rejected"]) == (2, 2)
 
@@ -63,6 +64,7 @@ def test_without_rejects_there_is_no_list(here: Path) -> None:
     [
         ({"columns": "nobody"}, "no column 'nobody'"),
         ({"columns": " , "}, "at least one column"),
+        ({"name": "in.ndjson", "format": "ndjson", "columns": "email,emial"}, "no row has 'emial'"),
         ({"mode": "hmac"}, "needs --tenant and --purpose"),
         ({"name": "missing.csv"}, "No such file"),
         ({"rejects": "same"}, "three files"),

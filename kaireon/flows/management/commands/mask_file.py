@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ from kaireon.tenancy.keyring import keyring
 INTERRUPTED = 130
 # How often progress looks at where it is.
 EVERY = 1000
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class Command(BaseCommand):
@@ -47,11 +49,16 @@ class Command(BaseCommand):
         if not names:
             raise CommandError("--columns must name at least one column.")
         change = self._change(options)
-        partial = target.with_name(f".{target.name}.part")
+        partial, listing = (path.with_name(f".{path.name}.part") for path in (target, rejects))
         try:
             done = self._rewrite(
-                source=source, partial=partial, rejects=rejects, names=names, change=change, options=options
+                source=source, partial=partial, listing=listing, names=names, change=change, options=options
             )
+            if done["rejected"]:
+                listing.replace(rejects)
+            else:
+                # What an earlier run refused is no news of this one.
+                rejects.unlink(missing_ok=True)
             partial.replace(target)
         except OSError as e:
             raise CommandError(f"{e.filename or source}: {e.strerror or type(e).__name__}.") from e
@@ -62,8 +69,7 @@ class Command(BaseCommand):
             raise SystemExit(INTERRUPTED) from None
         finally:
             partial.unlink(missing_ok=True)
-        if not done["rejected"]:
-            rejects.unlink(missing_ok=True)
+            listing.unlink(missing_ok=True)
         self._tell(done, rejects, options)
 
     def _change(self, options: dict[str, Any]) -> Callable[[str], str]:
@@ -86,7 +92,7 @@ class Command(BaseCommand):
         *,
         source: Path,
         partial: Path,
-        rejects: Path,
+        listing: Path,
         names: list[str],
         change: Callable[[str], str],
         options: dict[str, Any],
@@ -94,15 +100,17 @@ class Command(BaseCommand):
         done = {"rows": 0, "values": 0, "rejected": 0}
         with ExitStack() as stack:
             file = stack.enter_context(source.open("rb"))
-            out = stack.enter_context(partial.open("w", encoding="utf-8", errors="surrogatepass", newline=""))
-            refused = stack.enter_context(rejects.open("w", encoding="utf-8", newline=""))
+            out = stack.enter_context(partial.open("w", encoding="utf-8", newline=""))
+            refused = stack.enter_context(listing.open("w", encoding="utf-8", newline=""))
             bar = stack.enter_context(
                 Progress(source.name, total=source.stat().st_size, quiet=options["verbosity"] < 1)
             )
             write = self._writer(file, out, names, options["format"])
             listed = SafeWriter(refused)
             listed.writerow(["line", "field", "reason"])
+            unseen = set(names)
             for count, record in enumerate(files.records(file, options["format"]), 1):
+                unseen.difference_update(record.row or ())
                 fault = (record.fault, "") if record.row is None else _changed(record.row, names, change, done)
                 if record.row is None or fault[0]:
                     listed.writerow([record.line, fault[1], fault[0]])
@@ -112,11 +120,14 @@ class Command(BaseCommand):
                     done["rows"] += 1
                 if count % EVERY == 0:
                     bar.move_to(record.end, f"{count:,} rows")
+        if unseen and done["rows"]:
+            # A name that is misspelt would otherwise let through what it was to hide.
+            raise CommandError(f"--columns: no row has {sorted(unseen)[0]!r}; nothing was written.")
         return done
 
     def _writer(self, file: Any, out: TextIO, names: list[str], format_: str) -> Callable[[dict[str, Any]], object]:
         if format_ == "ndjson":
-            return lambda row: out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            return lambda row: out.write(_line(row))
         header, delimiter = files.header(file)
         if unknown := [name for name in names if name not in header]:
             raise CommandError(f"--columns: the file has no column {unknown[0]!r}; it has {', '.join(header)}.")
@@ -133,6 +144,12 @@ class Command(BaseCommand):
         )
         if done["rejected"]:
             self.stdout.write(f"Refused lines and why: {rejects}")
+
+
+def _line(row: dict[str, Any]) -> str:
+    text = json.dumps(row, ensure_ascii=False) + "\n"
+    # Half of a surrogate pair has an escape in JSON and no bytes in UTF-8.
+    return json.dumps(row) + "\n" if _HALF_PAIR.search(text) else text
 
 
 def _changed(
