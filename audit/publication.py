@@ -44,14 +44,19 @@ def publish() -> Checkpoint | None:
         return None
     name = object_name(newest)
     note = newest.note.encode()
-    if not default_storage.exists(name):
+    there = _read(name, len(note) + 1)
+    if there is not None and there != note and note.startswith(there):
+        # Whoever wrote it was stopped in the middle.
+        default_storage.delete(name)
+        there = None
+    if there is None:
         saved = default_storage.save(name, ContentFile(note))
         if saved != name:
-            # Another one was faster; its object is compared below.
+            # Another one was faster; its object is compared now.
             default_storage.delete(saved)
-    with default_storage.open(name) as stored:
-        if stored.read(len(note) + 1) != note:
-            raise PublishedOtherwise(f"{name} is not the checkpoint of {newest.tree_size} records")
+        there = _read(name, len(note) + 1)
+    if there != note:
+        raise PublishedOtherwise(f"{name} is not the checkpoint of {newest.tree_size} records")
     with transaction.atomic(using=checkpoints.ALIAS), connections[checkpoints.ALIAS].cursor() as cursor:
         cursor.execute(
             "INSERT INTO public.audit_publication (tenant_id, tree_size, object_name, published_at)"
@@ -59,3 +64,11 @@ def publish() -> Checkpoint | None:
             [newest.tenant_id, newest.tree_size, name, clock.now()],
         )
     return newest
+
+
+def _read(name: str, most: int) -> bytes | None:
+    """The first bytes of an object; None when there is none."""
+    if not default_storage.exists(name):
+        return None
+    with default_storage.open(name) as stored:
+        return bytes(stored.read(most))

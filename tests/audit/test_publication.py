@@ -52,19 +52,21 @@ def test_the_object_is_the_signed_note() -> None:
         assert publication.publish() is None
 
 
-def test_an_object_that_is_there_already_counts_when_it_is_the_same() -> None:
-    """The process died between the object and the row."""
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_an_object_that_a_crash_left_is_finished(share: float) -> None:
+    """The process died in the middle of the object, or between the object and the row."""
     made()
     with ADA.here():
         with transaction():
             waiting = publication.unpublished()
         assert waiting is not None
-        default_storage.save(publication.object_name(waiting), ContentFile(waiting.note.encode()))
+        note = waiting.note.encode()
+        default_storage.save(publication.object_name(waiting), ContentFile(note[: int(len(note) * share)]))
         assert publication.publish() == waiting
     assert len(published()) == 1
 
 
-@pytest.mark.parametrize("change", [lambda note: b"", lambda note: note + b"more", lambda note: note[:-3] + b"==\n"])
+@pytest.mark.parametrize("change", [lambda note: b"x", lambda note: note + b"more", lambda note: note[:-3] + b"==\n"])
 def test_an_object_that_says_something_else_is_never_taken_for_it(change: Any) -> None:
     made()
     with ADA.here():
