@@ -61,8 +61,6 @@ def left_lying(stage: Stage) -> list[str]:
         known = {
             "outbox": lambda: path.stem in messages,  # noqa: B023  called at once
             "checkpoints": lambda: name in signed,  # noqa: B023
-            # They stay for ever; the verifier holds the logs against them.
-            "checkpoints": lambda: True,
             "flows": lambda: "/out/" in name and path.stem in flows,  # noqa: B023
         }.get(top, lambda: name in attached)  # noqa: B023
         if not known():
