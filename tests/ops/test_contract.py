@@ -22,6 +22,7 @@ import pytest
 from audit import sequencer
 from dsar.models import RequestType
 from dsar.services import create_request
+from kaireon.jobs import services as jobs
 from kaireon.lib import clock
 from kaireon.outbox import destinations
 from kaireon.outbox import services as outbox
@@ -193,9 +194,18 @@ def errors(site: Site, log: Path, superuser_url: str) -> None:
 
 
 def be_late() -> None:
-    """A request past its last day, which nobody works on."""
+    """Two requests past their last day: one that nobody works on, one whose worker does not come to an end."""
     now = clock.now()
     with MALLORY.here(), transaction():
+        taken = create_request(
+            request_type=RequestType.EXPORT,
+            subject_type="customer_id",
+            subject_id=f"{NUMBER}-2",
+            received_at=now - timedelta(days=400),
+            actor=MALLORY.actor,
+            now=now,
+        )
+        assert jobs.claim(job_id=taken.job.pk, now=now)
         create_request(
             request_type=RequestType.EXPORT,
             subject_type="customer_id",
@@ -224,6 +234,7 @@ GREW = {
     'kaireon_worker_jobs_enqueued_total{queue="dsar-jobs"}': 1,
     'kaireon_rows_purged_total{entity="interactionHistory"}': 1,
     'queue_depth{queue="dsar-jobs"}': 1,
+    'kaireon_active_worker_jobs{queue="dsar-jobs"}': 1,
     'kaireon_dlq_depth{queue="outbox"}': 1,
     'kaireon_dsar_open{status="queued"}': 1,
     "kaireon_dsar_overdue": 1,

@@ -88,7 +88,7 @@ def test_the_sweep_looks_past_what_is_skipped(db: str):
         wanted = jobs.enqueue(type="dsar_erasure", payload={}, now=now)
     with override_settings(SKIP_JOB_TYPES=["dsar_export"]):
         # One place only, and the skipped one is first in line.
-        found = _due(now, 1)
+        found = _due(now, 1, None)
         with ADA.here(), transaction():
             assert jobs.claim(job_id=skipped.pk, now=now) is None
             assert Job.objects.get(pk=skipped.pk).state == JobState.QUEUED
