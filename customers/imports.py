@@ -103,9 +103,8 @@ class FileImport:
                     run.save(update_fields=["finished_at"])
 
     def _records(self, file: BufferedReader, run: ImportRun) -> Iterator[files.Record]:
-        if self.format == "csv":
-            return files.csv_records(file, known=list(FIELDS[self.kind]), offset=run.offset, line=run.line)
-        return files.ndjson_records(file, offset=run.offset, line=run.line)
+        known = list(FIELDS[self.kind])
+        return files.rows(file, self.format, known=known, end=run.offset, last_line=run.line)
 
     def _store(self, run: ImportRun, batch: list[files.Record], rejects: "_RejectsFile") -> None:
         with transaction():
@@ -122,7 +121,7 @@ class FileImport:
             run.updated += outcome.updated
             run.unchanged += outcome.unchanged
             run.rejected += len({line for line, _, _ in faults})
-            run.offset, run.line = batch[-1].end, batch[-1].line
+            run.offset, run.line = batch[-1].end, batch[-1].last_line
             run.rejects_size = rejects.size
             run.updated_at = clock.now()
             if self.dry_run:

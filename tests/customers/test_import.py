@@ -153,6 +153,33 @@ def test_interactions_without_a_number_get_one_from_file_and_line(file, tmp_path
         assert Interaction.objects.get().context == {"page": "/a"}
 
 
+def test_lines_keep_their_numbers_behind_a_record_of_several(file, tmp_path, monkeypatch):
+    """The last record of the batch before the stop runs over three lines."""
+    file.write_text("customerId\nc-1\n")
+    run(file)
+    facts = tmp_path / "facts.csv"
+    facts.write_text(
+        "customerId,kind,occurredAt,context\n"
+        'c-1,visit,2026-01-01,"{\n""page"": 1\n}"\nc-1,visit,2026-01-02,\nc-404,visit,2026-01-03,\n'
+    )
+    monkeypatch.setattr(imports.ingest, "MAX_ROWS", 1)
+    store, batches = imports.STORE["interactions"], []
+
+    def stop_in_the_second(batch, *, now):
+        batches.append(batch)
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return store(batch, now=now)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setitem(imports.STORE, "interactions", stop_in_the_second)
+        run(facts, kind="interactions")
+    report = run(facts, kind="interactions")
+    assert report["resumedAtLine"] == 4
+    assert rejected(report) == [(6, "customerId")]
+    assert counts(run(facts, kind="interactions", restart=True))[0] == 0, "the same line is the same interaction"
+
+
 @pytest.mark.parametrize(
     "line",
     ['{"customerId": ', "[]", '"c-1"', '{"customerId": NaN}', "{" * 5000, '{"customerId": "\\ud800"}', "1" * 5000],
