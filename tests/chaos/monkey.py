@@ -12,7 +12,7 @@ from tests.chaos.receivers import Reader
 from tests.chaos.stage import Stage
 
 # Seconds between two deaths, and for how long the dead stay dead.
-PAUSES = (0.8, 2.6)
+PAUSES = (0.6, 2.2)
 DOWN = (0.0, 1.5)
 
 

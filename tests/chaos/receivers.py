@@ -44,7 +44,12 @@ class Hook:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    # Its sender died in the middle of it.
+                    self.close_connection = True
+                    return
                 message_id = self.headers[ID_HEADER]
                 mood = zlib.crc32(message_id.encode()) % 8
                 first = message_id not in inbox.bodies and message_id not in refused

@@ -78,7 +78,9 @@ class Stage:
             "SECRET_KEY": self.local.secret("SECRET_KEY"),
             "API_KEY_PEPPER": self.local.secret("API_KEY_PEPPER"),
             "SEALING_KEYS": self.local.sealing_keys(),
+            "CRON_SECRET": self.local.secret("CRON_SECRET"),
             "OBJECT_ROOT": str(self.objects),
+            "LOG_LEVEL": "INFO",
             "ALLOW_PRIVATE_DESTINATIONS": "true",
             "REDIS_URL": self.redis.url(),
             "PYTHONUNBUFFERED": "1",
@@ -87,7 +89,8 @@ class Stage:
         }
         for name in _INHERITED:
             os.environ.pop(name, None)
-        os.environ.update(self.environment)
+        # This process meets every outage too; what it says of them is not the log that anybody wants to read.
+        os.environ.update(self.environment | {"LOG_LEVEL": "ERROR"})
         subprocess.run(
             [sys.executable, "manage.py", "migrate", "--database", "owner", "--no-input", "--verbosity", "0"],
             cwd=PROJECT,
