@@ -19,7 +19,7 @@ def sign_in(page: Page, person: Person = ADA) -> None:
 FOCUSED = """() => {
     const here = document.activeElement;
     // Parts of a page that can be scrolled take the focus too.
-    if (!here.matches("a, button, summary")) return ["", ""];
+    if (!here?.matches("a, button, summary")) return ["", ""];
     return [here.getAttribute("aria-label") ?? here.textContent, getComputedStyle(here).outlineStyle];
 }"""
 
@@ -52,6 +52,12 @@ def press(page: Page, name: str) -> None:
     tab_to(page, name)
     with page.expect_navigation():
         page.keyboard.press("Enter")
+
+
+def follow(page: Page, target: Locator) -> None:
+    """Click on a link or button, and be where it leads."""
+    with page.expect_navigation():
+        target.click()
 
 
 def write(field: Locator, text: str) -> None:

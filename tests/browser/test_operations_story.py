@@ -15,7 +15,7 @@ from kaireon.flows import batches
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.browser.conftest import Officers
-from tests.browser.steps import fits, press, reload_until, write
+from tests.browser.steps import fits, follow, press, reload_until, write
 from tests.cast import ADA
 from tests.outbox.conftest import Receiver, deliver_until_settled, destination, publish, receiver, say  # noqa: F401
 
@@ -26,9 +26,22 @@ LOCKED = "c-1500"
 
 
 @pytest.mark.slow
-def test_a_job_is_run_and_rescheduled_with_the_buttons(officers: Officers) -> None:
+def test_an_operator_runs_jobs_handles_dead_letters_and_follows_a_pipeline(
+    officers: Officers,
+    receiver: Receiver,  # noqa: F811
+    settings: Any,
+    superuser_url: str,
+) -> None:
+    settings.ALLOW_PRIVATE_DESTINATIONS = True
     beat_rows.install()
     page = officers.arrive(ADA)
+    run_and_reschedule_a_job(page)
+    try_again_archive_and_purge_dead_letters(page, receiver)
+    start_follow_and_take_up_a_pipeline(page, superuser_url)
+    assert officers.faults == []
+
+
+def run_and_reschedule_a_job(page: Page) -> None:
     page.goto("/admin/cron/jobrun/")
     expect(page.get_by_text("or when you start one")).to_be_visible()
     job = page.locator("#jobs").get_by_role("row").filter(has_text="approvals-expire")
@@ -48,7 +61,7 @@ def test_a_job_is_run_and_rescheduled_with_the_buttons(officers: Officers) -> No
     expect(job.locator(".k-run")).to_have_text("up")
     fits(page)
 
-    run.get_by_role("link").first.click()
+    follow(page, run.get_by_role("link").first)
     expect(page.locator("[data-field=result_here]")).to_contain_text('"expired": 0')
     tenants = page.locator("[data-field=tenants] tbody").get_by_role("row")
     expect(tenants.filter(has_text="acme")).to_contain_text("done")
@@ -66,17 +79,9 @@ def test_a_job_is_run_and_rescheduled_with_the_buttons(officers: Officers) -> No
     expect(job).to_contain_text("edited here")
     page.goto("/admin/")
     expect(page.locator("li").filter(has_text="approvals-expire")).to_contain_text("Up")
-    assert officers.faults == []
 
 
-@pytest.mark.slow
-def test_dead_letters_are_looked_at_tried_again_archived_and_purged(
-    officers: Officers,
-    receiver: Receiver,  # noqa: F811
-    settings: Any,
-) -> None:
-    settings.ALLOW_PRIVATE_DESTINATIONS = True
-    page = officers.arrive(ADA)
+def try_again_archive_and_purge_dead_letters(page: Page, receiver: Receiver) -> None:  # noqa: F811
     page.goto("/admin/outbox/deadletter/")
     expect(page.get_by_text("What could not be delivered or done is kept here.")).to_be_visible()
     fits(page)
@@ -86,7 +91,7 @@ def test_dead_letters_are_looked_at_tried_again_archived_and_purged(
     letters = page.locator("#result_list tbody").get_by_role("row")
     expect(letters.filter(has_text="Open")).to_have_count(2)
     fits(page)
-    letters.first.get_by_role("link").first.click()
+    follow(page, letters.first.get_by_role("link").first)
     expect(page.get_by_text("[n***@x.example]")).to_be_visible()
     assert "nora" not in page.content()
     fits(page)
@@ -101,7 +106,7 @@ def test_dead_letters_are_looked_at_tried_again_archived_and_purged(
     fits(page)
 
     page.goto("/admin/outbox/deadletter/")
-    letters.filter(has_text="Open").get_by_role("link").first.click()
+    follow(page, letters.filter(has_text="Open").get_by_role("link").first)
     press(page, "Purge")
     press(page, "Purge")
     expect(page.get_by_role("alert")).to_contain_text("Archive it first")
@@ -119,7 +124,6 @@ def test_dead_letters_are_looked_at_tried_again_archived_and_purged(
     page.goto("/admin/outbox/deadletter/")
     expect(letters.filter(has_text="Replayed")).to_have_count(1)
     expect(letters.filter(has_text="Purged")).to_have_count(1)
-    assert officers.faults == []
 
 
 def bury_two(receiver: Receiver) -> None:  # noqa: F811
@@ -133,9 +137,7 @@ def bury_two(receiver: Receiver) -> None:  # noqa: F811
     assert receiver.answers == []
 
 
-@pytest.mark.slow
-def test_a_pipeline_is_started_followed_and_taken_up_again(officers: Officers, superuser_url: str) -> None:
-    page = officers.arrive(ADA)
+def start_follow_and_take_up_a_pipeline(page: Page, superuser_url: str) -> None:
     page.goto("/admin/flows/flowrun/")
     expect(page.get_by_text("Start a pipeline on its page")).to_be_visible()
     fits(page)
@@ -176,7 +178,6 @@ def test_a_pipeline_is_started_followed_and_taken_up_again(officers: Officers, s
     press(page, "customers from a file")
     expect(page.get_by_text("Newest runs")).to_be_visible()
     fits(page)
-    assert officers.faults == []
 
 
 def make_pipeline(page: Page) -> None:
