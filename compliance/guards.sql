@@ -27,15 +27,22 @@ BEGIN
                     WHERE tenant_id = tenant AND data_class = wanted AND legal_hold);
 END $$;
 
+-- Refuses what a trigger stands before, when the class is held; `what` says what stays as it is. Whom row-level security
+-- does not bind, their statement may reach every tenant: any hold on the class stops it.
+CREATE FUNCTION public.hold_stops(data_class text, target regclass, what text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF public.hold_check(data_class, NOT row_security_active(target)) THEN
+        RAISE EXCEPTION 'legal hold: data class "%" is held, %', data_class, what
+            USING ERRCODE = '23K01', HINT = 'Release the hold first, or leave this out.';
+    END IF;
+END $$;
+
 -- BEFORE DELETE, once per statement. Argument: the data class of the table's rows.
 CREATE FUNCTION public.hold_guard() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- Whom row-level security does not bind, their statement may reach every tenant: any hold on the class stops it.
-    IF public.hold_check(TG_ARGV[0], NOT row_security_active(TG_RELID)) THEN
-        RAISE EXCEPTION 'legal hold: data class "%" is held, % keeps its rows', TG_ARGV[0], TG_TABLE_NAME
-            USING ERRCODE = '23K01', HINT = 'Release the hold first, or leave this class out.';
-    END IF;
+    PERFORM public.hold_stops(TG_ARGV[0], TG_RELID, TG_TABLE_NAME || ' keeps its rows');
     RETURN NULL;
 END $$;
 
@@ -51,10 +58,11 @@ BEGIN
         'SELECT DISTINCT coalesce(c.%I, $1) FROM old_rows o LEFT JOIN public.%I c ON c.tenant_id = o.tenant_id AND c.id = o.%I',
         TG_ARGV[2], TG_ARGV[1], TG_ARGV[0]) USING ''
     LOOP
-        IF touched = '' OR public.hold_check(touched, NOT row_security_active(TG_RELID)) THEN
-            RAISE EXCEPTION 'legal hold: data class "%" is held, % keeps its rows', touched, TG_TABLE_NAME
-                USING ERRCODE = '23K01', HINT = 'Release the hold first, or leave this class out.';
+        IF touched = '' THEN
+            RAISE EXCEPTION 'legal hold: rows of % are of no class that is known, and stay', TG_TABLE_NAME
+                USING ERRCODE = '23K01';
         END IF;
+        PERFORM public.hold_stops(touched, TG_RELID, TG_TABLE_NAME || ' keeps its rows');
     END LOOP;
     RETURN NULL;
 END $$;
@@ -63,11 +71,7 @@ END $$;
 CREATE FUNCTION public.hold_keeps_class() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF public.hold_check(to_jsonb(OLD) ->> TG_ARGV[0], NOT row_security_active(TG_RELID)) THEN
-        RAISE EXCEPTION 'legal hold: data class "%" is held, % stays in it',
-            to_jsonb(OLD) ->> TG_ARGV[0], TG_TABLE_NAME
-            USING ERRCODE = '23K01', HINT = 'Release the hold first.';
-    END IF;
+    PERFORM public.hold_stops(to_jsonb(OLD) ->> TG_ARGV[0], TG_RELID, TG_TABLE_NAME || ' stays in it');
     RETURN NEW;
 END $$;
 
@@ -75,10 +79,7 @@ END $$;
 CREATE FUNCTION public.hold_keeps_contents() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF public.hold_check(TG_ARGV[0], NOT row_security_active(TG_RELID)) THEN
-        RAISE EXCEPTION 'legal hold: data class "%" is held, rows of % keep what they say', TG_ARGV[0], TG_TABLE_NAME
-            USING ERRCODE = '23K01', HINT = 'Release the hold first, or leave these columns alone.';
-    END IF;
+    PERFORM public.hold_stops(TG_ARGV[0], TG_RELID, 'rows of ' || TG_TABLE_NAME || ' keep what they say');
     RETURN NEW;
 END $$;
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from compliance import guards, holds
 from customers import consents, ingest
 from customers.catalogue import CATALOGUE, Erasure
-from customers.models import ConsentRecord, Customer
+from customers.models import ConsentRecord, Customer, DynamicSchema
 from customers.rows import CUSTOMER
 from dsar.models import DsarRequest
 from dsar.services import create_request
@@ -163,3 +163,33 @@ def test_a_guard_on_a_column_that_is_not_there_is_refused(owner_url):
     operation = guards.guarded_contents("customers_delivery", "deliveries", emptied=["destination", "destinatoin"])
     with connect(owner_url) as connection, pytest.raises(Exception, match="has 1 only"):
         connection.execute(operation.sql)
+
+
+@pytest.mark.parametrize(
+    ("operation", "statement"),
+    [
+        (guards.guarded("customers_interaction", "interactions"), "DELETE FROM customers_interaction"),
+        (
+            guards.guarded_by_row(
+                "customers_dynamicrow", "schema_id", classes="customers_dynamicschema", class_column="data_class"
+            ),
+            "UPDATE customers_dynamicschema SET data_class = 'metrics'",
+        ),
+        (
+            guards.guarded_contents("customers_consentrecord", "consents", emptied=["source"], changed=["customer_id"]),
+            "UPDATE customers_consentrecord SET source = ''",
+        ),
+    ],
+    ids=["rows", "rows by class", "contents"],
+)
+def test_a_guard_is_taken_away_and_put_back(ann, owner_url, operation, statement):
+    with ADA.here(), transaction():
+        DynamicSchema.objects.create(name="visits", fields=[], data_class="interactions")
+    for data_class in ("interactions", "consents"):
+        policy(data_class, 365, hold=True)
+    with connect(owner_url) as connection:
+        connection.execute(operation.reverse_sql)
+        with connection.transaction(force_rollback=True):
+            connection.execute(statement)
+        connection.execute(operation.sql)
+        refused(connection, statement)
