@@ -914,10 +914,10 @@ class Archive:
         at = 0
         for member, next_offset in zip(members, [*(m.offset for m in members[1:]), end]):
             if member.offset != at:
-                raise Broken(member.name, "unsafe_zip", "something stands between the files, or they overlap")
+                raise Broken(member.name, "unsafe_zip", "something stands before it, or it overlaps another file")
             at = self._local_end(member, next_offset)
-            if at != next_offset:
-                raise Broken(member.name, "unsafe_zip", "something stands behind it, or it overlaps the next file")
+        if at != end:
+            raise Broken(members[-1].name, "unsafe_zip", "something stands behind it, or it overlaps the directory")
 
     def _local_end(self, member: Member, next_offset: int) -> int:
         fields = self._read_struct(_LOCAL, member.offset, b"PK\x03\x04")

@@ -215,18 +215,40 @@ def test_an_entry_that_does_not_end_where_the_next_begins(content, by, check_bro
     assert check_broken(changed).reason == "unsafe_zip"
 
 
-def test_something_between_the_files(files, check_broken):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-            if name == "keys.json":
-                buffer.write(b"hidden")
-                archive.start_dir = buffer.tell()
-    with zipfile.ZipFile(buffer) as archive:
-        assert set(archive.namelist()) == set(files), "others read it as if nothing were there"
+def with_inserted(content: bytes, place: int, hidden: bytes) -> bytes:
+    """With bytes put in and every offset behind them moved: other readers notice nothing."""
+    end = len(content) - 22
+    count, size, offset = struct.unpack_from("<H2L", content, end + 10)
+    changed = patched(content, end + 16, "<L", offset + len(hidden))
+    entry = offset
+    for _ in range(count):
+        start = struct.unpack_from("<L", content, entry + 42)[0]
+        if start >= place:
+            changed = patched(changed, entry + 42, "<L", start + len(hidden))
+        entry += 46 + sum(struct.unpack_from("<3H", content, entry + 28))
+    assert entry == offset + size
+    return changed[:place] + hidden + changed[place:]
 
-    assert check_broken(buffer.getvalue()).reason == "unsafe_zip"
+
+@pytest.mark.parametrize("hidden", [b"hidden", zipped({"manifest.json": b"hidden"}).partition(b"PK\x01\x02")[0]])
+@pytest.mark.parametrize("where", ["first", "between", "last"])
+def test_something_between_the_files(content, files, where, hidden, check_broken):
+    places = {
+        "first": 0,
+        "between": local_of(content, "keys.json"),
+        "last": struct.unpack_from("<L", content, len(content) - 6)[0],
+    }
+    changed = with_inserted(content, places[where], hidden)
+    with zipfile.ZipFile(io.BytesIO(changed)) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == files, (
+            "others read it as if nothing were there"
+        )
+
+    if changed.startswith(b"PK"):
+        assert check_broken(changed).reason == "unsafe_zip"
+    else:
+        with pytest.raises(NothingToSay):
+            kaireon_verify.check(io.BytesIO(changed))
 
 
 def test_something_behind_the_end_of_packed_data(files, check_broken):
