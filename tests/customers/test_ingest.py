@@ -1,18 +1,18 @@
 """Batches in: each row judged by itself, replays recognised, nothing of another tenant touched."""
 
-import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 
 from customers import ingest
 from customers.models import ConsentRecord, Customer, Interaction
 from kaireon.tenancy.context import OutsideTransaction, transaction
 from tests.cast import ADA, MALLORY
 from tests.customers.conftest import NOW, bring, consent, customer, purchase
+from tests.race import at_once
 
 NAMES = ["Зоя Ковальчук", "李小龍", "محمد المصري", "ไพลิน", "नेहा शर्मा", "שרה כהן", "Zoë Ångström", "🦊"]
 
@@ -206,19 +206,12 @@ def test_a_customer_of_another_tenant_does_not_exist(db):
 def test_concurrent_replays_store_a_batch_once(ada):
     customer()
     batch = [purchase(f"o-{n}") for n in range(50)]
-    created: list[int] = []
 
-    def replay() -> None:
+    def replay() -> int:
         with ADA.here():
-            created.append(bring("interactions", *batch).created)
-        connections.close_all()
+            return bring("interactions", *batch).created
 
-    threads = [threading.Thread(target=replay) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(created) == [0, 0, 0, 50]
+    assert sorted(at_once(*[replay] * 4)) == [0, 0, 0, 50]
 
 
 def test_a_consent_is_stored_once(ada):

@@ -1,6 +1,7 @@
 """An erasure: all of it or nothing, and what may not go is said."""
 
 import threading
+from functools import partial
 
 import pytest
 from django.core.files.storage import default_storage
@@ -10,7 +11,7 @@ from compliance import holds
 from customers import consents, removals, suppressions
 from customers import models as m
 from customers.catalogue import CATALOGUE, Erasure
-from dsar import erasure, subjects
+from dsar import erasure, services, subjects
 from dsar.models import Dossier, DsarRequest
 from kaireon.jobs.models import Job
 from kaireon.lib import clock
@@ -18,6 +19,7 @@ from kaireon.outbox.models import Payload
 from kaireon.tenancy.context import current, transaction
 from tests.cast import ADA, MALLORY
 from tests.dsar.conftest import EMAIL, NUMBER, again, answer, file, make_customer, upload
+from tests.race import at_once
 
 
 def _hold(data_class: str) -> None:
@@ -317,21 +319,12 @@ def test_an_object_that_was_gone_already_is_no_failure(jane: m.Customer) -> None
 
 def test_two_erasures_of_one_customer_erase_once(jane: m.Customer) -> None:
     first, second = file("delete"), file("delete")
-    gate = threading.Barrier(2)
 
-    def work(filed: object) -> None:
-        try:
-            with ADA.here():
-                gate.wait()
-                answer(filed)  # type: ignore[arg-type]
-        finally:
-            connections.close_all()
+    def work(filed: services.Filed) -> None:
+        with ADA.here():
+            answer(filed)
 
-    threads = [threading.Thread(target=work, args=(f,)) for f in (first, second)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(partial(work, first), partial(work, second))
     totals = sorted(sum(again(f).counts["deleted"].values()) for f in (first, second))
     assert [again(f).status for f in (first, second)] == ["completed", "completed"]
     assert totals[0] == 0

@@ -1,10 +1,9 @@
 """A session goes on by refresh tokens that work once, and ends by signing out."""
 
-import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
-from django.db import connection
 
 from kaireon.lib import clock
 from kaireon.tenancy import sessions
@@ -12,6 +11,7 @@ from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import Membership, RefreshToken, Tenant
 from tests.caller import Caller, error_of, me, refresh, sign_in
 from tests.cast import ADA, MALLORY, VI
+from tests.race import at_once
 from tests.tenancy.conftest import deactivate
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -42,22 +42,8 @@ class TestRefresh:
 
     def test_of_two_at_once_exactly_one_counts(self) -> None:
         token = sign_in(ADA.email).json()["refreshToken"]
-        start, outcomes = threading.Barrier(2), []
-
-        def race() -> None:
-            start.wait()
-            try:
-                outcomes.append(sessions.refresh_session(token=token))
-            except sessions.RefreshRefused as error:
-                outcomes.append(error)
-            finally:
-                connection.close()
-
-        threads = [threading.Thread(target=race) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        trade = partial(sessions.refresh_session, token=token)
+        outcomes = at_once(trade, trade, losing=(sessions.RefreshRefused,))
         assert sum(isinstance(outcome, sessions.Session) for outcome in outcomes) == 1
         with ADA.here(), transaction():
             assert RefreshToken.objects.count() == 2

@@ -1,7 +1,6 @@
 """Signing in: who may, who is refused and how, and what locks an account or shuts out an address."""
 
 import json
-import threading
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +18,7 @@ from kaireon.tenancy.models import Membership, User
 from kaireon.tenancy.roles import Role
 from tests.caller import Caller, error_of, me, sign_in
 from tests.cast import ACME, ADA, GLOBEX, MALLORY, PASSWORD, SETUP, VI
+from tests.race import at_once
 from tests.tenancy.conftest import deactivate
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -168,27 +168,18 @@ class TestAddressLimit:
     def test_of_many_at_once_ten_fail_and_the_rest_is_not_tried(
         self, path: str, body: dict[str, str], let_in: int
     ) -> None:
-        start, statuses, tried = threading.Barrier(16), [], []
+        tried = []
 
         def note(**_: Any) -> None:
             tried.append(1)
 
         signals.login_failed.connect(note)
 
-        def race() -> None:
-            start.wait()
-            try:
-                form = {"content_type": "application/json"} if path.startswith("/api") else {}
-                statuses.append(Client().post(path, body, **form).status_code)
-            finally:
-                connection.close()
+        def attempt() -> int:
+            form = {"content_type": "application/json"} if path.startswith("/api") else {}
+            return Client().post(path, body, **form).status_code
 
-        threads = [threading.Thread(target=race) for _ in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(statuses) == sorted([let_in] * 10 + [429] * 6)
+        assert sorted(at_once(*[attempt] * 16)) == sorted([let_in] * 10 + [429] * 6)
         # Who is refused has not learned whether the password was right.
         assert len(tried) == 10
 
