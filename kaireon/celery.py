@@ -3,10 +3,11 @@
 import logging.config
 import os
 import sys
+import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_postrun, task_prerun, worker_init
+from celery.signals import setup_logging, task_prerun, worker_init
 from django.db import close_old_connections, connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kaireon.settings")
@@ -18,11 +19,21 @@ app.autodiscover_tasks()
 app.conf.update(CELERY_DB_REUSE_MAX=sys.maxsize)
 
 
+# A connection that was good so short a time ago is not tried again. Should it break meanwhile, a task fails for which
+# there is a row, and a sweep finds that.
+GOOD_SECONDS = 1.0
+_tried_at = 0.0
+
+
 @task_prerun.connect
-@task_postrun.connect
 def keep_good_connections(*, task: Any, **_: Any) -> None:
     """As between two requests: what is broken or too old is closed, the rest is tried at its first use."""
-    if not task.request.is_eager:
+    global _tried_at  # noqa: PLW0603  of this process, as the connections are
+    if task.request.is_eager:
+        return
+    now = time.monotonic()
+    if now - _tried_at >= GOOD_SECONDS or any(c.errors_occurred for c in connections.all(initialized_only=True)):
+        _tried_at = now
         close_old_connections()
 
 

@@ -140,7 +140,7 @@ def _put_off(job: Job, waits: BreakerOpen) -> None:
 
 def _finished(run: JobRun) -> Job:
     """Mark done what the handler did not finish itself."""
-    return services.finish_at_once(job=run.job, now=clock.now()) or _again(run.job)
+    return run.job if services.finish_at_once(job=run.job, now=clock.now()) else _again(run.job)
 
 
 def _again(job: Job) -> Job:

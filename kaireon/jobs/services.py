@@ -5,7 +5,6 @@ import logging
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -35,11 +34,15 @@ _LONGEST_VALUE = 128
 
 _COLUMNS = [column.attname for column in Job._meta.concrete_fields]
 _JSON = frozenset(column.attname for column in Job._meta.concrete_fields if isinstance(column, JSONField))
-_ROW = f"SELECT {', '.join(_COLUMNS)} "
 
-# Functions of migrations/0004_leases.py, with their arguments.
-_CLAIM = _ROW + "FROM public.claim_job(%(tenant)s, %(id)s, %(token)s, %(until)s, %(now)s, %(paused)s, %(durably)s)"
-_FINISH = _ROW + "FROM public.finish_job(%(tenant)s, %(id)s, %(token)s, %(result)s, %(now)s)"
+# Functions of migrations/0004_leases.py.
+_CLAIM = " ".join(
+    (
+        f"SELECT {', '.join(_COLUMNS)}",
+        "FROM public.claim_job(%(tenant)s, %(id)s, %(token)s, %(until)s, %(now)s, %(paused)s, %(durably)s)",
+    )
+)
+_FINISH = "SELECT public.finish_job(%(tenant)s, %(id)s, %(token)s, %(result)s, %(now)s)"
 
 
 class PayloadRefused(ValueError):
@@ -140,15 +143,18 @@ def is_poison(job: Job) -> bool:
 @requires_transaction
 def finish(*, job: Job, now: datetime, result: Mapping[str, object] | None = None) -> None:
     """Mark the job done, in the transaction of its effect. Raises LeaseLost, which must roll that effect back."""
-    outcome = None if result is None else json.dumps(dict(result))
-    if _changed(_FINISH, id=job.pk, token=job.lease_token, result=outcome, now=now) is None:
+    if not _finish(job, now, result):
         raise LeaseLost(str(job.pk))
 
 
 @without_transaction
-def finish_at_once(*, job: Job, now: datetime) -> Job | None:
-    """As `finish`, in a transaction of its own; gives the row, or None when it is not held any more."""
-    return _changed(_FINISH, id=job.pk, token=job.lease_token, result=None, now=now)
+def finish_at_once(*, job: Job, now: datetime) -> bool:
+    """As `finish`, in a transaction of its own, and `job` says so afterwards. False when it is not held any more."""
+    if not _finish(job, now, None):
+        return False
+    job.state, job.lease_token, job.lease_until = JobState.DONE, None, None
+    job.error, job.result, job.finished_at = "", None, now
+    return True
 
 
 @requires_transaction
@@ -205,13 +211,19 @@ def type_name(error: BaseException) -> str:
 
 
 def _claim(job_id: UUID, now: datetime, *, durably: bool) -> Job | None:
-    return _changed(_CLAIM, id=job_id, token=uuid4(), until=now + LEASE, now=now, paused=pauses.here(), durably=durably)
-
-
-def _changed(call: str, **values: Any) -> Job | None:
-    """The row that the function changed in the active tenant; None when it changed none."""
     with connection.cursor() as cursor:
-        cursor.execute(call, {**values, "tenant": context.tenant_id()})
+        cursor.execute(
+            _CLAIM,
+            {
+                "tenant": context.tenant_id(),
+                "id": job_id,
+                "token": uuid4(),
+                "until": now + LEASE,
+                "now": now,
+                "paused": pauses.here(),
+                "durably": durably,
+            },
+        )
         row = cursor.fetchone()
     if row is None:
         return None
@@ -220,6 +232,21 @@ def _changed(call: str, **values: Any) -> Job | None:
         for name, value in zip(_COLUMNS, row, strict=True)
     ]
     return Job.from_db(connection.alias, _COLUMNS, found)
+
+
+def _finish(job: Job, now: datetime, result: Mapping[str, object] | None) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FINISH,
+            {
+                "tenant": context.tenant_id(),
+                "id": job.pk,
+                "token": job.lease_token,
+                "result": None if result is None else json.dumps(dict(result)),
+                "now": now,
+            },
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def _held(job: Job) -> JobQuerySet:

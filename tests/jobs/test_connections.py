@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from kaireon.celery import GOOD_SECONDS
 from kaireon.jobs import services
 from kaireon.jobs.models import Job, JobState
 from kaireon.jobs.registry import job_type
@@ -69,6 +71,7 @@ def test_a_worker_keeps_its_connection_and_replaces_a_broken_one(worker: Timekee
         assert backends() == [first]
 
         watch.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+        time.sleep(GOOD_SECONDS)
         assert run_a_job(worker) == JobState.DONE
         [second] = backends()
         assert second != first

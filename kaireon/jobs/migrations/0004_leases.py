@@ -11,7 +11,7 @@ FUNCTIONS = {
     # What may be claimed is what due_jobs finds. Not durably: a server that crashes may forget the claim, as if nobody
     # had come; whoever made it finds the lease lost.
     "claim_job(tenant text, job uuid, token uuid, lease_end timestamptz, moment timestamptz, paused text[], "
-    "durably boolean)": """
+    "durably boolean) RETURNS SETOF public.jobs_job": """
         IF NOT durably THEN
             PERFORM set_config('synchronous_commit', 'off', true);
         END IF;
@@ -23,23 +23,23 @@ FUNCTIONS = {
            AND (j.state = 'queued' AND j.due_at <= moment OR j.state = 'running' AND j.lease_until <= moment)
         RETURNING j.*;
     """,
-    "finish_job(tenant text, job uuid, token uuid, outcome jsonb, moment timestamptz)": """
-        RETURN QUERY
+    "finish_job(tenant text, job uuid, token uuid, outcome jsonb, moment timestamptz) RETURNS boolean": """
         UPDATE public.jobs_job j
            SET state = 'done', lease_token = NULL, lease_until = NULL, error = '', result = outcome,
                finished_at = moment
-         WHERE j.tenant_id = tenant AND j.id = job AND j.state = 'running' AND j.lease_token = token
-        RETURNING j.*;
+         WHERE j.tenant_id = tenant AND j.id = job AND j.state = 'running' AND j.lease_token = token;
+        RETURN FOUND;
     """,
 }
 
 
-def _created(signature: str, body: str) -> migrations.RunSQL:
-    name, _, arguments = signature.partition("(")
-    types = ", ".join(argument.split()[-1] for argument in arguments.rstrip(")").split(","))
+def _created(declaration: str, body: str) -> migrations.RunSQL:
+    name, _, rest = declaration.partition("(")
+    arguments, _, returned = rest.partition(") RETURNS ")
+    types = ", ".join(argument.split()[-1] for argument in arguments.split(","))
     return migrations.RunSQL(
         f"""
-        CREATE FUNCTION public.{signature} RETURNS SETOF public.jobs_job
+        CREATE FUNCTION public.{name}({arguments}) RETURNS {returned}
         LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
         BEGIN
             IF coalesce(current_setting('app.tenant_id', true), '') = '' THEN
@@ -57,4 +57,4 @@ def _created(signature: str, body: str) -> migrations.RunSQL:
 class Migration(migrations.Migration):
     dependencies = [("jobs", "0003_gauges")]
 
-    operations = [_created(signature, body) for signature, body in FUNCTIONS.items()]
+    operations = [_created(declaration, body) for declaration, body in FUNCTIONS.items()]
