@@ -20,6 +20,7 @@ from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, prin
 from kaireon.tenancy.roles import Permission
 
 POLICY_REFUSALS: dict[type[Exception], str] = {policies.UnknownDataClass: "", policies.DaysOutOfRange: ""}
+WHAT_A_HOLD_DOES = "Nothing of this class is deleted from now on: not by cleanup, not by an erasure, not by hand."
 HOLD_REFUSALS: dict[type[Exception], str] = {
     policies.UnknownDataClass: "",
     holds.HoldAlreadyPlaced: "This class is held already. Release that hold first if its reason must change.",
@@ -139,7 +140,7 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
         return self.ask(
             request,
             title="Place a legal hold",
-            lead="Nothing of this class is deleted from now on: not by cleanup, not by an erasure, not by hand.",
+            lead=WHAT_A_HOLD_DOES,
             form=HoldForm(given_by(request), initial={"data_class": request.GET.get("class")}),
             do=lambda given: self._place(request, given["data_class"], given["reason"]),
             refusals=HOLD_REFUSALS,
@@ -153,7 +154,7 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
         return self.ask(
             request,
             title=f"Hold {policy.data_class}",
-            lead="Nothing of this class is deleted from now on: not by cleanup, not by an erasure, not by hand.",
+            lead=WHAT_A_HOLD_DOES,
             form=ReasonForm(given_by(request)),
             do=lambda given: self._place(request, policy.data_class, given["reason"]),
             refusals=HOLD_REFUSALS,
