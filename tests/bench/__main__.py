@@ -1,4 +1,4 @@
-"""`python -m tests.bench [append|jobs|outbox|flows|masking …] [--quick] [--json] [--write]`."""
+"""`python -m tests.bench [append|jobs|masking …] [--quick] [--json] [--write]`."""
 
 import json
 import os
