@@ -109,6 +109,7 @@ def test_replays_by_themselves_are_three_at_most_and_rest_longer_each_time(hook:
         assert [(x.state, x.replays) for x in letters()] == [("open", count)]
     with clock.freeze(moment + timedelta(days=9)):
         assert run_job("dlq-replay")["perTenant"][0]["replayed"] == 0
+    assert recorded(dead) == ["dead_letter.retry"] * 3
 
 
 def test_permanent_letters_are_not_replayed_by_themselves(hook: Receiver) -> None:
