@@ -44,11 +44,15 @@ def enqueue(type_name: str, **payload: object) -> Job:
     return job
 
 
+def row_of(job: Job) -> Job:
+    with transaction():
+        return Job.objects.get(pk=job.pk)
+
+
 def ended(job: Job) -> Job | None:
     """The job once it has ended; looks for jobs that nobody works on, as beat has it done."""
     sweep_due(now=clock.now())
-    with transaction():
-        row = Job.objects.get(pk=job.pk)
+    row = row_of(job)
     return row if row.state in (JobState.DONE, JobState.FAILED) else None
 
 
@@ -77,7 +81,7 @@ def test_a_job_that_only_takes_long_keeps_its_lease_also_while_the_broker_is_awa
     root: psycopg.Connection, worker: Worker
 ) -> None:
     job = enqueue("chaos_long", item="patient", seconds=3 * LEASE)
-    wait_until(lambda: '"jobs.run' in worker.log.read_text() or "Task jobs.run" in worker.log.read_text())
+    wait_until(lambda: row_of(job).state == JobState.RUNNING, or_show=worker.log)
     with redis.Redis.from_url(env.redis_url(2)) as broker:
         # Everything it knew is gone, and every connection with it.
         broker.flushall()
