@@ -89,22 +89,27 @@ def test_what_waits_for_my_answer_is_there_and_my_own_is_not(admins: str, sign_i
 
 
 def test_jobs_that_are_late_or_down_are_named(sign_in: SignIn) -> None:
-    beat_rows.install()
-    PeriodicTask.objects.update(date_changed=clock.now() - timedelta(days=9))
-    now = clock.now()
+    # Between the moments of every job: flow-scheduler-tick is due each minute, approvals-expire at a quarter past.
+    now = clock.at("12:10:30")
+    with clock.freeze(now - timedelta(days=9)):
+        beat_rows.install()
+    PeriodicTask.objects.update(date_changed=now - timedelta(days=9))
     run_of("cleanup", RunState.FAILED, now)
     run_of("approvals-expire", RunState.LOST, now)
     run_of("dlq-archive", RunState.SUCCEEDED, now - timedelta(days=8))
+    run_of("outbox-reaper", RunState.SUCCEEDED, now - timedelta(minutes=2))
     run_of("flow-scheduler-tick", RunState.SUCCEEDED, now)
     run_of("dlq-replay", RunState.RUNNING, now - timedelta(days=1))
-    found = said(sign_in)
-    assert ("bad", "The job cleanup is down: its last run failed") in found
-    assert ("bad", "The job approvals-expire is down: its last run was lost") in found
-    assert ("bad", "The job dlq-archive is down: it did not run when it was due") in found
-    assert ("bad", "The job dlq-replay is down: it runs longer than it may") in found
-    assert not [text for _, text in found if "flow-scheduler-tick" in text]
-    assert ("bad", "The job cleanup is down: its last run failed") in said(sign_in, VI)
-    assert said(sign_in, AUD) == [("info", "The audit log was never verified")]
+    with clock.freeze(now):
+        found = said(sign_in)
+        assert ("bad", "The job cleanup is down: its last run failed") in found
+        assert ("bad", "The job approvals-expire is down: its last run was lost") in found
+        assert ("bad", "The job dlq-archive is down: it did not run when it was due") in found
+        assert ("bad", "The job dlq-replay is down: it runs longer than it may") in found
+        assert ("warn", "The job outbox-reaper is late") in found
+        assert not [text for _, text in found if "flow-scheduler-tick" in text]
+        assert ("bad", "The job cleanup is down: its last run failed") in said(sign_in, VI)
+        assert said(sign_in, AUD) == [("info", "The audit log was never verified")]
 
 
 def test_a_pipeline_whose_newest_run_failed_is_named_until_one_succeeds(sign_in: SignIn) -> None:
