@@ -77,3 +77,8 @@ def superuser_url(db: str) -> str:
 def _clean_redis() -> Iterator[None]:
     yield
     SUITE.flush_redis()
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes are named by their place: archives carry the moment they were made, and all processes must agree."""
+    return argname if isinstance(val, bytes) else None
