@@ -33,7 +33,7 @@ STREAM_NAME = "events"
 BATCHES, ROWS = 4, 5  # of every flow
 ORDERED_KEYS = 3  # a tenant
 # Jobs that outlast their lease, and the seconds each takes.
-LONG_ONES, LONG = 2, 9
+LONG_ONES, LONG = 2, 7
 
 # Of a hundred orders.
 MIX = {

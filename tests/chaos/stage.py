@@ -30,6 +30,7 @@ WORK = "tests.chaos.work"  # what the workers can do besides the product's own j
 LEASES = {"JOB_LEASE_SECONDS": "6", "OUTBOX_LEASE_SECONDS": "20"}
 
 _START_SECONDS = 60.0
+_SETTLED_SECONDS = 2.0
 _INHERITED = ("DATABASE_URL", "OWNER_DATABASE_URL", "SEQUENCER_DATABASE_URL", "REDIS_URL", "PROMETHEUS_MULTIPROC_DIR")
 
 
@@ -59,6 +60,7 @@ class Stage:
         self._group: ProcessGroup
         self._workers = workers
         self._ready: dict[str, int] = {}
+        self._seen_ready: dict[str, float] = {}
         self._down: dict[str, float] = {}
 
     @property
@@ -154,6 +156,7 @@ class Stage:
         if process.running is None or not self._works(name):
             return False
         self._ready[name] = self._said_ready(name)
+        self._seen_ready.pop(name, None)
         os.killpg(process.running.pid, signal.SIGKILL)
         process.running.wait()
         process.running = None
@@ -165,6 +168,9 @@ class Stage:
         process = next(p for p in self._group.processes if p.name == name)
         children = [] if process.running is None else _children(process.running.pid)
         if not children or not self._works(name):
+            return False
+        # A worker that says it is ready looks once more whether its processes have started, and ends when one has not.
+        if time.monotonic() - self._seen_ready.setdefault(name, time.monotonic()) < _SETTLED_SECONDS:
             return False
         os.kill(rng.choice(children), signal.SIGKILL)
         return True
