@@ -27,7 +27,7 @@ MAX_RETRIES = 3
 # A job that takes its process down again and again is poison. The worker says so when it outlives the process; when
 # both are gone nobody does, and the job may have been in bad company: that takes more to condemn it.
 MAX_CRASHES = 3
-MAX_LOSSES = 5
+MAX_LOSSES = 10
 WORKER_LOST = "worker_lost"
 
 _LONGEST_VALUE = 128

@@ -74,6 +74,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
     states = dict(re.findall(r'\?job=([a-z-]+)">.*?k-run-([a-z]+)"', table, re.DOTALL))
     assert states == {
         "approvals-expire": "new",
+        "audit-publish": "new",
         "cleanup": "down",
         "dlq-archive": "running",
         "dlq-replay": "up",

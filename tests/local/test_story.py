@@ -86,6 +86,11 @@ class Launcher:
         self.output.unlink()
 
 
+def left_of(running: dict[str, int]) -> dict[str, list[str]]:
+    """The processes that are still there, by name, with their command lines."""
+    return {name: line for name, pid in running.items() if (line := command_line(pid))}
+
+
 def status(url: str, key: str = "") -> int:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
@@ -150,7 +155,7 @@ def test_one_command_runs_everything_repairs_it_and_takes_it_away(tmp_path: Path
         # Killed, the launcher takes everything along; the next start resumes with the data and the same logins.
         running = launcher.pids()
         launcher.end(signal.SIGKILL)
-        assert eventually(lambda: not any(command_line(pid) for pid in running.values()), within=30)
+        assert eventually(lambda: not left_of(running), within=60), left_of(running)
         launcher = Launcher(local)
         again = launcher.wait_until_ready()
         assert again["tenants"] == demo["tenants"]
@@ -160,6 +165,6 @@ def test_one_command_runs_everything_repairs_it_and_takes_it_away(tmp_path: Path
         running = launcher.pids()
         launcher.end(signal.SIGINT)
         assert launcher.process.returncode == 0
-        assert eventually(lambda: not any(command_line(pid) for pid in running.values()), within=2)
+        assert eventually(lambda: not left_of(running), within=2), left_of(running)
     finally:
         launcher.process.kill()

@@ -13,7 +13,7 @@ TASK = "bench.noop"
 def _app(**settings: object) -> Celery:
     made = Celery(broker=os.environ.get(BROKER_VARIABLE, ""), set_as_current=False)
     made.conf.update(broker_connection_retry_on_startup=True, **settings)
-    made.task(name=TASK)(do_nothing)
+    made.task(name=TASK, shared=False)(do_nothing)
     timekeeper.watch(TASK)
     return made
 
