@@ -24,6 +24,8 @@ from kaireon.tenancy.context import transaction
 logger = logging.getLogger("kaireon.outbox")
 
 BATCH = 50
+# Of so many batches one is a message whose worker was lost, however much else is due; the first one of each run is.
+LOST_EVERY = 10
 # What was sent is settled at least so often; a crash repeats at most so much.
 SETTLE_SECONDS = 0.5
 # After so many failures in a row a destination's other messages wait for the next batch instead of timing out too.
@@ -70,7 +72,7 @@ def deliver_due(*, budget: Budget, most: int | None = None) -> Delivered:
     total = Delivered()
     batches = 0
     while not budget.spent and (most is None or batches < most):
-        batch = _claim()
+        batch = _claim(lost_first=batches % LOST_EVERY == 0)
         if not batch.messages:
             break
         batches += 1
@@ -78,9 +80,9 @@ def deliver_due(*, budget: Budget, most: int | None = None) -> Delivered:
     return total
 
 
-def _claim() -> _Batch:
+def _claim(*, lost_first: bool) -> _Batch:
     with transaction():
-        token, messages = services.claim(now=clock.now(), most=BATCH)
+        token, messages = services.claim(now=clock.now(), most=BATCH, lost_first=lost_first)
         found = Payload.objects.in_bulk([m.pk for m in messages]) if messages else {}
         endpoints = {pk: _endpoint(pk) for pk in {m.destination_id for m in messages}}
     return _Batch(token=token, messages=messages, payloads=found, endpoints=endpoints)

@@ -7,8 +7,12 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 
-from kaireon.outbox.sending import Outgoing, Refused
+from kaireon.outbox.bounded_smtp import Deadline
+from kaireon.outbox.sending import SEND_SECONDS, Outgoing, Refused
 from kaireon.outbox.signatures import ID_HEADER
+
+# In a payload, who of its readers has not got it yet. Nobody can publish it: the topic takes no such field.
+_LEFT = "left"
 
 
 class _Letter(EmailMultiAlternatives):
@@ -23,11 +27,26 @@ class _Letter(EmailMultiAlternatives):
 def send(given: Mapping[str, Any], secret: str, message: Outgoing) -> None:
     """Send `{to: […], subject, text, html?}`, for each reader by itself. Raises Refused.
 
-    When only some were refused the others have it; they get it again, under the same Message-ID, if that may pass.
+    When only some have it, the others' copies are tried again, if that may help, under the same Message-ID.
     """
     payload = message.payload
     if not _is_mail(payload):
         raise Refused("not_a_mail", permanent=True)
+    readers = list(payload.get(_LEFT, payload["to"]))
+    reached: list[str] = []
+    try:
+        _send_each(_letter(given, message), readers, reached)
+    except Refused as refusal:
+        if len(reached) == len(readers):
+            # All have it: how the conversation ended is no failure of the message.
+            return
+        if reached:
+            refusal.rest = {**payload, _LEFT: [reader for reader in readers if reader not in reached]}
+        raise
+
+
+def _letter(given: Mapping[str, Any], message: Outgoing) -> _Letter:
+    payload = message.payload
     letter = _Letter(
         subject=payload["subject"],
         body=payload["text"],
@@ -37,19 +56,25 @@ def send(given: Mapping[str, Any], secret: str, message: Outgoing) -> None:
     )
     if payload.get("html"):
         letter.attach_alternative(payload["html"], "text/html")
+    return letter
+
+
+def _send_each(letter: _Letter, readers: list[str], reached: list[str]) -> None:
+    """Adds to `reached` who has it. Raises Refused."""
     refusals: list[Refused] = []
     try:
-        with get_connection() as letter.connection:
-            for letter.reader in payload["to"]:
+        with Deadline(SEND_SECONDS) as deadline, get_connection(deadline.backend) as letter.connection:
+            for letter.reader in readers:
                 try:
                     letter.send()
+                    reached.append(letter.reader)
                 except smtplib.SMTPRecipientsRefused as e:
                     refusals.extend(_refused(code, is_answer=True) for code, _ in e.recipients.values())
     except smtplib.SMTPResponseException as e:
         raise _refused(e.smtp_code) from e
     except (smtplib.SMTPException, OSError) as e:
         # Before ValueError, which a certificate that is not believed is too.
-        raise Refused(type(e).__name__) from e
+        raise Refused("timeout" if deadline.passed else type(e).__name__) from e
     except ValueError as e:
         # A line break in a header, or no address: BadHeaderError and its kin.
         raise Refused("mail_malformed", permanent=True) from e

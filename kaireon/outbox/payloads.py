@@ -40,6 +40,13 @@ def store(*, ref: UUID, text: bytes, subject_ref: UUID | None = None, now: datet
 
 
 @requires_transaction
+def replace(*, ref: UUID, payload: Mapping[str, Any]) -> None:
+    """Seal another payload in the place of the one under this id, if it is still there."""
+    sealed = seal(canonical(dict(payload)), context=_context(ref), keyring=keyring())
+    Payload.objects.filter(pk=ref).update(sealed=sealed)
+
+
+@requires_transaction
 def read(ref: UUID) -> dict[str, Any] | None:
     """None when erasure or retention took it. Raises sealing.CannotOpen."""
     row = Payload.objects.filter(pk=ref).first()

@@ -42,14 +42,21 @@ class Refused(Exception):
     """A delivery that did not happen. `code` names the kind of failure and carries nothing personal.
 
     `permanent`: trying again cannot help. `wait` is what the receiver asked for. `is_answer`: the receiver is well and
-    does not take this message, now or ever.
+    does not take this message, now or ever. `rest`: a part was delivered, and this payload says what is left.
     """
 
     def __init__(
-        self, code: str, *, permanent: bool = False, wait: timedelta | None = None, is_answer: bool = False
+        self,
+        code: str,
+        *,
+        permanent: bool = False,
+        wait: timedelta | None = None,
+        is_answer: bool = False,
+        rest: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(code)
         self.code = code[:64]
         self.permanent = permanent
         self.wait = wait
         self.is_answer = permanent or is_answer
+        self.rest = rest

@@ -32,6 +32,8 @@ PAYLOAD_GONE = "payload_gone"
 # Delivered messages without a payload are only ids and times; the page of the admin shows them for so long.
 KEPT = timedelta(days=30)
 
+LONGEST_KEY = 128
+
 _FRESH = "m.state = 'pending' AND m.due_at <= %(now)s AND m.losses = 0"
 # What lost a worker once goes alone: should it be poison, it takes nothing else with it.
 _SUSPECT = """
@@ -56,6 +58,10 @@ RETURNING id
 """
 
 
+class OrderingKeyTooLong(ValueError):
+    """An ordering key is an id of at most 128 characters. Of something longer, give its hash."""
+
+
 @requires_transaction
 def publish(
     *,
@@ -71,10 +77,13 @@ def publish(
     Messages of one `ordering_key` (an id, at most 128 characters) are delivered in the order in which their
     transactions published them; publishers of one key wait for each other. `subject_ref` is the customer it is about.
 
-    Raises topics.UnknownTopic, topics.PayloadOffSchema, payloads.PayloadTooLarge, destinations.UnknownDestination.
+    Raises topics.UnknownTopic, topics.PayloadOffSchema, payloads.PayloadTooLarge, destinations.UnknownDestination,
+    OrderingKeyTooLong.
     """
     known = topics.get(topic)
     known.validate(payload)
+    if len(ordering_key) > LONGEST_KEY:
+        raise OrderingKeyTooLong(f"ordering_key: {len(ordering_key)} characters; at most {LONGEST_KEY} are taken.")
     text = payloads.encoded(payload, known.name)
     message = Message.objects.create(
         topic=known.name,
@@ -107,10 +116,10 @@ def send_wake(tenant_id: str) -> bool:
 
 
 @requires_transaction
-def claim(*, now: datetime, most: int) -> tuple[UUID, list[Message]]:
+def claim(*, now: datetime, most: int, lost_first: bool = False) -> tuple[UUID, list[Message]]:
     """Take a lease on what is due, of each ordering key the first only; gives the lease and its messages.
 
-    When nothing else is due, one message whose worker was lost.
+    When nothing else is due, one message whose worker was lost; with `lost_first` that one when there is any.
     """
     token = uuid4()
     given: dict[str, Any] = {
@@ -122,7 +131,8 @@ def claim(*, now: datetime, most: int) -> tuple[UUID, list[Message]]:
     }
     ids: list[UUID] = []
     with connection.cursor() as cursor:
-        for waiting, limit in ((_FRESH, most), (_SUSPECT, 1)):
+        kinds = ((_FRESH, most), (_SUSPECT, 1))
+        for waiting, limit in reversed(kinds) if lost_first else kinds:
             if not ids:
                 cursor.execute(_CLAIM.format(waiting=waiting), {**given, "most": limit})
                 ids = [row[0] for row in cursor.fetchall()]
@@ -161,8 +171,11 @@ def release(*, lease_token: UUID, ids: Collection[UUID], due_at: datetime) -> in
 @requires_transaction
 def failed(*, message: Message, refusal: Refused, now: datetime) -> bool:
     """Note a failure: pending again after a growing pause, or a dead letter. True for the latter; nothing without
-    the lease."""
+    the lease. Where a part was delivered, only the rest is sent from now on.
+    """
     held = Message.objects.held_by(message.lease_token).filter(pk=message.pk)
+    if refusal.rest is not None and held.exists():
+        payloads.replace(ref=message.pk, payload=refusal.rest)
     if not refusal.permanent and message.failures + 1 < TRIES:
         wait = max(retry_delay(message.failures + 1), refusal.wait or timedelta(0))
         held.update(

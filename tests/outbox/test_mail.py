@@ -4,7 +4,7 @@ import email
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from email.message import Message as Letter
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from kaireon.outbox import mail
 from tests.outbox.authority import Authority
 from tests.outbox.conftest import again, deliver, deliver_until_settled, destination, letters, make_due, publish
 
@@ -85,13 +86,13 @@ def test_mail_arrives_with_an_id_that_names_it(serve: Serve) -> None:
     box = serve()
     message = post(html="<p>It is done.</p>", text="Es ist getan: ü 好 🎉", subject="Ihre Anfrage ü")
     assert deliver().sent == 1
-    [(to, mail)] = box.mails
+    [(to, letter)] = box.mails
     assert to == ["jane@example.com"]
-    assert mail["From"] == "compliance@acme.example"
-    assert mail["Message-ID"] == f"<{message.pk}@kaireon>"
-    assert mail["Kaireon-Id"] == str(message.pk)
-    assert str(email.header.make_header(email.header.decode_header(mail["Subject"]))) == "Ihre Anfrage ü"
-    plain, html = (part.get_payload(decode=True) for part in mail.walk() if not part.is_multipart())
+    assert letter["From"] == "compliance@acme.example"
+    assert letter["Message-ID"] == f"<{message.pk}@kaireon>"
+    assert letter["Kaireon-Id"] == str(message.pk)
+    assert str(email.header.make_header(email.header.decode_header(letter["Subject"]))) == "Ihre Anfrage ü"
+    plain, html = (part.get_payload(decode=True) for part in letter.walk() if not part.is_multipart())
     assert plain.decode() == "Es ist getan: ü 好 🎉"
     assert html == b"<p>It is done.</p>"
 
@@ -104,7 +105,7 @@ def test_a_second_copy_is_known_by_its_id(serve: Serve) -> None:
     box.data = "250 OK"
     make_due()
     assert deliver().sent == 1
-    assert [mail["Message-ID"] for _, mail in box.mails] == [f"<{message.pk}@kaireon>"]
+    assert [letter["Message-ID"] for _, letter in box.mails] == [f"<{message.pk}@kaireon>"]
 
 
 @pytest.mark.parametrize("step", ["sender", "recipients", "data"])
@@ -135,7 +136,7 @@ def test_a_reader_who_is_refused_is_not_lost_among_the_others(serve: Serve) -> N
     message = post(to=["jane@example.com", "gone@example.com", "joe@example.com"])
     deliver_until_settled()
     assert [to for to, _ in box.mails] == [["jane@example.com"], ["joe@example.com"]]
-    assert {mail["To"] for _, mail in box.mails} == {"jane@example.com, gone@example.com, joe@example.com"}
+    assert {letter["To"] for _, letter in box.mails} == {"jane@example.com, gone@example.com, joe@example.com"}
     assert (again(message).state, again(message).error) == ("dead", "smtp_550")
 
 
@@ -146,7 +147,28 @@ def test_a_reader_who_is_told_later_gets_it_later(serve: Serve) -> None:
     deliver_until_settled()
     assert again(message).state == "done"
     assert ["slow@example.com"] in [to for to, _ in box.mails]
-    assert {mail["Message-ID"] for _, mail in box.mails} == {f"<{message.pk}@kaireon>"}
+    assert {letter["Message-ID"] for _, letter in box.mails} == {f"<{message.pk}@kaireon>"}
+
+
+def test_who_has_it_gets_no_second_copy_while_others_are_told_later(serve: Serve) -> None:
+    box = serve()
+    box.recipients["slow@example.com"] = ["450 greylisted"] * 2
+    box.recipients["gone@example.com"] = ["550 no such mailbox"] * 3
+    message = post(to=["jane@example.com", "slow@example.com", "gone@example.com", "joe@example.com"])
+    deliver_until_settled()
+    assert sorted(to for [to], _ in box.mails) == ["jane@example.com", "joe@example.com", "slow@example.com"]
+    # Whom it was meant for is said to each of them all the same, and who never got it is not forgotten.
+    assert len({letter["To"] for _, letter in box.mails}) == 1
+    assert (again(message).state, again(message).error) == ("dead", "smtp_550")
+
+
+def test_a_conversation_that_breaks_off_goes_on_behind_the_last_reader(serve: Serve) -> None:
+    box = serve()
+    box.recipients["joe@example.com"] = ["421 going down"]
+    message = post(to=["jane@example.com", "joe@example.com", "kim@example.com"])
+    deliver_until_settled()
+    assert [to for [to], _ in box.mails] == ["jane@example.com", "joe@example.com", "kim@example.com"]
+    assert again(message).state == "done"
 
 
 @pytest.fixture
@@ -264,6 +286,33 @@ def test_a_server_that_hangs_is_left(serve: Serve, settings: Any, greeting: byte
         ended.set()
         thread.join()
     assert (again(message).state, again(message).failures) == ("pending", 1)
+
+
+@pytest.mark.parametrize("said", [b"2", b"220-wait\r\n"], ids=["a byte", "a line"])
+def test_a_server_that_drips_is_left_when_the_whole_took_too_long(
+    serve: Serve, settings: Any, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    serve()
+    monkeypatch.setattr(mail, "SEND_SECONDS", 0.5)
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as dripping:
+
+        def drip() -> None:
+            connection, _ = dripping.accept()
+            with connection, suppress(OSError):
+                while not ended.wait(0.05):
+                    connection.sendall(said)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        # No single wait is as long as this.
+        settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = dripping.getsockname()[1], 5
+        message = post()
+        deliver()
+        assert not ended.is_set()
+        ended.set()
+        thread.join()
+    assert (again(message).state, again(message).error) == ("pending", "timeout")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_a_message_comes_and_goes_with_the_callers_transaction(hook: Receiver) -
         ({"payload": {"n": 1, "who": "x" * 262_144}}, payloads.PayloadTooLarge),
         ({"topic": "no.such"}, topics.UnknownTopic),
         ({"to": "nowhere"}, destinations.UnknownDestination),
+        ({"ordering_key": "k" * 129}, services.OrderingKeyTooLong),
     ],
 )
 def test_what_is_wrong_is_refused_before_it_is_accepted(hook: Receiver, change: dict[str, Any], error: type) -> None:
@@ -196,6 +197,30 @@ def test_what_lost_a_worker_is_sent_alone_so_that_poison_takes_nothing_else_with
         assert services.reap(now=moment) == (0, 1)
     assert again(poison).state == "dead"
     assert {again(message).state for message in innocent} == {"done"}
+
+
+def test_what_lost_a_worker_does_not_wait_until_nothing_else_is_due(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "BATCH", 1)
+    monkeypatch.setattr(delivery, "LOST_EVERY", 3)
+    lost = [publish(n) for n in range(2)]
+    with transaction():
+        assert len(services.claim(now=clock.now(), most=5)[1]) == 2
+    with clock.freeze(clock.now() + services.LEASE + timedelta(seconds=1)):
+        for n in range(10, 16):
+            publish(n)
+        # The next run looks for them first again, and each longer one now and then.
+        assert deliver(most=4).sent == 4
+    assert [got.data["n"] for got in hook.got] == [0, 10, 11, 1]
+    assert {again(message).state for message in lost} == {"done"}
+
+
+def test_an_ordering_key_of_full_length_is_taken_and_a_longer_one_is_told_by_name(hook: Receiver) -> None:
+    publish(ordering_key="k" * 128)
+    assert deliver().sent == 1
+    with pytest.raises(services.OrderingKeyTooLong, match="ordering_key: 129 characters; at most 128"):
+        publish(ordering_key="k" * 129)
 
 
 def test_a_destination_that_is_off_keeps_its_messages(hook: Receiver) -> None:
