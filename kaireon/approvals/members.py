@@ -66,13 +66,16 @@ def grant(
 ) -> tuple[Membership | ApprovalRequest, bool]:
     """Grant at once, or ask for a second person's yes where the tenant demands one; True when the member is new.
 
+    What was asked for already, and nobody has answered, is not asked for again.
+
     `permissions` are the actor's own, as narrow as their key. Raises BeyondOwnPermissions, members.LastAdmin.
     """
     if not permissions_of(role) <= permissions:
         raise BeyondOwnPermissions(str(role))
     if services.needs_second_person(GRANT):
-        payload = {"email": email.strip().lower(), "role": str(role), "name": name}
-        return services.ask(verb=GRANT, payload=payload, actor=actor, now=now), False
+        wanted = {"email": email.strip().lower(), "role": str(role)}
+        asked = services.asked_already(verb=GRANT, payload=wanted, now=now)
+        return asked or services.ask(verb=GRANT, payload={**wanted, "name": name}, actor=actor, now=now), False
     return members.grant_role(email=email, role=role, name=name)
 
 

@@ -5,9 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from kaireon.approvals import people, registry, sealed, signals
 from kaireon.approvals.models import Answer, ApprovalRequest, ApprovalVote, SecondPerson, State
 from kaireon.approvals.registry import NotApplicable, Stage, UnknownVerb, Verb
+from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, requires_transaction, transaction
 
 # After the end a payload is kept this long, for those who look back; the audit log keeps what it brought about.
@@ -74,6 +77,27 @@ def ask(*, verb: str, payload: Mapping[str, Any], actor: Actor, now: datetime) -
     _announce("approval.request", row)
     row.save(force_insert=True)
     return row
+
+
+@requires_transaction
+def asked_already(*, verb: str, payload: Mapping[str, Any], now: datetime) -> ApprovalRequest | None:
+    """The open request to do `verb` whose payload says all of this, whoever asked.
+
+    Of two who would ask at once the second waits here, until the end of the first one's transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"approval:{context.tenant_id()}:{verb}"]
+        )
+    for row in ApprovalRequest.objects.pending().filter(verb=verb, deadline__gt=now).order_by("requested_at"):
+        try:
+            known = sealed.payload_of(row)
+        except sealed.ApprovalChanged:
+            # It will fail whoever agrees to it.
+            continue
+        if payload.items() <= known.items():
+            return row
+    return None
 
 
 @requires_transaction

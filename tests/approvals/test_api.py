@@ -13,10 +13,11 @@ from kaireon.approvals.models import ApprovalRequest, State
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import Membership, User
-from kaireon.tenancy.roles import Role
+from kaireon.tenancy.roles import Role, permissions_of
 from tests.approvals.conftest import BEA, NOON, again, ask, decide
 from tests.caller import error_of, nobody, with_key, with_session
 from tests.cast import ACME, ADA, ED, MALLORY
+from tests.race import at_once
 
 NEW = {"email": "New@Acme.example", "role": "editor", "name": "Nia"}
 
@@ -58,6 +59,34 @@ def test_a_role_waits_for_a_second_person(demanded):
     assert [a["comments"] for a in done.json()["answers"]] == ["Welcome. 好"]
     assert roles()["new@acme.example"] == "editor"
     assert User.objects.get(email="new@acme.example").has_usable_password() is False
+
+
+def test_the_same_role_is_asked_for_once_until_it_is_answered(demanded):
+    first = asked_for()
+    assert asked_for({**NEW, "email": "new@acme.example", "name": ""})["id"] == first["id"]
+    # Who else asks may as well say yes to what is there.
+    bea = with_session(BEA.email)
+    assert bea.post("/members", NEW).json()["approval"]["id"] == first["id"]
+    others = {asked_for({**NEW, "role": "viewer"})["id"], asked_for({**NEW, "email": "other@acme.example"})["id"]}
+    assert len(others | {first["id"]}) == 3
+    assert bea.post(f"/approvals/{first['id']}", {"action": "reject"}).status_code == 200
+    assert asked_for()["id"] != first["id"]
+
+
+def test_two_who_ask_at_once_make_one_request(demanded):
+    def grant(person):
+        with person.here(), transaction():
+            done, _ = approved_members.grant(
+                email="new@acme.example",
+                role=Role.EDITOR,
+                name="",
+                actor=person.actor,
+                permissions=permissions_of(Role.ADMIN),
+                now=clock.now(),
+            )
+            return done.pk
+
+    assert len(set(at_once(lambda: grant(ADA), lambda: grant(BEA)))) == 1
 
 
 def test_own_twice_late_and_unknown_have_clear_codes(demanded):
