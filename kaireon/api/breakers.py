@@ -22,7 +22,8 @@ logger = logging.getLogger("kaireon.breakers")
 # What the product calls outside, by the name it has in metrics and log. A new one is named here, so that its gauge is
 # there at 0.
 STORAGE, WEBHOOK, MAIL, STREAM, MONITOR = "storage", "webhook", "mail", "stream", "monitor"
-DEPENDENCIES = (STORAGE, WEBHOOK, MAIL, STREAM, MONITOR)
+WITNESS = "witness"
+DEPENDENCIES = (STORAGE, WEBHOOK, MAIL, STREAM, MONITOR, WITNESS)
 
 FAILURES = 5
 SECONDS = 60
@@ -69,27 +70,28 @@ class Breaker:
     ) -> None:
         self.dependency = dependency
         self._ignore = ignore
-        self._state = _SharedState(f"{dependency}|{instance}")
+        self._kept = _Kept(f"{dependency}|{instance}")
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it, unless the breaker is open. Raises BreakerOpen, and whatever the call raises."""
         if not settings.CIRCUIT_BREAKER_ENABLED:
             return function(*args, **kwargs)
-        if self._state.state != pybreaker.STATE_CLOSED and not self._state.may_probe():
-            raise BreakerOpen(self.dependency, self._state.wait())
+        state = _SharedState(self._kept)
+        if state.state != pybreaker.STATE_CLOSED and not state.may_probe():
+            raise BreakerOpen(self.dependency, state.wait())
         try:
-            answer: R = self._fresh().call(function, *args, **kwargs)
+            answer: R = self._fresh(state).call(function, *args, **kwargs)
         except pybreaker.CircuitBreakerError as error:
-            raise BreakerOpen(self.dependency, self._state.wait()) from error
+            raise BreakerOpen(self.dependency, state.wait()) from error
         return answer
 
-    def _fresh(self) -> pybreaker.CircuitBreaker:
+    def _fresh(self, state: "_SharedState") -> pybreaker.CircuitBreaker:
         # One for each call: it lets through one call at a time, and all it knows is in the shared state.
         return pybreaker.CircuitBreaker(
             fail_max=FAILURES,
             reset_timeout=SECONDS,
             exclude=list(self._ignore),
-            state_storage=self._state,
+            state_storage=state,
             name=self.dependency,
             # Whoever made the last failing call hears what failed.
             throw_new_error_on_trip=False,
@@ -102,15 +104,50 @@ class _Logged(pybreaker.CircuitBreakerListener):
         logger.warning("breaker_changed", extra={"dependency": cb.name, "state": new_state.name})
 
 
-class _SharedState(pybreaker.CircuitBreakerStorage):
-    """One Redis hash with a life. What Redis cannot say, this process's memory does."""
+class _Kept:
+    """What is known of one breaker: a Redis hash with a life. What Redis cannot say, this process's memory does."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self._key = _PREFIX + name
-        self._memory: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self.name = name
+        self.key = _PREFIX + name
+        self.lock = threading.Lock()
+        self.memory: dict[str, str] = {}
         self._unshared_until = 0.0
+
+    def ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
+        """The answer of Redis, or None when it is away."""
+        if time.monotonic() < self._unshared_until:
+            return None
+        try:
+            return question(cache.client(), *arguments)
+        except redis.RedisError as error:
+            self._unshared_until = time.monotonic() + _UNSHARED
+            logger.warning("breaker_state_unshared", extra={"error_type": type(error).__name__})
+            return None
+
+    def read(self) -> dict[str, str]:
+        said: Any = self.ask(lambda client: client.hgetall(self.key))
+        return self.memory if said is None else {name.decode(): value.decode() for name, value in said.items()}
+
+    def write(self, field: str, value: str) -> None:
+        self.memory[field] = value
+        self.ask(lambda client: self.alive(client.pipeline().hset(self.key, field, value)))
+
+    def alive(self, pipe: Any) -> None:
+        pipe.expire(self.key, _LIFE)
+        pipe.execute()
+
+
+class _SharedState(pybreaker.CircuitBreakerStorage):
+    """The state as one call sees it: read once before, and anew after whatever the call changed.
+
+    So a call that goes well asks Redis once.
+    """
+
+    def __init__(self, kept: _Kept) -> None:
+        super().__init__(kept.name)
+        self._kept = kept
+        self._seen: dict[str, str] | None = None
 
     @property
     def state(self) -> str:
@@ -119,17 +156,17 @@ class _SharedState(pybreaker.CircuitBreakerStorage):
     @state.setter
     def state(self, state: str) -> None:
         self._write("state", state)
-        self._memory.pop("probe", None)
-        self._ask(self._publish, state)
+        self._kept.ask(self._publish, state)
 
     @property
     def counter(self) -> int:
         return int(self._read("failures") or 0)
 
     def increment_counter(self) -> None:
-        with self._lock:
-            self._memory["failures"] = str(int(self._memory.get("failures", 0)) + 1)
-        self._ask(lambda client: self._kept(client.pipeline().hincrby(self._key, "failures", 1)))
+        kept, self._seen = self._kept, None
+        with kept.lock:
+            kept.memory["failures"] = str(int(kept.memory.get("failures", 0)) + 1)
+        kept.ask(lambda client: kept.alive(client.pipeline().hincrby(kept.key, "failures", 1)))
 
     def reset_counter(self) -> None:
         if self.counter:
@@ -164,7 +201,8 @@ class _SharedState(pybreaker.CircuitBreakerStorage):
         opened = self.opened_at
         if opened and (datetime.now(UTC) - opened).total_seconds() < SECONDS:
             return False
-        taken = self._ask(lambda client: bool(client.set(f"{self._key}:probe", "1", nx=True, ex=SECONDS)))
+        probe = f"{self._kept.key}:probe"
+        taken = self._kept.ask(lambda client: bool(client.set(probe, "1", nx=True, ex=SECONDS)))
         return taken if taken is not None else True
 
     def _publish(self, client: redis.Redis, state: str) -> None:
@@ -175,33 +213,17 @@ class _SharedState(pybreaker.CircuitBreakerStorage):
             pipe.hset(_TROUBLED, self.name, "")
             pipe.expire(_TROUBLED, _LIFE)
         if state != pybreaker.STATE_HALF_OPEN:
-            pipe.delete(f"{self._key}:probe")
+            pipe.delete(f"{self._kept.key}:probe")
         pipe.execute()
 
     def _read(self, field: str) -> str | None:
-        value: Any = self._ask(lambda client: client.hget(self._key, field) or b"")
-        if value is None:
-            return self._memory.get(field)
-        return value.decode() or None
+        if self._seen is None:
+            self._seen = self._kept.read()
+        return self._seen.get(field)
 
     def _write(self, field: str, value: str) -> None:
-        self._memory[field] = value
-        self._ask(lambda client: self._kept(client.pipeline().hset(self._key, field, value)))
-
-    def _kept(self, pipe: Any) -> None:
-        pipe.expire(self._key, _LIFE)
-        pipe.execute()
-
-    def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
-        """The answer of Redis, or None when it is away."""
-        if time.monotonic() < self._unshared_until:
-            return None
-        try:
-            return question(cache.client(), *arguments)
-        except redis.RedisError as error:
-            self._unshared_until = time.monotonic() + _UNSHARED
-            logger.warning("breaker_state_unshared", extra={"error_type": type(error).__name__})
-            return None
+        self._seen = None
+        self._kept.write(field, value)
 
 
 def states() -> dict[str, int]:
