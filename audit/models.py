@@ -230,6 +230,9 @@ class VerificationRun(TenantModel):
     class Meta(TenantModel.Meta):
         db_table = "audit_verificationrun"
         indexes = [models.Index(fields=["tenant", "-started_at"], name="audit_runs_newest")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant"], condition=Q(state="running"), name="audit_run_at_a_time")
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.get_state_display()}"

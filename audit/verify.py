@@ -1,62 +1,41 @@
 """The verifier: reads rows, derives everything again, trusts no column. Shares the pure arithmetic with the writer."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from django.db import connections
-from django.db.backends.utils import CursorWrapper
 
-from audit import checkpoints, merkle, notes, reading, signing
-from audit.chain import GENESIS, integrity_hash, leaf_hash
+from audit import checkers, checkpoints, merkle, notes, signing, spans, tiles
+from audit.chain import GENESIS
+from audit.checkers import Log
+from audit.spans import Found, Link, Span
+from audit.verdict import Fault, Reason, Verdict
 from kaireon.tenancy.context import current, requires_transaction
 
-Reason = Literal["hash_mismatch", "chain_link_mismatch", "sequence_gap", "truncated", "checkpoint_mismatch"]
+__all__ = ["Reason", "UnusableCheckpoint", "Verdict", "verify"]
+
+# One statement, so that all of it is of one moment: the sequencer goes on meanwhile.
+_ENDS = """
+SELECT coalesce(h.seq, 0), coalesce(h.integrity_hash, 'genesis'), r.records, r.first, r.last
+  FROM (SELECT count(*) AS records, min(seq) AS first, max(seq) AS last
+          FROM public.audit_record WHERE tenant_id = %s) r
+  LEFT JOIN public.audit_head h ON h.tenant_id = %s
+"""
+_LINK = "SELECT seq, integrity_hash, id::text FROM public.audit_record WHERE tenant_id = %s AND "
 
 
-_LAST = 2**63 - 1
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """The first record that must be there, and what it links to."""
+
+    seq: int = 1
+    prev_hash: str = GENESIS
+    fault: Reason | None = None
 
 
-@dataclass
-class Verdict:
-    """What a verification found. `verified` counts the records before the first fault."""
-
-    total: int
-    window: bool
-    verified: int = 0
-    scanned: int = 0
-    broken_at_id: str | None = None
-    broken_at_seq: int | None = None
-    broken_reason: Reason | None = None
-
-    @property
-    def intact(self) -> bool:
-        return self.broken_reason is None
-
-    def as_wire(self) -> dict[str, Any]:
-        answer: dict[str, Any] = {
-            "intact": self.intact,
-            "verified": self.verified,
-            "total": self.total,
-            "scanned": self.scanned,
-        }
-        if self.window:
-            answer["windowOnly"] = True
-        if not self.intact:
-            answer |= {"brokenAtId": self.broken_at_id, "brokenReason": self.broken_reason}
-        return answer
-
-    def broken(self, reason: Reason, record: dict[str, Any] | None) -> None:
-        if self.broken_reason is None:
-            self.broken_reason = reason
-            self.broken_at_id = record["id"] if record else None
-            self.broken_at_seq = record["seq"] if record else None
-
-
-@dataclass
-class _Link:
-    seq: int
-    integrity_hash: str | None  # None: the record before the window is gone, so nothing to compare with.
-    record: dict[str, Any] | None = None
+def kept_from(tenant_id: str) -> Beginning:
+    """Where the log begins."""
+    return Beginning()
 
 
 class UnusableCheckpoint(ValueError):
@@ -64,87 +43,221 @@ class UnusableCheckpoint(ValueError):
 
 
 @dataclass(frozen=True)
-class _Commitment:
+class Commitment:
     """What a checkpoint says of the log; without `root`, that the checkpoint itself was tampered with."""
 
     size: int
     root: bytes | None
+    note: str = ""
+
+
+@dataclass
+class Examination:
+    """A verification under way: what is to be read, how far it is, and what was found so far.
+
+    `last` is the last record that fits and `tree` the tree up to it, from the leaves that were derived; None when the
+    checkpoint speaks of none of what is read, or when the tiles lack what lies before.
+    """
+
+    tenant_id: str
+    verdict: Verdict
+    begins: Beginning
+    head: Link
+    commitment: Commitment
+    last: Link
+    tree: merkle.Stack | None
+    until: int
+    to_the_end: bool
+    # How many leaves the tiles say they hold.
+    in_tiles: int
+    # The lowest and the highest number that any record has, where it lies outside of the log.
+    below: int | None = None
+    beyond: int | None = None
+    # The end of what a signed checkpoint commits to and was found to hold, and the tree there.
+    point: tuple[Link, merkle.Stack] | None = None
+    covered: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.covered = self.last.seq < self.commitment.size
+        if self.begins.fault:
+            self.verdict.broken(Fault(self.begins.fault))
+
+    @property
+    def log(self) -> Log:
+        return Log(tenant_id=self.tenant_id, beginning=self.begins.seq - 1, committed=self.in_tiles)
+
+    def wanted(self) -> Iterator[Span]:
+        """The spans to check, in order; `take` each."""
+        start = self.last.seq
+        if self.below is not None:
+            yield Span(self.below - 1, start)
+        yield from spans.between(start, self.until, self.commitment.size)
+
+    def take(self, found: Found) -> None:
+        self.verdict.scanned += found.scanned
+        if not self.verdict.intact:
+            return
+        self.verdict.verified += found.verified
+        if found.before[:2] != self.last[:2]:
+            # What one process read last and another one found before its own: somebody is at the log right now.
+            self.verdict.broken(Fault("chain_link_mismatch", found.last.seq, found.last.id))
+        elif found.fault is not None:
+            self.verdict.broken(found.fault)
+        else:
+            self._grow(found)
+
+    def _grow(self, found: Found) -> None:
+        self.last = found.last
+        if self.tree is None:
+            return
+        for (level, _), hashed in zip(merkle.cover(found.before.seq, found.last.seq), found.subtrees, strict=True):
+            self.tree.append_perfect(level, hashed)
+        if self.tree.size != self.commitment.size:
+            return
+        if self.tree.root() == self.commitment.root:
+            self.point = self.last, merkle.Stack(self.tree.size, self.tree.hashes)
+        else:
+            self.verdict.broken(Fault("checkpoint_mismatch", *self._where()))
+            # That record fits by itself, and is not what was committed to.
+            self.verdict.verified -= 1
+
+    def finish(self) -> Verdict:
+        """What remains when all spans were taken: the ends of the log, and what the tiles alone can tell."""
+        if self.to_the_end and self.beyond is not None:
+            self._examine_beyond()
+        if self.last.seq < self.until:
+            # The head remembers where the log ended; a log that ends earlier lost its tail.
+            self.verdict.broken(Fault("truncated", *self._where()))
+        elif self.to_the_end and self.head.integrity_hash != self.last.integrity_hash:
+            self.verdict.broken(Fault("hash_mismatch", *self._where()))
+        if not self._holds_what_was_signed():
+            self.verdict.broken(Fault("checkpoint_mismatch", *self._where()))
+        return self.verdict
+
+    def _examine_beyond(self) -> None:
+        """Records that follow the one that the head says is the last."""
+        connection = connections["default"].connection
+        first = _link(self.tenant_id, "seq > %s ORDER BY seq LIMIT 1", self.head.seq)
+        if first is not None:
+            found = self.log.check(connection, Span(self.head.seq, first.seq), self.last)
+            self.verdict.scanned += found.scanned
+            self.verdict.broken(found.fault or Fault("hash_mismatch", first.seq, first.id))
+
+    def _holds_what_was_signed(self) -> bool:
+        commitment, tree = self.commitment, self.tree
+        if commitment.root is None or commitment.size > max(self.last.seq, self.head.seq):
+            return False
+        if not self.covered:
+            return True
+        if tree is None:
+            return False
+        if self.last.seq == self.until < commitment.size and self.until < self.head.seq:
+            return self._holds_with_what_follows(tree)
+        return not self.verdict.intact or _tiles_fit_above(self.tenant_id, self.in_tiles)
+
+    def _holds_with_what_follows(self, tree: merkle.Stack) -> bool:
+        """Whether the tree, with what lies after the window as the tiles have it, has the root that was signed."""
+        node = checkpoints.Tree(self.tenant_id).node()
+        try:
+            for level, index in merkle.cover(tree.size, self.commitment.size):
+                tree.append_perfect(level, node(level, index))
+        except merkle.OutsideTree:
+            return False
+        return tree.root() == self.commitment.root
+
+    def _where(self) -> tuple[int | None, str | None]:
+        return (self.last.seq, self.last.id) if self.last.id else (None, None)
 
 
 @requires_transaction
 def verify(
-    *, limit: int | None = None, span: tuple[int, int] | None = None, against: notes.Note | None = None
+    *,
+    limit: int | None = None,
+    span: tuple[int, int] | None = None,
+    against: notes.Note | None = None,
+    jobs: int = 1,
 ) -> Verdict:
     """Check the active scope's log: whole, its last `limit` records, or those with seq from `span[0]` to `span[1]`.
 
-    Streams; memory does not grow with the log.
-
     Hashes, links and numbers, and the tree against the newest checkpoint, or `against` one that left the database
-    earlier. A fault does not stop the reading: `scanned` counts every record read. Drain the inbox before.
+    earlier. A fault does not stop the reading: `scanned` counts every record read. Drain the inbox before; what is
+    sequenced meanwhile is left for the next time. Memory does not grow with the log. With `jobs` above 1 so many other
+    processes share the reading of a log that is long enough.
     Raises UnusableCheckpoint for an `against` that none of the log's keys signed.
     """
+    while True:
+        examination = examine(limit=limit, span=span, against=against)
+        length = examination.until - examination.last.seq
+        others = jobs if length > checkers.WORTH_A_PROCESS else 1
+        for found in checkers.checked(examination.log, examination.wanted(), examination.last, jobs=others):
+            examination.take(found)
+        verdict = examination.finish()
+        # A prefix that was pruned while it was read is no fault.
+        if verdict.intact or kept_from(examination.tenant_id) == examination.begins:
+            return verdict
+
+
+@requires_transaction
+def examine(
+    *,
+    limit: int | None = None,
+    span: tuple[int, int] | None = None,
+    against: notes.Note | None = None,
+    resumed: tuple[Link, merkle.Stack] | None = None,
+) -> Examination:
+    """What `verify` is to read, before any of it is; `resumed`: from this record on, with the tree up to it.
+
+    Raises UnusableCheckpoint.
+    """
     tenant = current().tenant_id
-    commitment = _newest_commitment(tenant) if against is None else _commitment(tenant, against)
+    # Before the end of the log: a checkpoint that is made meanwhile would seem to be ahead of it.
+    commitment = newest = newest_commitment(tenant)
+    if against is not None:
+        commitment = commitment_of(tenant, against)
+    begins = kept_from(tenant)
     with connections["default"].cursor() as cursor:
-        head = _head(cursor, tenant)
-        total = _count(cursor, tenant)
-        start = _start(cursor, tenant, limit, span)
-    until = head.seq if span is None else min(span[1], head.seq)
-    verdict = Verdict(total=total, window=start.seq > 0 or until < head.seq)
-    # Whether records are read that the checkpoint speaks of.
-    covered = start.seq < commitment.size
-    tree = _tree_before(tenant, start.seq) if covered else None
-    last = start
-    for record in reading.records(tenant, after=start.seq, until=_LAST if until == head.seq else until):
-        verdict.scanned += 1
-        leaf = _leaf_of(record)
-        if reason := _fault(record, leaf, last):
-            verdict.broken(reason, record)
-        if tree is not None and tree.size < commitment.size:
-            tree.append(leaf)
-            if tree.size == commitment.size and tree.root() != commitment.root:
-                verdict.broken("checkpoint_mismatch", record)
-        if verdict.intact:
-            verdict.verified += 1
-        last = _Link(record["seq"], record["integrityHash"], record)
-    # The head remembers where the log ended; a log that ends earlier lost its tail.
-    if last.seq < until:
-        verdict.broken("truncated", last.record)
-    elif until == head.seq and head.integrity_hash != last.integrity_hash:
-        verdict.broken("hash_mismatch", last.record)
-    if tree is not None and last.seq == until < commitment.size and until < head.seq:
-        tree = _completed(tenant, tree, commitment)
-    if commitment.root is None or commitment.size > max(last.seq, head.seq) or (covered and tree is None):
-        verdict.broken("checkpoint_mismatch", last.record)
-    return verdict
+        cursor.execute(_ENDS, [tenant, tenant])
+        head_seq, head_hash, total, first, last = cursor.fetchone()
+    head = Link(head_seq, head_hash)
+    root = Link(begins.seq - 1, begins.prev_hash)
+    start = resumed[0] if resumed else _start(tenant, limit, span) or root
+    to_the_end = span is None or span[1] >= head.seq
+    until = head.seq if span is None or to_the_end else span[1]
+    is_whole = resumed is not None or start == root
+    verdict = Verdict(total=total, window=not is_whole or until < head.seq)
+    tree = resumed[1] if resumed else _tree_before(tenant, start.seq)
+    return Examination(
+        tenant_id=tenant,
+        verdict=verdict,
+        begins=begins,
+        head=head,
+        commitment=commitment,
+        last=start,
+        tree=tree,
+        until=max(until, start.seq),
+        to_the_end=to_the_end,
+        in_tiles=min(newest.size, head.seq),
+        below=first if start == root and first is not None and first < begins.seq else None,
+        beyond=last if last is not None and last > head.seq else None,
+    )
 
 
-def _completed(tenant: str, tree: merkle.Stack, commitment: _Commitment) -> merkle.Stack | None:
-    """The tree with what lies after the window, as the tiles have it; None when its root is not the signed one."""
-    node = checkpoints.Tree(tenant).node()
-    try:
-        for level, index in merkle.cover(tree.size, commitment.size):
-            tree.append_perfect(level, node(level, index))
-    except merkle.OutsideTree:
-        return None
-    return tree if tree.root() == commitment.root else None
-
-
-def _newest_commitment(tenant: str) -> _Commitment:
+def newest_commitment(tenant: str) -> Commitment:
     """What the newest stored checkpoint says, when its signature holds."""
     stored = checkpoints.newest(tenant)
     if stored is None:
-        return _Commitment(0, merkle.EMPTY_ROOT)
+        return Commitment(0, merkle.EMPTY_ROOT)
     try:
-        said = _commitment(tenant, notes.Note.parse(stored.note))
+        said = commitment_of(tenant, notes.Note.parse(stored.note))
     except (UnusableCheckpoint, notes.BadNote):
-        return _Commitment(stored.tree_size, None)
+        return Commitment(stored.tree_size, None)
     # The columns are a convenience: what they say beside the signed text is a lie or nothing.
     agrees = said.root is not None and (said.size, said.root.hex()) == (stored.tree_size, stored.root_hash)
-    return said if agrees else _Commitment(stored.tree_size, None)
+    return said if agrees else Commitment(stored.tree_size, None)
 
 
-def _commitment(tenant: str, note: notes.Note) -> _Commitment:
+def commitment_of(tenant: str, note: notes.Note) -> Commitment:
+    """What a signed checkpoint of the log says. Raises UnusableCheckpoint."""
     for key in signing.keys(tenant):
         try:
             note.check(signing.public_key(key))
@@ -153,7 +266,7 @@ def _commitment(tenant: str, note: notes.Note) -> _Commitment:
         checkpoint = notes.Checkpoint.parse(note.text)
         if checkpoint.origin != signing.origin(tenant):
             raise UnusableCheckpoint(f"it is of the log {checkpoint.origin}")
-        return _Commitment(checkpoint.size, checkpoint.root)
+        return Commitment(checkpoint.size, checkpoint.root, str(note))
     raise UnusableCheckpoint("none of the log's keys signed it")
 
 
@@ -166,56 +279,34 @@ def _tree_before(tenant: str, seq: int) -> merkle.Stack | None:
         return None
 
 
-def _fault(record: dict[str, Any], leaf: bytes, last: _Link) -> Reason | None:
-    if last.integrity_hash is not None and record["prevHash"] != last.integrity_hash:
-        # Without anything before it, the log's beginning is missing; else a record came or went in between.
-        return "truncated" if last.seq == 0 and record["seq"] > 1 else "chain_link_mismatch"
-    if record["seq"] != last.seq + 1:
-        return "sequence_gap"
-    if record["integrityHash"] != _integrity_of(record) or record["leafHash"] != leaf.hex():
-        return "hash_mismatch"
+def _tiles_fit_above(tenant: str, size: int) -> bool:
+    """Whether each tile from the third level on holds the roots of those below. The two lowest are checked by span."""
+    node = checkpoints.Tree(tenant).node()
+    level = 2 * tiles.HEIGHT
+    try:
+        while size >> level:
+            for index in range(size >> level):
+                first = index * tiles.WIDTH
+                below = [node(level - tiles.HEIGHT, n) for n in range(first, first + tiles.WIDTH)]
+                if node(level, index) != merkle.perfect(below):
+                    return False
+            level += tiles.HEIGHT
+    except merkle.OutsideTree:
+        return False
+    return True
+
+
+def _start(tenant: str, limit: int | None, span: tuple[int, int] | None) -> Link | None:
+    """The record right before the first one to be read; None when there is none."""
+    if span is not None:
+        return _link(tenant, "seq < %s ORDER BY seq DESC LIMIT 1", span[0])
+    if limit is not None:
+        return _link(tenant, "true ORDER BY seq DESC OFFSET %s LIMIT 1", limit)
     return None
 
 
-def _leaf_of(record: dict[str, Any]) -> bytes:
-    hashed = {name: value for name, value in record.items() if name != "leafHash"}
-    return bytes.fromhex(leaf_hash(hashed))
-
-
-def _integrity_of(record: dict[str, Any]) -> str:
-    return integrity_hash(
-        action=record["action"],
-        entity_type=record["entityType"],
-        entity_id=record["entityId"],
-        entity_name=record["entityName"],
-        changes=record["changes"],
-        user_id=record["userId"],
-        user_name=record["userName"],
-        tenant_id=record["tenantId"],
-        request_id=record["requestId"],
-        prev_hash=record["prevHash"],
-    )
-
-
-def _start(cursor: CursorWrapper, tenant: str, limit: int | None, span: tuple[int, int] | None) -> _Link:
-    """The record right before the first one to be read; the log's beginning when there is none."""
-    if limit is None and span is None:
-        return _Link(0, GENESIS)
-    place = "seq < %s ORDER BY seq DESC LIMIT 1" if span else "true ORDER BY seq DESC OFFSET %s LIMIT 1"
-    cursor.execute(
-        f"SELECT seq, integrity_hash FROM public.audit_record WHERE tenant_id = %s AND {place}",  # noqa: S608
-        [tenant, span[0] if span else limit],
-    )
-    found = cursor.fetchone()
-    return _Link(found[0], found[1]) if found else _Link(0, GENESIS)
-
-
-def _head(cursor: CursorWrapper, tenant: str) -> _Link:
-    cursor.execute("SELECT seq, integrity_hash FROM public.audit_head WHERE tenant_id = %s", [tenant])
-    found = cursor.fetchone()
-    return _Link(*found) if found else _Link(0, GENESIS)
-
-
-def _count(cursor: CursorWrapper, tenant: str) -> int:
-    cursor.execute("SELECT count(*) FROM public.audit_record WHERE tenant_id = %s", [tenant])
-    return int(cursor.fetchone()[0])
+def _link(tenant: str, place: str, number: int) -> Link | None:
+    with connections["default"].cursor() as cursor:
+        cursor.execute(_LINK + place, [tenant, number])
+        found = cursor.fetchone()
+    return Link(*found) if found else None

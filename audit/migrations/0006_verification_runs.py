@@ -71,6 +71,11 @@ class Migration(migrations.Migration):
                 "abstract": False,
                 "base_manager_name": "objects",
                 "indexes": [models.Index(fields=["tenant", "-started_at"], name="audit_runs_newest")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "running")), fields=("tenant",), name="audit_run_at_a_time"
+                    )
+                ],
             },
         ),
         migrations.RunSQL(
