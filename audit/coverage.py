@@ -7,6 +7,8 @@ EXEMPT: dict[str, str] = {
     "audit.Tile": "the log's own hashes",
     "audit.Checkpoint": "what the log committed to; its signature speaks for it",
     "audit.Publication": "that a checkpoint was published; changes nothing",
+    "audit.Cosignature": "what a witness said of a checkpoint; its signature speaks for it",
+    "audit.WitnessedLog": "how far we saw another installation's log; moves with each of its checkpoints",
     "audit.VerificationRun": "how far a verification came; what it found is recorded itself",
     "audit.AuditHead": "where the log ends; moves with every record",
     "tenancy.RefreshToken": "turns over with every session; sign-in and refused access are recorded as events",

@@ -1,5 +1,7 @@
 """The log and the two tables it grows through. Rows come from triggers and the sequencer only."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 
@@ -159,12 +161,82 @@ class Checkpoint(models.Model):
         return f"checkpoint of {self.tree_size} records"
 
 
-class Publication(models.Model):
-    """That a checkpoint left the database, when, and as which object."""
+class ExportStatus(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    PROCESSING = "processing", "Processing"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
 
-    pk = models.CompositePrimaryKey("tenant_id", "tree_size")
+
+class AuditExportQuerySet(TenantQuerySet["AuditExport"]):
+    def newest_first(self) -> "AuditExportQuerySet":
+        return self.order_by("-created_at", "-pk")
+
+    def open(self) -> "AuditExportQuerySet":
+        return self.filter(status__in=[ExportStatus.QUEUED, ExportStatus.PROCESSING])
+
+    def expired(self, now: datetime) -> "AuditExportQuerySet":
+        """Whose time is over and whose file may still be there."""
+        return self.filter(expires_at__lte=now).exclude(object_name="")
+
+
+class AuditExport(TenantModel):
+    """A file of the log that somebody asked for: what of, by whom, how far it is, and what it came to.
+
+    `object_name` is set together with the status `completed`: before that nothing can be downloaded.
+    """
+
+    format = models.CharField(max_length=8)
+    since = models.DateTimeField(null=True, blank=True)
+    until = models.DateTimeField(null=True, blank=True)
+    entity_type = models.TextField(default="", blank=True)
+    action = models.TextField(default="", blank=True)
+    status = models.CharField(max_length=16, choices=ExportStatus.choices, default=ExportStatus.QUEUED)
+    requested_by = models.TextField(default="", blank=True)
+    requested_by_name = models.TextField()
+    first_seq = models.BigIntegerField(null=True, blank=True)
+    last_seq = models.BigIntegerField(null=True, blank=True)
+    records = models.BigIntegerField(null=True, blank=True)
+    size = models.BigIntegerField(null=True, blank=True, help_text="Of the file, in bytes.")
+    sha256 = models.CharField(max_length=64, default="", blank=True)
+    manifest = models.JSONField(null=True, blank=True)
+    object_name = models.CharField(max_length=300, default="", blank=True, editable=False)
+    error = models.CharField(max_length=64, default="", blank=True, help_text="Reason code.")
+    job_ref = models.UUIDField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TenantManager.from_queryset(AuditExportQuerySet)()
+
+    class Meta(TenantModel.Meta):
+        db_table = "audit_export"
+        verbose_name = "audit export"
+        indexes = [models.Index(fields=["tenant", "-created_at"], name="audit_export_newest")]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=ExportStatus.values), name="audit_export_status_known"),
+            models.CheckConstraint(
+                condition=Q(object_name="") | Q(status="completed"), name="audit_export_file_means_completed"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.format} export {self.pk}"
+
+
+class Channel(models.TextChoices):
+    STORAGE = "storage", "Object in storage"
+    WEBHOOK = "webhook", "The operator's webhook"
+    DESTINATION = "destination", "The tenant's destination"
+
+
+class Publication(models.Model):
+    """That a checkpoint left the database by this channel, and when. Of an object, under which name; else, its id."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "tree_size", "channel")
     tenant_id = models.TextField()
     tree_size = models.BigIntegerField()
+    channel = models.CharField(max_length=16, choices=Channel.choices)
     object_name = models.TextField()
     published_at = models.DateTimeField()
 
@@ -173,6 +245,42 @@ class Publication(models.Model):
 
     def __str__(self) -> str:
         return f"publication of checkpoint {self.tree_size}"
+
+
+class Cosignature(models.Model):
+    """A witness's line under a checkpoint: it saw this log grow to here and never otherwise. Never changed."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "tree_size", "witness", "key_id")
+    tenant_id = models.TextField()
+    tree_size = models.BigIntegerField()
+    # The witness's name, and its key as it was pinned when it signed.
+    witness = models.TextField()
+    key_id = models.CharField(max_length=8)
+    public_key = models.BinaryField()
+    line = models.TextField()
+    cosigned_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "audit_cosignature"
+
+    def __str__(self) -> str:
+        return f"{self.witness} on checkpoint {self.tree_size}"
+
+
+class WitnessedLog(models.Model):
+    """Of somebody's log that we are a witness of: the checkpoint that we cosigned last. It only ever grows."""
+
+    origin = models.TextField(primary_key=True)
+    tree_size = models.BigIntegerField()
+    root_hash = models.CharField(max_length=64)
+    note = models.TextField()
+    cosigned_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "audit_witnessedlog"
+
+    def __str__(self) -> str:
+        return f"{self.origin} at {self.tree_size}"
 
 
 class VerificationKind(models.TextChoices):

@@ -1,8 +1,10 @@
-"""The backstop: empties every inbox once in a while, should no sequencer run."""
+"""What workers do for the log: the backstop of the sequencer, and the job behind an export."""
 
 from celery import shared_task
 
-from audit import sequencer
+from audit import export_jobs, sequencer
+from kaireon.jobs.registry import job_type
+from kaireon.jobs.runner import JobRun
 
 
 @shared_task(name="audit.drain_all", acks_late=True)
@@ -12,3 +14,8 @@ def drain_all(**_newer: object) -> int:
     while done := sequencer.sweep():
         made += done
     return made
+
+
+@job_type(export_jobs.JOB_TYPE, queue="batch-jobs", time_limit=3000, gave_up=export_jobs.gave_up)
+def audit_export(run: JobRun) -> None:
+    export_jobs.process(run)

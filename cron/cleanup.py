@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from audit import export_jobs
 from compliance import purge
 from cron.models import JobRun, RunState
 from cron.work import Work
@@ -74,4 +75,5 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
             purged.add(name, rows.count() if work.dry_run else rows.delete()[0])
     with transaction():
         shredded = retention.shred_expired(now=work.now, dry_run=work.dry_run)
-    return {**purged.as_dict(), "shredded": {"dsarRequest": shredded}}, purged.errors
+    body = {**purged.as_dict(), "shredded": {"dsarRequest": shredded}}
+    return {**body, "auditExportsExpired": export_jobs.expire(now=work.now, dry_run=work.dry_run)}, purged.errors

@@ -19,6 +19,14 @@ PRODUCTION = ENVIRONMENT == "production"
 SINGLE_TENANT_MODE = env.SINGLE_TENANT_MODE
 API_KEY_PEPPER = env.API_KEY_PEPPER
 AUDIT_ORIGIN = env.AUDIT_ORIGIN
+AUDIT_PUBLISH_URL = env.AUDIT_PUBLISH_URL
+AUDIT_PUBLISH_SECRET = env.AUDIT_PUBLISH_SECRET
+AUDIT_WITNESSES = env.AUDIT_WITNESSES
+AUDIT_WITNESS_PRIVATE = env.AUDIT_WITNESS_PRIVATE
+AUDIT_EXPORT_DAYS = env.AUDIT_EXPORT_DAYS
+WITNESS_NAME = env.WITNESS_NAME
+WITNESS_KEY = env.WITNESS_KEY
+WITNESS_LOGS = env.WITNESS_LOGS
 SEALING_KEYS = env.SEALING_KEYS
 CRON_SECRET = env.CRON_SECRET
 MONITOR_PING_URL = env.MONITOR_PING_URL
@@ -185,6 +193,8 @@ def _object_storage() -> dict[str, Any]:
             "bucket_name": env.OBJECT_BUCKET,
             "endpoint_url": env.OBJECT_ENDPOINT_URL or None,
             "file_overwrite": False,
+            # What is read lies on disk beyond this, not in memory.
+            "max_memory_size": 8 * 1024 * 1024,
             "default_acl": None,
             "client_config": Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 2}),
         },

@@ -8,7 +8,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from audit import api as audit
 from audit import bundle_api as bundles
 from audit import export_api as exports
+from audit import export_jobs_api as export_jobs
 from audit import proof_api as proofs
+from audit import witness_api
 from compliance import api as compliance
 from cron import api as cron
 from cron import runs_api
@@ -31,6 +33,13 @@ api_v1 = [
     path("audit-logs", audit.AuditLogsView.as_view(), name="audit-logs"),
     path("audit-logs/verify", audit.AuditVerifyView.as_view(), name="audit-logs-verify"),
     path("audit-export", exports.AuditExportView.as_view(), name="audit-export"),
+    path("audit-exports", export_jobs.AuditExportsView.as_view(), name="audit-exports"),
+    path("audit-exports/<uuid:export_id>", export_jobs.AuditExportStatusView.as_view(), name="audit-export-status"),
+    path(
+        "audit-exports/<uuid:export_id>/download",
+        export_jobs.AuditExportDownloadView.as_view(),
+        name="audit-export-download",
+    ),
     path("audit-logs/bundle", bundles.AuditBundleView.as_view(), name="audit-logs-bundle"),
     path("audit-logs/checkpoint", proofs.AuditCheckpointView.as_view(), name="audit-logs-checkpoint"),
     path("audit-logs/consistency", proofs.AuditConsistencyView.as_view(), name="audit-logs-consistency"),
@@ -70,6 +79,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api_v1)),
+    path("witness/v1/add-checkpoint", witness_api.add_checkpoint, name="witness-add-checkpoint"),
 ]
 
 handler400 = "kaireon.tenancy.admin_errors.bad_request"

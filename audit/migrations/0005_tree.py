@@ -6,7 +6,6 @@ import kaireon.lib.ids
 from django.db import migrations, models
 
 from audit.capture import captured
-from kaireon.tenancy.rls import resolver_function
 
 TREE = (Path(__file__).resolve().parent.parent / "tree.sql").read_text()
 
@@ -43,11 +42,28 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "tenant_id", "tree_size", blank=True, editable=False, primary_key=True, serialize=False
+                        "tenant_id",
+                        "tree_size",
+                        "channel",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 ("tenant_id", models.TextField()),
                 ("tree_size", models.BigIntegerField()),
+                (
+                    "channel",
+                    models.CharField(
+                        choices=[
+                            ("storage", "Object in storage"),
+                            ("webhook", "The operator's webhook"),
+                            ("destination", "The tenant's destination"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
                 ("object_name", models.TextField()),
                 ("published_at", models.DateTimeField()),
             ],
@@ -97,19 +113,5 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(TREE, ""),
-        resolver_function(
-            "gauge_checkpoints()",
-            "TABLE (committed timestamptz, unpublished bigint, since timestamptz)",
-            # Of the logs that grew since, the one whose checkpoint is oldest; of the newest checkpoints, those still here.
-            """
-            SELECT min(c.signed_at) FILTER (WHERE h.seq > c.tree_size),
-                   count(*) FILTER (WHERE p.tree_size IS NULL AND c.tree_size IS NOT NULL),
-                   min(c.signed_at) FILTER (WHERE p.tree_size IS NULL)
-              FROM public.audit_head h
-              LEFT JOIN LATERAL (SELECT n.tree_size, n.signed_at FROM public.audit_checkpoint n
-                                  WHERE n.tenant_id = h.tenant_id ORDER BY n.tree_size DESC LIMIT 1) c ON true
-              LEFT JOIN public.audit_publication p ON p.tenant_id = h.tenant_id AND p.tree_size = c.tree_size
-            """,
-        ),
         captured("audit_signingkey", "SigningKey", secret=["private_sealed"], name="name"),
     ]

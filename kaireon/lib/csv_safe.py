@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import Protocol
 
 # What starts a formula, a DDE call or a Lotus function; the full-width forms are folded to ASCII by some imports.
-_STARTERS = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+STARTERS = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 # Importers that trim a cell would bring a starter behind these to the front. None of them can be seen.
-_INVISIBLE = (
+INVISIBLE = (
     " \x00\v\f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 )
@@ -28,10 +28,10 @@ def neutral(cell: object) -> object:
     """
     if not isinstance(cell, str) or not cell:
         return cell
-    if cell[0] in _STARTERS:
+    if cell[0] in STARTERS:
         return "'" + cell
-    bare = cell.lstrip(_INVISIBLE)
-    return "'" + cell if bare and bare[0] in _STARTERS else cell
+    bare = cell.lstrip(INVISIBLE)
+    return "'" + cell if bare and bare[0] in STARTERS else cell
 
 
 def neutral_row(cells: Iterable[object]) -> list[object]:

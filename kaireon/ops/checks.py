@@ -18,6 +18,7 @@ BOOLEANS = (
     "SECURE_COOKIES",
     "ALLOW_PRIVATE_DESTINATIONS",
     "MONITOR_PING_PRIVATE",
+    "AUDIT_WITNESS_PRIVATE",
 )
 # What django-environ takes for true, and what people write for false; anything else would silently be false.
 WORDS = frozenset({"", "true", "on", "ok", "y", "yes", "1", "false", "off", "n", "no", "0"})

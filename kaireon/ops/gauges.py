@@ -17,6 +17,7 @@ from django.db import DatabaseError, connection, transaction
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from audit import publication, witness
 from cron.jobs import JOBS
 from customers.catalogue import CATALOGUE
 from kaireon.api import breakers
@@ -63,7 +64,9 @@ def queues() -> list[Metric]:
 def audit() -> list[Metric]:
     (records, oldest), *_ = _rows("SELECT * FROM public.gauge_inbox(%s)", MOST_COUNTED)
     (total, intact, broken, unverified, newest, longest_ago), *_ = _rows("SELECT * FROM public.gauge_logs()")
-    (committed, unpublished, since), *_ = _rows("SELECT * FROM public.gauge_checkpoints()")
+    (committed, unpublished, since, unwitnessed, unseen), *_ = _rows(
+        "SELECT * FROM public.gauge_checkpoints(%s, %s)", publication.channels(), witness.pinned_ids()
+    )
     chains = {"intact": intact, "broken": broken, "unverified": unverified}
     sequenced = CounterMetricFamily("kaireon_audit_records", "Records in all logs, ever.", value=float(total))
     return [
@@ -86,8 +89,18 @@ def audit() -> list[Metric]:
             "Age of the oldest newest checkpoint among the logs that grew since; 0: all are committed to.",
             _age(committed),
         ),
-        _value("kaireon_audit_unpublished_checkpoints", "Logs whose newest checkpoint is not in storage.", unpublished),
+        _value(
+            "kaireon_audit_unpublished_checkpoints",
+            "Logs whose newest checkpoint has not left by every channel.",
+            unpublished,
+        ),
         _value("kaireon_audit_unpublished_seconds", "Age of the oldest of those checkpoints.", _age(since)),
+        _value(
+            "kaireon_audit_unwitnessed_checkpoints",
+            "Logs whose newest checkpoint a configured witness has not signed.",
+            unwitnessed,
+        ),
+        _value("kaireon_audit_unwitnessed_seconds", "Age of the oldest of those checkpoints.", _age(unseen)),
     ]
 
 

@@ -69,7 +69,8 @@ class KindOf:
     is_the_tenants: bool = False
 
 
-def _check_webhook(given: Mapping[str, Any], secret: str) -> None:
+def check_webhook(given: Mapping[str, Any], secret: str) -> None:
+    """Raises DestinationRefused."""
     url = str(given.get("url", ""))
     parts = urlsplit(url)
     private = settings.ALLOW_PRIVATE_DESTINATIONS
@@ -101,7 +102,7 @@ def _check_stream(given: Mapping[str, Any], secret: str) -> None:
 
 KINDS: dict[str, KindOf] = {
     Kind.WEBHOOK: KindOf(
-        takes=frozenset({"url"}), check=_check_webhook, send=webhooks.send, behind=WEBHOOK, is_the_tenants=True
+        takes=frozenset({"url"}), check=check_webhook, send=webhooks.send, behind=WEBHOOK, is_the_tenants=True
     ),
     Kind.EMAIL: KindOf(takes=frozenset({"from"}), check=_check_email, send=mail.send, behind=MAIL),
     # The storage has its breakers itself: others use it too.

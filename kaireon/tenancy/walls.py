@@ -21,7 +21,15 @@ STRANGER = "!stranger"
 INSUFFICIENT_PRIVILEGE = "42501"
 
 # The sequencer's own tables, and nothing else.
-SEQUENCERS = ("audit_checkpoint", "audit_head", "audit_inbox", "audit_publication", "audit_record", "audit_tile")
+SEQUENCERS = (
+    "audit_checkpoint",
+    "audit_cosignature",
+    "audit_head",
+    "audit_inbox",
+    "audit_publication",
+    "audit_record",
+    "audit_tile",
+)
 
 # Unique over all tenants on purpose: by these a tenant is found before it is known. All are random and unguessable.
 UNIQUE_EVERYWHERE = {

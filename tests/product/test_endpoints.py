@@ -45,6 +45,7 @@ class Rule:
 
 KEY = {"key_id": "key"}
 RECORD = {"record_id": "record"}
+EXPORT = {"export_id": "export"}
 CUSTOMER = {"customer_id": "customer"}
 REQUEST = {"request_id": "request"}
 PIPELINE = {"pipeline_id": "pipeline"}
@@ -92,6 +93,10 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "audit-logs-verify"): Rule(AUDIT),
     ("GET", "audit-export"): Rule(AUDIT),
     ("POST", "audit-export"): Rule(AUDIT, body={"action": "verify_integrity"}),
+    ("GET", "audit-exports"): Rule(AUDIT),
+    ("POST", "audit-exports"): Rule(AUDIT, 202, {"format": "ndjson"}),
+    ("GET", "audit-export-status"): Rule(AUDIT, names=EXPORT),
+    ("GET", "audit-export-download"): Rule(AUDIT, 409, names=EXPORT),
     ("GET", "audit-logs-bundle"): Rule(AUDIT),
     ("GET", "audit-logs-checkpoint"): Rule(AUDIT),
     ("GET", "audit-logs-consistency"): Rule(AUDIT, query="?first=1"),
@@ -155,6 +160,7 @@ def things(db: str) -> dict[str, str]:
     pipeline = with_key("ada").post("/pipelines", FLOW).json()["id"]
     run = with_key("ada").post(f"/pipelines/{pipeline}/execute").json()["runId"]
     made = with_key("ada").post("/api-keys", {"name": "target", "role": "viewer"}).json()
+    export = with_key("ada").post("/audit-exports", {"format": "csv"}).json()["exportId"]
     log.drain(ACME)
     checkpoints.make(ACME)
     with ADA.here(), transaction():
@@ -172,6 +178,7 @@ def things(db: str) -> dict[str, str]:
         "request": filed["requestId"],
         "key": made["id"],
         "record": str(record.pk),
+        "export": export,
         "pipeline": pipeline,
         "run": run,
         "member": str(member.pk),
