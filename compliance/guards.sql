@@ -197,7 +197,7 @@ GRANT INSERT, UPDATE (epoch) ON public.compliance_holdepoch TO kaireon_resolver;
 CREATE TRIGGER hold_placed AFTER INSERT ON public.compliance_retentionpolicy
     FOR EACH ROW WHEN (NEW.legal_hold) EXECUTE FUNCTION public.hold_moves_epoch();
 CREATE TRIGGER hold_changed AFTER UPDATE ON public.compliance_retentionpolicy
-    FOR EACH ROW WHEN ((OLD.legal_hold, OLD.data_class) IS DISTINCT FROM (NEW.legal_hold, NEW.data_class))
+    FOR EACH ROW WHEN (OLD.legal_hold IS DISTINCT FROM NEW.legal_hold OR OLD.data_class IS DISTINCT FROM NEW.data_class)
     EXECUTE FUNCTION public.hold_moves_epoch();
 CREATE TRIGGER hold_removed AFTER DELETE ON public.compliance_retentionpolicy
     FOR EACH ROW WHEN (OLD.legal_hold) EXECUTE FUNCTION public.hold_moves_epoch();

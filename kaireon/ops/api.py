@@ -19,7 +19,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """200 when every check passes, else 503; says which, never why in detail: that is in the log.
+    """200 when every check passes, else 503; says which. Why is in the log, and for `audit_coverage` here too.
 
     `degraded` is 200 too and names what is worse than it should be.
     """
@@ -32,4 +32,6 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     }
     if degraded:
         body["degraded"] = degraded
+    if why := {name: found for name, found in health.reasons().items() if not results[name]}:
+        body["reasons"] = why
     return JsonResponse(body, status=200 if ready else 503)

@@ -1,15 +1,17 @@
 """What must work before this process may have requests, and what may be worse than it should; both in seconds."""
 
 import logging
+import time
 from collections.abc import Callable
 
 import redis
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, Error, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, Error, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from audit import coverage
 from kaireon.api import breakers
 from kaireon.jobs import pauses
 from kaireon.lib import clock
@@ -21,6 +23,8 @@ _SECONDS = 2.0
 # A question's connection may take its time beyond the statement.
 LIMIT = 3.0
 SEQUENCING_LAG = 60.0
+# Of what is amiss with the audit triggers a probe is told so many; `manage.py audit_selftest` names all.
+MOST_REASONS = 5
 JOBS_LAG = 300.0
 
 
@@ -60,6 +64,35 @@ class MigrationsApplied:
         return self._applied
 
 
+class AuditCoverage:
+    """Whether every change still brings its record and the log is append-only, as audit/coverage.py looks for it.
+
+    A yes holds for some seconds: probes come often, and the answer is read from the catalogues. A no is asked anew
+    each time, so that a repair is seen at once. While the database is away the last answer stands: `database` says so.
+    """
+
+    seconds = 10.0
+
+    def __init__(self) -> None:
+        self._good_until = 0.0
+        self._is_good = False
+        self.reasons: list[str] = []
+
+    def __call__(self) -> bool:
+        if time.monotonic() < self._good_until:
+            return True
+        try:
+            self.reasons = [str(fault) for fault in coverage.inspect()]
+        except OperationalError:
+            return self._is_good
+        self._is_good = not self.reasons
+        if self.reasons:
+            logger.error("audit_coverage", extra={"faults": len(self.reasons), "first": self.reasons[:MOST_REASONS]})
+            return False
+        self._good_until = time.monotonic() + self.seconds
+        return True
+
+
 def sequencing_lags() -> bool:
     """Records wait to be sequenced: is a sequencer running?"""
     with connection.cursor() as cursor:
@@ -89,10 +122,13 @@ def breaker_open() -> bool:
     return any(breakers.states().values())
 
 
+audit_coverage = AuditCoverage()
+
 CHECKS: dict[str, Callable[[], bool]] = {
     "database": database,
     "redis": broker,
     "migrations": MigrationsApplied(),
+    "audit_coverage": audit_coverage,
 }
 # True is bad, but requests are served: no reason to send them elsewhere.
 DEGRADATIONS: dict[str, Callable[[], bool]] = {
@@ -110,6 +146,11 @@ _DEGRADATIONS = {name: Question(name, look, seconds=LIMIT) for name, look in DEG
 def checked() -> dict[str, bool]:
     """Every check by name, and whether it passed within its time."""
     return {name: bool(_answer(question)) for name, question in _CHECKS.items()}
+
+
+def reasons() -> dict[str, list[str]]:
+    """Why a check failed, where that names tables, triggers and functions and nothing else."""
+    return {"audit_coverage": audit_coverage.reasons[:MOST_REASONS]} if audit_coverage.reasons else {}
 
 
 def degraded() -> list[str]:
