@@ -15,27 +15,35 @@ def captured(
     exact: Iterable[str] = (),
     name: str = "",
     platform: bool = False,
+    subject: str = "",
 ) -> RunSQL:
     """One record per changed row.
 
-    `personal` columns appear by name only, `secret` ones never; a change of `ignore` columns alone brings no record;
-    `exact` columns (bigint, numeric) are kept as text; `name` is the column of the record's entityName, which must
-    not be personal; `platform` sends the records to the log `_platform`. A column that is not there is refused; one
-    that is renamed later stops its table until the capture is written anew.
+    `personal` columns are sealed on the way into the log, under the key of whom the column `subject` names by our
+    opaque id; without a subject a record only tells that there was a value. `secret` columns never appear; a change
+    of `ignore` columns alone brings no record; `exact` columns (bigint, numeric) are kept as text; `name` is the
+    column of the record's entityName, which must not be personal; `platform` sends the records to the log `_platform`.
+    A column that is not there is refused; one that is renamed later stops its table until the capture is written anew.
     """
+    personal, secret, ignore, exact = [*personal], [*secret], [*ignore], [*exact]
     if name in (*personal, *secret):
         raise ValueError(f"{table}.{name} would stand in every record as its name, and is not to be seen.")
-    named = [*personal, *secret, *ignore, *exact, *([name] if name else [])]
+    if subject in (*personal, *secret, *ignore):
+        raise ValueError(f"{table}.{subject} says whose the values are, and must stand in the record itself.")
+    if unknown := [column for column in personal if column in (*secret, *ignore)]:
+        raise ValueError(f"{table}.{unknown[0]} cannot be sealed: it is left out of the record.")
+    named = [*personal, *secret, *ignore, *exact, *(column for column in (name, subject) if column)]
     function = f'public."audit_capture_{table}"'
     body = _ask_for(named, table) + _row_function(
         function,
         entity,
-        personal=[*personal],
-        secret=[*secret],
-        ignored=[*ignore],
-        exact=[*exact],
+        personal=personal,
+        secret=secret,
+        ignored=ignore,
+        exact=exact,
         name=name,
         platform=platform,
+        subject=subject,
     )
     return RunSQL(
         f"{body}; REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;"
@@ -56,6 +64,7 @@ def _row_function(
     exact: list[str],
     name: str,
     platform: bool,
+    subject: str,
 ) -> str:
     """The trigger function of one table, written for it: what it does not ask for costs its rows nothing.
 
@@ -64,16 +73,15 @@ def _row_function(
     """
 
     def shown(row: str) -> str:
-        pairs = [
-            *(f"""'{c}', CASE WHEN {row}."{c}" IS NOT NULL THEN '{{"personal": true}}'::jsonb END""" for c in personal),
-            *(f"""'{c}', {row}."{c}"::text""" for c in exact),
-        ]
+        pairs = [f"""'{c}', {row}."{c}"::text""" for c in exact]
         return _without(f"to_jsonb({row})", [*secret, *ignored]) + (
             f" || jsonb_build_object({', '.join(pairs)})" if pairs else ""
         )
 
-    changed = ", ".join(f"""CASE WHEN OLD."{c}" IS DISTINCT FROM NEW."{c}" THEN '{c}' END""" for c in personal)
     key = f"'{entity}:' || entity_id"
+    named = [*secret, *personal]
+    sealed = f"'{','.join(personal)}'" if personal else "NULL"
+    whose = f"'{subject}'" if personal and subject else "NULL"
 
     def read(row: str) -> str:
         """What a record says of the row beside its contents."""
@@ -81,8 +89,8 @@ def _row_function(
             f"entity_id := {row}.id::text;"
             + ("" if platform else f" tenant := {row}.tenant_id;")
             + (f' entity_name := {row}."{name}"::text;' if name else "")
-            # Left out of the row by name, they would show under another: so the names are asked for.
-            + (f" there := {' OR '.join(empty)};" if (empty := [f'{row}."{c}" IS NULL' for c in secret]) else "")
+            # Left out of the row or sealed by name, they would show under another: so the names are asked for.
+            + (f" there := {' OR '.join(empty)};" if (empty := [f'{row}."{c}" IS NULL' for c in named]) else "")
         )
 
     return f"""
@@ -96,11 +104,10 @@ DECLARE
     entity_id text;
     entity_name text;
     old_row jsonb;
-    new_row jsonb;
-    personal text;{
+    new_row jsonb;{
         '''
     there boolean;'''
-        if secret
+        if named
         else ""
     }
 BEGIN
@@ -116,7 +123,6 @@ BEGIN
         {read("NEW")}
         old_row := {shown("OLD")};
         new_row := {shown("NEW")};
-        {f"personal := nullif(concat_ws(',', {changed}), '');" if personal else ""}
     ELSE
         verb := 'delete';
         {read("OLD")}
@@ -135,10 +141,10 @@ BEGIN
         RAISE EXCEPTION 'a change of {entity} needs a tenant' USING ERRCODE = 'insufficient_privilege';
     END IF;
     INSERT INTO public.audit_inbox (tenant_id, operation, action, entity_type, entity_id, entity_name,
-        before, after, personal, user_id, user_name, actor_type, request_id, "timestamp")
+        before, after, personal, subject, user_id, user_name, actor_type, request_id, "timestamp")
     -- The log's index takes ids of this length whatever their script; a longer one would stop the tenant's log.
     VALUES (tenant, left(TG_OP, 1), verb, '{entity}', left(entity_id, 400), entity_name,
-        old_row, new_row, personal, nullif(current_setting('app.actor_id', true), ''),
+        old_row, new_row, {sealed}, {whose}, nullif(current_setting('app.actor_id', true), ''),
         coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), acting,
         nullif(current_setting('app.request_id', true), ''), clock_timestamp());
     RETURN NULL;

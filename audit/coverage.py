@@ -25,6 +25,7 @@ EXEMPT: dict[str, str] = {
     "audit.Cosignature": "what a witness said of a checkpoint; its signature speaks for it",
     "audit.WitnessedLog": "how far we saw another installation's log; moves with each of its checkpoints",
     "audit.VerificationRun": "how far a verification came; what it found is recorded itself",
+    "audit.SubjectKey": "made by the sequencer with a subject's first sealed value; destroying one records itself",
     "audit.AuditHead": "where the log ends; moves with every record",
     "tenancy.RefreshToken": "turns over with every session; sign-in and refused access are recorded as events",
     "tenancy.IdempotencyKey": "answers kept for a day; what the request did is recorded itself",

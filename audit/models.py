@@ -76,7 +76,9 @@ class AuditInbox(models.Model):
     changes = models.JSONField(null=True)
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
+    # Names of the columns to seal, and of the one that holds whose they are; see audit.capture.
     personal = models.TextField(null=True)
+    subject = models.TextField(null=True)
     user_id = models.TextField(null=True)
     user_name = models.TextField()
     actor_type = models.TextField()
@@ -352,3 +354,45 @@ class VerificationRun(TenantModel):
             return 100
         whole = self.until_seq - self.first_seq + 1
         return min(99, 100 * max(0, self.reached_seq - self.first_seq + 1) // whole) if whole > 0 else 0
+
+
+class TenantKey(models.Model):
+    """A log's key that wraps its subjects' keys, itself sealed under SEALING_KEYS. The newest version wraps.
+
+    A retired one wraps nothing any more and is forgotten.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant_id = models.TextField()
+    version = models.IntegerField()
+    key_sealed = models.BinaryField(null=True)
+    created_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "audit_tenantkey"
+        constraints = [models.UniqueConstraint(fields=["tenant_id", "version"], name="audit_tenantkey_version")]
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id}, version {self.version}"
+
+
+class SubjectKey(models.Model):
+    """What a subject's personal values in the log are sealed under. Destroyed, the row stays and the key does not."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant_id = models.TextField()
+    # Our opaque id: a customer's uuid, in the platform's log a user's number.
+    subject_id = models.TextField()
+    key_version = models.IntegerField()
+    key_wrapped = models.BinaryField(null=True)
+    created_at = models.DateTimeField()
+    destroyed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "audit_subjectkey"
+        constraints = [models.UniqueConstraint(fields=["tenant_id", "subject_id"], name="audit_subjectkey_subject")]
+        indexes = [models.Index(fields=["tenant_id", "key_version"], name="audit_subjectkey_to_rewrap")]
+
+    def __str__(self) -> str:
+        return f"key of {self.subject_id}"

@@ -2,21 +2,21 @@
 
 One sequencer at a time and tenant, by advisory lock: taken first, the head is read in the next statement, READ
 COMMITTED. Sweeps try the lock and pass by; a reader that drains waits for it. Whoever dies in the middle leaves the
-inbox as it was. Everything runs on the connection `sequencer`, whose role sees inbox, log and head and nothing else.
+inbox as it was. Everything runs on the connection `sequencer`, whose role sees inbox, log, head and the keys that
+personal values are sealed under here, and nothing else.
 """
 
-import json
 import logging
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 
+from audit import contents, subject_keys
 from audit.chain import GENESIS, integrity_hash, leaf_hash, timestamp_text
-from kaireon.lib.canonical import loads_exact
+from audit.sealed import Sealer
 from kaireon.lib.ids import uuid7
 
 logger = logging.getLogger("kaireon.audit.sequencer")
@@ -52,7 +52,8 @@ _HEADS = "SELECT tenant_id, seq, integrity_hash FROM public.audit_head WHERE ten
 
 _WAITING = """
 SELECT place, tenant_id, operation, action, entity_type, entity_id, entity_name,
-       changes::text, before::text, after::text, personal, user_id, user_name, actor_type, request_id, "timestamp"
+       changes::text, before::text, after::text, personal, before ->> subject, after ->> subject,
+       user_id, user_name, actor_type, request_id, "timestamp"
   FROM unnest(%s::text[]) tenant CROSS JOIN LATERAL (
     SELECT *, sum(coalesce(pg_column_size(changes), 0) + coalesce(pg_column_size(before), 0)
                   + coalesce(pg_column_size(after), 0)) OVER (ORDER BY id) AS bytes,
@@ -65,7 +66,7 @@ SELECT place, tenant_id, operation, action, entity_type, entity_id, entity_name,
 
 # The rows are named by where they stand: nothing moves them between two statements of one transaction, for nobody may
 # update them and whoever rewrites the table must wait. They go over as they are; only what the sequencer adds travels:
-# numbers, hashes, and the JSON it worked out.
+# numbers, hashes, and the JSON it worked out. Of a row with personal values nothing goes over as it is.
 _LINK_TYPES = {
     "place": "tid",
     "record_id": "uuid",
@@ -85,8 +86,11 @@ INSERT INTO public.audit_record (
     user_id, user_name, actor_type, request_id, "timestamp", integrity_hash, prev_hash, leaf_hash
 )
 SELECT l.record_id, i.tenant_id, l.seq, i.action, i.entity_type, i.entity_id, i.entity_name,
-       coalesce(l.changes::jsonb, CASE i.operation WHEN 'I' THEN i.after WHEN 'D' THEN i.before ELSE i.changes END),
-       coalesce(l.before::jsonb, i.before), coalesce(l.after::jsonb, i.after), l.entity_version,
+       coalesce(l.changes::jsonb, CASE WHEN i.personal IS NOT NULL THEN NULL
+                                       WHEN i.operation = 'I' THEN i.after WHEN i.operation = 'D' THEN i.before
+                                       ELSE i.changes END),
+       coalesce(l.before::jsonb, CASE WHEN i.personal IS NULL THEN i.before END),
+       coalesce(l.after::jsonb, CASE WHEN i.personal IS NULL THEN i.after END), l.entity_version,
        i.user_id, i.user_name, i.actor_type, i.request_id, i."timestamp", l.integrity_hash, l.prev_hash, l.leaf_hash
   FROM sequenced i
   JOIN unnest({", ".join(f"%s::{kind}[]" for kind in _LINK_TYPES.values())}) l ({", ".join(_LINK_TYPES)})
@@ -172,9 +176,11 @@ def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
     cursor.execute(_HEADS, [list(tenants)])
     heads = {tenant: _Head(seq, digest) for tenant, seq, digest in cursor.fetchall()}
     cursor.execute(_WAITING, [list(tenants), batch, BATCH_BYTES])
-    links = [_linked(heads.setdefault(row[1], _Head(0, GENESIS)), row) for row in cursor.fetchall()]
-    if not links:
+    rows = cursor.fetchall()
+    if not rows:
         return 0
+    keys = subject_keys.for_batch(cursor, {(row[1], subject) for row in rows for subject in row[11:13] if subject})
+    links = [_linked(heads.setdefault(row[1], _Head(0, GENESIS)), row, keys) for row in rows]
     columns = [list(column) for column in zip(*links, strict=True)]
     cursor.execute(_APPEND, [columns[0], *columns])
     if cursor.rowcount != len(links):
@@ -185,12 +191,22 @@ def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
     return len(links)
 
 
-def _linked(head: _Head, row: tuple[Any, ...]) -> tuple[Any, ...]:
+def _linked(head: _Head, row: tuple[Any, ...], keys: Mapping[subject_keys.Subject, Sealer | None]) -> tuple[Any, ...]:
     """What the sequencer adds to one inbox row, in the order of _LINK_TYPES; moves `head` on."""
     (place, tenant, operation, action, kind, entity_id, name, changes_text, before_text, after_text) = row[:10]
-    personal, user_id, user_name, actor_type, request_id, timestamp = row[10:]
-    before, after = _loaded(before_text), _loaded(after_text)
-    changes = _loaded(changes_text) if operation in "BE" else changes_of(before, after, personal)
+    personal, subject_before, subject_after, user_id, user_name, actor_type, request_id, timestamp = row[10:]
+    if personal is None:
+        stored = contents.plain(operation, changes_text, before_text, after_text)
+    else:
+        stored = contents.sealed(
+            before_text,
+            after_text,
+            kind=kind,
+            columns=personal,
+            subjects=(subject_before, subject_after),
+            key_of=lambda subject: keys[tenant, subject],
+        )
+    changes, before, after, *texts = stored
     version = after.get("version") if isinstance(after, dict) else None
     entity_version = version if type(version) is int else None
     # Given here, not in the writer's transaction: it costs nobody there time, and the log's index grows at its end.
@@ -230,38 +246,4 @@ def _linked(head: _Head, row: tuple[Any, ...]) -> tuple[Any, ...]:
             "prevHash": prev_hash,
         }
     )
-    texts = _rewritten(operation, (changes_text, changes), (before_text, before), (after_text, after))
     return (place, record_id, head.seq, entity_version, head.integrity_hash, prev_hash, leaf, *texts)
-
-
-# A number that loads_exact may have turned into text is at least this long: jsonb prints numbers without exponents.
-_MAYBE_INEXACT = re.compile(r"[\d.]{16}|\\u")
-
-
-def _rewritten(operation: str, *pairs: tuple[str | None, Any]) -> list[str | None]:
-    """The JSON of changes, before and after where it is not what stands in the inbox, else None."""
-    if any(text is not None and (_MAYBE_INEXACT.search(text) or type(value) is str) for text, value in pairs):
-        return [None if value is None else _dumped(value) for _, value in pairs]
-    return [_dumped(pairs[0][1]) if operation == "U" else None, None, None]
-
-
-def changes_of(before: Any, after: Any, personal: str | None) -> Any:
-    """What an entity's record says changed: the row for a create or delete, [old, new] by column for an update."""
-    if before is None or after is None:
-        return after if before is None else before
-    if not (isinstance(before, dict) and isinstance(after, dict)):
-        # A row nested too deeply to be read as JSON is kept as its text.
-        return [before, after]
-    named = set(personal.split(",")) if personal else set()
-    return {
-        column: [before.get(column), after.get(column)]
-        for column in {**before, **after}
-        if column in named or before.get(column) != after.get(column)
-    }
-
-
-_dumped = json.JSONEncoder(ensure_ascii=False).encode
-
-
-def _loaded(text: str | None) -> Any:
-    return None if text is None else loads_exact(text)

@@ -4,7 +4,7 @@
 -- For what comes once a statement or a call: bulk facts and events. Rows have functions of their own, see capture.py.
 CREATE FUNCTION public.audit_write(
     tenant text, operation text, action text, entity_type text, entity_id text, entity_name text,
-    changes jsonb, before jsonb, after jsonb, personal text
+    changes jsonb, before jsonb, after jsonb
 ) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     actor_type text := current_setting('app.actor_type', true);
@@ -17,10 +17,10 @@ BEGIN
         RAISE EXCEPTION 'a change of % needs a tenant', entity_type USING ERRCODE = 'insufficient_privilege';
     END IF;
     INSERT INTO public.audit_inbox (tenant_id, operation, action, entity_type, entity_id, entity_name,
-        changes, before, after, personal, user_id, user_name, actor_type, request_id, "timestamp")
+        changes, before, after, user_id, user_name, actor_type, request_id, "timestamp")
     -- The log's index takes ids of this length whatever their script; a longer one would stop the tenant's log.
     VALUES (tenant, operation, action, entity_type, left(entity_id, 400), entity_name,
-        changes, before, after, personal, nullif(current_setting('app.actor_id', true), ''),
+        changes, before, after, nullif(current_setting('app.actor_id', true), ''),
         coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), actor_type,
         nullif(current_setting('app.request_id', true), ''), clock_timestamp());
 END $$;
@@ -39,7 +39,7 @@ BEGIN
             touched.tenant, 'B', CASE TG_OP WHEN 'INSERT' THEN 'create' WHEN 'UPDATE' THEN 'update' ELSE 'delete' END,
             TG_ARGV[0], TG_ARGV[0], NULL,
             jsonb_build_object('table', TG_TABLE_NAME, 'count', touched.n, 'from', touched.low, 'to', touched.high),
-            NULL, NULL, NULL);
+            NULL, NULL);
     END LOOP;
     RETURN NULL;
 END $$;
@@ -51,7 +51,7 @@ CREATE FUNCTION public.audit_event(
 BEGIN
     PERFORM public.audit_write(
         CASE WHEN to_platform THEN '_platform' ELSE public.current_tenant() END,
-        'E', action, entity_type, entity_id, entity_name, changes, NULL, NULL, NULL);
+        'E', action, entity_type, entity_id, entity_name, changes, NULL, NULL);
 END $$;
 
 CREATE FUNCTION public.audit_refuse_truncate() RETURNS trigger
@@ -79,7 +79,7 @@ BEGIN
         USING ERRCODE = 'insufficient_privilege';
 END $$;
 
-REVOKE ALL ON FUNCTION public.audit_write(text, text, text, text, text, text, jsonb, jsonb, jsonb, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.audit_write(text, text, text, text, text, text, jsonb, jsonb, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.audit_capture_bulk() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) FROM PUBLIC;
 
@@ -121,7 +121,7 @@ ALTER TABLE public.audit_inbox SET (autovacuum_vacuum_scale_factor = 0, autovacu
 
 ALTER FUNCTION public.audit_capture_bulk() OWNER TO kaireon_capture;
 ALTER FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) OWNER TO kaireon_capture;
-ALTER FUNCTION public.audit_write(text, text, text, text, text, text, jsonb, jsonb, jsonb, text) OWNER TO kaireon_capture;
+ALTER FUNCTION public.audit_write(text, text, text, text, text, text, jsonb, jsonb, jsonb) OWNER TO kaireon_capture;
 
 -- Granted by the new owner: a grant of the old one to itself would have turned into the new one's.
 SET LOCAL ROLE kaireon_capture;

@@ -11,7 +11,7 @@ from audit import export_jobs
 from compliance import purge
 from cron.models import JobRun, RunState
 from cron.work import Work
-from dsar import retention
+from dsar import log_keys, retention
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import IdempotencyKey, RefreshToken
 
@@ -75,5 +75,7 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
             purged.add(name, rows.count() if work.dry_run else rows.delete()[0])
     with transaction():
         shredded = retention.shred_expired(now=work.now, dry_run=work.dry_run)
-    body = {**purged.as_dict(), "shredded": {"dsarRequest": shredded}}
+    with transaction():
+        keys = log_keys.destroy_released(now=work.now, dry_run=work.dry_run)
+    body = {**purged.as_dict(), "shredded": {"dsarRequest": shredded, log_keys.NAME: keys}}
     return {**body, "auditExportsExpired": export_jobs.expire(now=work.now, dry_run=work.dry_run)}, purged.errors

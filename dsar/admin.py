@@ -25,7 +25,7 @@ import audit
 from customers.admin import CustomerAdmin
 from customers.catalogue import CATALOGUE
 from customers.models import Customer
-from dsar import deadlines, dossier, services, subjects
+from dsar import deadlines, dossier, log_keys, services, subjects
 from dsar.api import DOWNLOADED_VERB, DsarRequestsView, file_name
 from dsar.models import Dossier, DsarRequest, RequestType, Status, SubjectType
 from kaireon.api import throttles
@@ -366,7 +366,8 @@ def _kept(row: DsarRequest) -> list[dict[str, Any]]:
 
 
 def _title(name: str) -> str:
-    return next((entity.title for entity in CATALOGUE if entity.name == name), name)
+    titles = {entity.name: entity.title for entity in CATALOGUE} | {log_keys.NAME: log_keys.TITLE}
+    return titles.get(name, name)
 
 
 def _package(row: DsarRequest) -> Dossier | None:

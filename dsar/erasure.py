@@ -2,6 +2,7 @@
 
 What is under hold is retained and said so; of what must outlive the person (consents, requests) only keyed evidence is
 left. Afterwards the same look-up that exports use runs again: a residue that is not on the retained list is a failure.
+Last of all goes the key under which the log keeps the person's values; see dsar/log_keys.py.
 """
 
 from collections.abc import Callable
@@ -11,16 +12,19 @@ from typing import Any
 from uuid import UUID
 
 import audit
+from audit import services as audit_log
 from compliance import holds
 from customers import consents, removals, suppressions
 from customers import subjects as customer_keys
 from customers.catalogue import CATALOGUE, Entity, Erasure
 from customers.models import ConsentRecord, Customer
 from customers.models.removal import Cause
-from dsar import services, subjects
+from dsar import log_keys, services, subjects
 from dsar.models import DsarRequest, Outcome, State
+from dsar.residue import residue
 from kaireon.jobs.runner import JobError, JobRun, code_of
 from kaireon.lib import clock
+from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction, transaction
 from kaireon.tenancy.managers import TenantQuerySet
 
@@ -263,25 +267,6 @@ def _empty_profile(work: _Work) -> None:
     work.erased.retain("customer", 1, REFERRED_TO)
 
 
-@requires_transaction
-def residue(customer_pk: UUID, retained: list[dict[str, Any]]) -> dict[str, int]:
-    """Rows that still tell of the customer beyond what was retained, by entity. Empty is what it should be."""
-    allowed: dict[str, int] = {}
-    for entry in retained:
-        allowed[entry["entity"]] = allowed.get(entry["entity"], 0) + entry["count"]
-    found: dict[str, int] = {}
-    for entity in CATALOGUE:
-        rows = entity.about(customer_pk)
-        if entity.erasure == Erasure.NONE:
-            continue
-        if entity.erasure == Erasure.SHRED:
-            rows = rows.filter(subject_sealed__isnull=False)
-        left = rows.count() - allowed.get(entity.name, 0)
-        if left > 0:
-            found[entity.name] = left
-    return found
-
-
 def _write_down(request: DsarRequest, erased: Erased, now: datetime) -> None:
     before = request.counts or {}
     audit.action(ROWS_VERB, entity=request)
@@ -314,6 +299,8 @@ def remove_objects(run: JobRun, request_id: UUID) -> None:
 def _close(run: JobRun, request_id: UUID) -> None:
     """Look again, and only then call it done."""
     now = clock.now()
+    # What the inbox holds of the person is sealed, before their key goes.
+    audit_log.drain(context.tenant_id())
     with transaction():
         # As when the rows went: a hold is placed before this transaction or after it.
         holds.lock_epoch()
@@ -323,6 +310,8 @@ def _close(run: JobRun, request_id: UUID) -> None:
         if request.customer_ref is None or not residue(request.customer_ref, request.retained):
             _complete(request, now)
             run.finish({"deleted": sum(request.counts["deleted"].values())})
+            # Last, for the log stands still until this transaction ends.
+            log_keys.destroy_of(request, now=now)
             return
         # Written since, by somebody who still knew the customer: the next attempt erases that too.
         request.erased_at = None
@@ -356,6 +345,7 @@ def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
 def _complete(request: DsarRequest, now: datetime) -> None:
     removed = removals.removed_of(request.pk)
     request.counts["objects"] = {"deleted": removed.attempted, "wereMissing": removed.missing}
+    request.retained = [*request.retained, *log_keys.retained_of(request)]
     if not request.counts["deleted"]:
         # Nobody was found, or somebody else erased them a moment before.
         request.outcome = Outcome.NO_DATA

@@ -2,11 +2,13 @@
 
 from datetime import datetime, timedelta
 
+from django.db.models import Case, F, When
+
 import audit
 from compliance import holds
 from compliance.models import RetentionPolicy
 from customers import catalogue
-from dsar.models import DsarRequest
+from dsar.models import DsarRequest, Outcome, RequestType
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
 
@@ -32,6 +34,8 @@ def shred_expired(*, now: datetime, dry_run: bool = False) -> int:
         return len(named)
     for pk in named:
         audit.action("dsar.shred", entity=DsarRequest(pk=pk))
+    # By our own id of them the key that an erasure had to leave in the log is found, once nothing holds it.
+    kept = When(request_type=RequestType.DELETE, outcome=Outcome.PARTIALLY_COMPLETED, then=F("customer_ref"))
     return DsarRequest.objects.filter(pk__in=named).update(
-        subject_sealed=None, subject_key="", customer_ref=None, pseudonym=PSEUDONYM
+        subject_sealed=None, subject_key="", customer_ref=Case(kept, default=None), pseudonym=PSEUDONYM
     )

@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
                 ("before", models.JSONField(null=True)),
                 ("after", models.JSONField(null=True)),
                 ("personal", models.TextField(null=True)),
+                ("subject", models.TextField(null=True)),
                 ("user_id", models.TextField(null=True)),
                 ("user_name", models.TextField()),
                 ("actor_type", models.TextField()),
@@ -106,6 +107,48 @@ class Migration(migrations.Migration):
                     models.Index(fields=["tenant", "entity_type", "entity_id", "seq"], name="audit_record_entity")
                 ],
                 "constraints": [models.UniqueConstraint(fields=("tenant", "seq"), name="audit_record_seq")],
+            },
+        ),
+        migrations.CreateModel(
+            name="SubjectKey",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(default=kaireon.lib.ids.uuid7, editable=False, primary_key=True, serialize=False),
+                ),
+                ("tenant_id", models.TextField()),
+                ("subject_id", models.TextField()),
+                ("key_version", models.IntegerField()),
+                ("key_wrapped", models.BinaryField(null=True)),
+                ("created_at", models.DateTimeField()),
+                ("destroyed_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "db_table": "audit_subjectkey",
+                "indexes": [models.Index(fields=["tenant_id", "key_version"], name="audit_subjectkey_to_rewrap")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant_id", "subject_id"), name="audit_subjectkey_subject")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="TenantKey",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(default=kaireon.lib.ids.uuid7, editable=False, primary_key=True, serialize=False),
+                ),
+                ("tenant_id", models.TextField()),
+                ("version", models.IntegerField()),
+                ("key_sealed", models.BinaryField(null=True)),
+                ("created_at", models.DateTimeField()),
+                ("retired_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "db_table": "audit_tenantkey",
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant_id", "version"), name="audit_tenantkey_version")
+                ],
             },
         ),
     ]

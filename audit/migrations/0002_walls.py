@@ -7,6 +7,7 @@ from django.db import migrations
 from audit.capture import captured
 
 WALLS = (Path(__file__).resolve().parent.parent / "walls.sql").read_text()
+KEYS = (Path(__file__).resolve().parent.parent / "keys.sql").read_text()
 
 
 class Migration(migrations.Migration):
@@ -14,10 +15,13 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(WALLS, ""),
+        migrations.RunSQL(KEYS, ""),
+        captured("audit_tenantkey", "TenantKey", secret=["key_sealed"]),
         captured("tenancy_tenant", "Tenant", name="id", platform=True),
         captured(
             "tenancy_user",
             "User",
+            subject="id",
             personal=["email", "name"],
             secret=["password"],
             ignore=["failed_logins", "locked_until"],

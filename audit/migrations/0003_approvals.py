@@ -1,4 +1,4 @@
-"""Approvals under audit: who asked, who said what, what came of it. Payloads stay sealed, comments are named only."""
+"""Approvals under audit: who asked, who said what, what came of it. Payloads are left out, comments sealed as their author's."""
 
 from django.db import migrations
 
@@ -10,6 +10,6 @@ class Migration(migrations.Migration):
 
     operations = [
         captured("approvals_approvalrequest", "ApprovalRequest", secret=["payload"], name="verb"),
-        captured("approvals_approvalvote", "ApprovalVote", personal=["comments"], name="answer"),
+        captured("approvals_approvalvote", "ApprovalVote", personal=["comments"], subject="member_id", name="answer"),
         captured("approvals_secondperson", "SecondPerson", name="verb"),
     ]

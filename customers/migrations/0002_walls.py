@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
         captured(
             "customers_customer",
             "Customer",
+            subject="id",
             personal=[
                 "customer_id",
                 "email",
@@ -64,19 +65,35 @@ class Migration(migrations.Migration):
         captured_in_bulk("customers_decisiontrace", "DecisionTrace", range_column="decided_at"),
         captured_in_bulk("customers_delivery", "Delivery", range_column="sent_at"),
         captured(
-            "customers_attributionresult", "AttributionResult", personal=["conversion"], exact=["credit", "amount"]
+            "customers_attributionresult",
+            "AttributionResult",
+            subject="customer_id",
+            personal=["conversion"],
+            exact=["credit", "amount"],
         ),
         captured("customers_variantassignment", "VariantAssignment"),
-        captured("customers_consentrecord", "ConsentRecord", personal=["source"]),
-        captured("customers_suppression", "Suppression", personal=["reason"]),
+        captured("customers_consentrecord", "ConsentRecord", subject="customer_id", personal=["source"]),
+        captured("customers_suppression", "Suppression", subject="customer_id", personal=["reason"]),
         captured("customers_suppressiontombstone", "SuppressionTombstone"),
-        captured("customers_identitylink", "IdentityLink", personal=["value", "source"], ignore=["last_seen_at"]),
+        captured(
+            "customers_identitylink",
+            "IdentityLink",
+            subject="customer_id",
+            personal=["value", "source"],
+            ignore=["last_seen_at"],
+        ),
         captured("customers_journeyenrollment", "JourneyEnrollment"),
+        captured(
+            "customers_attachment",
+            "Attachment",
+            subject="customer_id",
+            personal=["name", "file", "sha256"],
+            exact=["size"],
+        ),
         # The object's name is the key to the bytes: what is left of it in the log must not find them.
-        captured("customers_attachment", "Attachment", personal=["name", "file", "sha256"], exact=["size"]),
         captured("customers_objectremoval", "ObjectRemoval", personal=["object_name"], ignore=["failures"]),
         captured("customers_dynamicschema", "DynamicSchema", name="name"),
-        captured("customers_dynamicrow", "DynamicRow", personal=["data", "row_key"]),
+        captured("customers_dynamicrow", "DynamicRow", subject="customer_id", personal=["data", "row_key"]),
         captured(
             "customers_importrun",
             "ImportRun",

@@ -28,6 +28,8 @@ SEQUENCERS = (
     "audit_inbox",
     "audit_publication",
     "audit_record",
+    "audit_subjectkey",
+    "audit_tenantkey",
     "audit_tile",
 )
 

@@ -68,17 +68,17 @@ def shown(**wanted: Any) -> list[AuditRecord]:
     return found
 
 
-def test_null_and_json_null_in_a_personal_column_tell_only_whether_there_is_a_value(scratch, app):
+def test_a_personal_column_without_a_subject_tells_only_whether_there_is_a_value(scratch, app):
     scratch("note jsonb", personal=["note"])
     app.execute("INSERT INTO scratch VALUES ('sql', 'acme', NULL), ('json', 'acme', 'null'), ('empty', 'acme', '{}')")
     app.execute('UPDATE scratch SET note = \'{"name": "Ann"}\'')
 
     created = {r.entity_id: r.after["note"] for r in shown(action="create")}
-    assert created == {"sql": None, "json": HIDDEN, "empty": HIDDEN}
+    assert created == {"sql": None, "json": None, "empty": HIDDEN}
     changed = {r.entity_id: r.changes for r in shown(action="update")}
     assert changed == {
         "sql": {"note": [None, HIDDEN]},
-        "json": {"note": [HIDDEN, HIDDEN]},
+        "json": {"note": [None, HIDDEN]},
         "empty": {"note": [HIDDEN, HIDDEN]},
     }
 
@@ -183,6 +183,30 @@ def test_a_column_that_was_renamed_stops_its_table_rather_than_show_itself(scrat
 def test_a_column_that_is_not_there_is_refused_by_the_migration(scratch, option):
     with pytest.raises(psycopg.errors.UndefinedColumn, match="kye"):
         scratch("key text", **{option: ["kye"]})
+
+
+def test_a_renamed_subject_leaves_values_that_nobody_can_open(scratch, app, owner):
+    scratch("note text, whose text", personal=["note"], subject="whose")
+    app.execute("INSERT INTO scratch VALUES ('1', 'acme', 's3cret', 'jane')")
+    owner.execute("ALTER TABLE scratch RENAME COLUMN whose TO someone")
+    app.execute("INSERT INTO scratch VALUES ('2', 'acme', 's3cret', 'jane')")
+    first, second = shown()
+    assert set(first.after["note"]) == {"sealed"}
+    assert second.after["note"] == HIDDEN
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"personal": ["note"], "subject": "note"}, "says whose the values are"),
+        ({"personal": ["note"], "subject": "key", "secret": ["key"]}, "says whose the values are"),
+        ({"personal": ["note"], "secret": ["note"]}, "cannot be sealed"),
+        ({"personal": ["note"], "ignore": ["note"]}, "cannot be sealed"),
+    ],
+)
+def test_a_capture_that_could_not_seal_is_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        captured("scratch", "Scratch", **options)
 
 
 @pytest.mark.parametrize("option", ["personal", "secret"])

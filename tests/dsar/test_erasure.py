@@ -154,6 +154,7 @@ def test_a_number_that_came_back_is_erased_again_and_with_what_was_held(jane: m.
         "interactionHistory": 4,
         "journeyEnrollment": 2,
         "customer": 2,
+        "subjectKey": 1,
     }
     with transaction():
         third = make_customer(interactions=0)
@@ -175,6 +176,7 @@ def test_a_held_profile_stays_as_it_is(jane: m.Customer) -> None:
         ("customer", "legal_hold"),
         ("identityLink", "legal_hold"),
         ("dynamicSchemaRows", "legal_hold"),
+        ("subjectKey", "tells_of_held_rows"),
     }
     with transaction():
         assert m.Customer.objects.get(pk=jane.pk).email == EMAIL
@@ -184,7 +186,7 @@ def test_held_requests_stay_readable(jane: m.Customer) -> None:
     answer(file())
     _hold("dsar")
     request = answer(file("delete"))
-    assert {r["entity"] for r in request.retained} == {"dossier", "dsarRequest"}
+    assert {r["entity"] for r in request.retained} == {"dossier", "dsarRequest", "subjectKey"}
     assert request.subject_id == NUMBER
     assert Dossier_count() == 1
 
@@ -237,7 +239,7 @@ def test_what_is_written_about_them_before_the_end_goes_too_unless_it_is_held(
     request = answer(file("delete"))
     assert request.status == "completed"
     assert {r["entity"]: r["count"] for r in request.retained} == (
-        {"outboxPayload": 1, "dsarRequest": 1} if is_held else {}
+        {"outboxPayload": 1, "dsarRequest": 1, "subjectKey": 1} if is_held else {}
     )
     assert request.counts["deleted"]["outboxPayload"] == (0 if is_held else 1)
     assert (again(late).subject_id == "C-18") is is_held

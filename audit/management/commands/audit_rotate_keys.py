@@ -1,0 +1,72 @@
+"""`manage.py audit_rotate_keys --tenant acme`: a new key around the keys of a log's subjects."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audit import key_rotation
+from audit.key_rotation import Rotation
+from kaireon.lib.progress import Progress
+from kaireon.lib.sealing import CannotOpen
+from kaireon.tenancy import resolver
+from kaireon.tenancy.context import PLATFORM, Actor, scope, transaction
+
+
+class Command(BaseCommand):
+    help = (
+        "Give a log a new key, sealed under the newest of SEALING_KEYS, and wrap the keys of its subjects anew. What is"
+        " sealed stays as it is. Interrupted, it goes on where it ended. (The key that signs: audit_checkpoint"
+        " --rotate-key.)"
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--tenant", help="Id of the tenant, or _platform for the log of no tenant.")
+        which.add_argument("--all", action="store_true", help="Every active tenant and the platform.")
+        parser.add_argument("--dry-run", action="store_true", help="Say what would be done; change nothing.")
+        parser.add_argument("--json", action="store_true", help="One JSON object a line.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        known = [*resolver.active_tenants(), PLATFORM]
+        wanted = known if options["all"] else [options["tenant"]]
+        if unknown := [tenant for tenant in wanted if tenant not in known]:
+            raise CommandError(f"--tenant {unknown[0]}: no such log. Known: {', '.join(known)}.")
+        failed = []
+        for tenant in wanted:
+            try:
+                self._do(tenant, dry_run=options["dry_run"], as_json=options["json"])
+            except CannotOpen as error:
+                # The other logs have keys of their own.
+                failed.append(f"{tenant}: {error}. Put that version back into SEALING_KEYS and run this again.")
+        if failed:
+            raise CommandError("\n".join(failed))
+
+    def _do(self, tenant: str, *, dry_run: bool, as_json: bool) -> None:
+        with scope(tenant_id=tenant, actor=Actor.system("command:audit_rotate_keys")):
+            with transaction():
+                rotation = key_rotation.planned()
+            if not dry_run:
+                with Progress(tenant, total=rotation.keys, quiet=as_json) as progress:
+                    rotation = key_rotation.rotate(moved=progress.advance)
+        self.stdout.write(_line(tenant, rotation, dry_run=dry_run, as_json=as_json))
+
+
+def _line(tenant: str, rotation: Rotation, *, dry_run: bool, as_json: bool) -> str:
+    if as_json:
+        return _as_json(tenant, rotation, dry_run=dry_run)
+    would = "would wrap" if dry_run else "wrapped"
+    resumed = ", going on with an earlier rotation" if rotation.resumed else ""
+    return f"{tenant}: {would} {rotation.keys} keys under version {rotation.version}{resumed}"
+
+
+def _as_json(tenant: str, rotation: Rotation, *, dry_run: bool) -> str:
+    return json.dumps(
+        {
+            "tenantId": tenant,
+            "version": rotation.version,
+            "keys": rotation.keys,
+            "resumed": rotation.resumed,
+            "dryRun": dry_run,
+        }
+    )

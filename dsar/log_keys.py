@@ -1,0 +1,80 @@
+"""The end of a subject's key in the audit log, under which their values stand there; see audit/subject_keys.py.
+
+It goes with the last of what an erasure retains: while rows of the person are held, the log that tells about them stays
+readable, and so it does while the log itself (the class `audit`) is held. What was retained is looked at again by the
+job `cleanup`, and by every later erasure of the same person.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from audit import subject_keys
+from compliance import holds
+from dsar.models import DsarRequest, Outcome, RequestType, Status
+from dsar.residue import residue
+from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.managers import TenantQuerySet
+
+# What an erasure's list of what was retained calls it, and why it may be there.
+NAME = "subjectKey"
+TITLE = "Key to the values in the audit log"
+LEGAL_HOLD = "legal_hold"
+TELLS_OF_HELD_ROWS = "tells_of_held_rows"
+
+
+@requires_transaction
+def retained_of(request: DsarRequest) -> list[dict[str, Any]]:
+    """What an erasure has to say of the subject's key: nothing when it goes. Take the hold epoch first."""
+    if request.customer_ref is None or not subject_keys.alive([str(request.customer_ref)]):
+        return []
+    ground = TELLS_OF_HELD_ROWS if request.retained else LEGAL_HOLD if _is_log_held() else None
+    return [{"entity": NAME, "count": 1, "ground": ground, "until": None}] if ground else []
+
+
+@requires_transaction
+def destroy_of(request: DsarRequest, *, now: datetime) -> int:
+    """Destroy the key of this erasure's subject, and those that earlier ones had to leave of them; returns how many.
+
+    None that something is left of, and none while the log is held. Drain before the transaction, take the hold epoch in
+    it, and let this be its last: the log stands still until it ends.
+    """
+    refs = {request.customer_ref} if request.customer_ref and not request.retained else set()
+    if request.pseudonym:
+        earlier = _erasures().filter(pseudonym=request.pseudonym).exclude(pk=request.pk)
+        refs |= {ref for ref in _released(earlier) if ref != request.customer_ref}
+    return _destroy(refs, now)
+
+
+@requires_transaction
+def destroy_released(*, now: datetime, dry_run: bool = False) -> int:
+    """Destroy the keys that erasures had to leave, of subjects that nothing is left of by now; returns how many."""
+    holds.lock_epoch()
+    released = _released(_erasures())
+    return len(released) if dry_run else _destroy(released, now)
+
+
+def _destroy(refs: Collection[UUID], now: datetime) -> int:
+    if _is_log_held():
+        return 0
+    return sum(subject_keys.destroy(str(ref), now=now) for ref in refs)
+
+
+def _released(erasures: TenantQuerySet[DsarRequest]) -> set[UUID]:
+    """Whose keys are left by these, of whom nothing else is."""
+    if _is_log_held():
+        return set()
+    left = erasures.filter(outcome=Outcome.PARTIALLY_COMPLETED).values_list("customer_ref", flat=True)
+    alive = subject_keys.alive(str(ref) for ref in left)
+    return {UUID(ref) for ref in alive if not residue(UUID(ref), [])}
+
+
+def _erasures() -> TenantQuerySet[DsarRequest]:
+    return DsarRequest.objects.filter(
+        request_type=RequestType.DELETE, status=Status.COMPLETED, customer_ref__isnull=False
+    )
+
+
+def _is_log_held() -> bool:
+    return "audit" in holds.held_classes()
