@@ -12,10 +12,10 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.response import Response
 
 import audit
-from audit import services
+from audit import beginning, services
 from audit.models import AuditRecord, AuditRecordQuerySet
 from audit.verify import verify
-from kaireon.api.errors import BadRequest, NotFound
+from kaireon.api.errors import BadRequest, Gone, NotFound
 from kaireon.api.paging import page_of, whole_number
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
@@ -115,7 +115,7 @@ class AuditLogView(AuditView):
         """One record."""
         row = AuditRecord.objects.filter(pk=record_id).first()
         if row is None:
-            raise NotFound
+            raise not_found(request)
         audit.record(action="audit_log.read", entity_type="AuditLog", entity_id=str(record_id))
         return Response(AuditRecordOut(row).data)
 
@@ -146,6 +146,20 @@ def _filtered(request: TenantRequest) -> AuditRecordQuerySet:
     if until := moment(request.query_params.get("to"), "to"):
         rows = rows.filter(timestamp__lte=until)
     return rows
+
+
+def not_found(request: TenantRequest) -> NotFound:
+    """For a record that this tenant's log does not have, or has no more."""
+    where = beginning.hint(request.tenant_id)
+    return NotFound(where) if where else NotFound()
+
+
+def require_kept(request: TenantRequest, since: datetime | None, name: str) -> None:
+    """Raises Gone, by the parameter's name, when what the range begins with lies in an archive."""
+    try:
+        beginning.require_kept(request.tenant_id, since)
+    except beginning.BeganEarlier as error:
+        raise Gone(f"{name} {error}", code="pruned") from error
 
 
 def moment(text: str | None, name: str) -> datetime | None:

@@ -9,5 +9,6 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("audit.receivers")  # hears the signals of the layers below
+        import_module("audit.pruning")  # registers what a second person approves
         import_module("audit.checks")  # registers the system checks
         import_module("audit.tasks")  # registers the job types

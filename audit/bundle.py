@@ -71,15 +71,21 @@ def range_of(*, since: datetime | None = None, until: datetime | None = None) ->
 
 
 @requires_transaction
-def write(target: IO[bytes], wanted: Range, *, moved: Callable[[int], object] = lambda _: None) -> dict[str, Any]:
+def write(
+    target: IO[bytes],
+    wanted: Range,
+    *,
+    checkpoint: Checkpoint | None = None,
+    moved: Callable[[int], object] = lambda _: None,
+) -> dict[str, Any]:
     """Write the bundle to a seekable file; returns its manifest. Memory grows by a few bytes a record only.
 
-    `moved` hears now and then how many records are in.
+    It is held against `checkpoint`, by default the newest. `moved` hears now and then how many records are in.
 
     Raises NotCovered.
     """
     tenant = current().tenant_id
-    checkpoint = checkpoints.newest(tenant)
+    checkpoint = checkpoint or checkpoints.newest(tenant)
     if checkpoint is None or checkpoint.tree_size < wanted.last:
         raise NotCovered(f"no checkpoint commits to record {wanted.last} yet")
     keys = signing.keys(tenant)

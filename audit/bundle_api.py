@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 
 import audit
 from audit import bundle, checkpoints, services
-from audit.api import AuditView, moment
+from audit.api import AuditView, moment, require_kept
 from kaireon.api.errors import BadRequest, Conflict, NotFound
 from kaireon.api.throttles import Rate
 from kaireon.tenancy.roles import Permission
@@ -43,6 +43,7 @@ class AuditBundleView(AuditView):
         since, until = (moment(request.query_params.get(name), name) for name in ("from", "to"))
         if since and until and since > until:
             raise BadRequest("must not be after to.", field="from")
+        require_kept(request, since, "from")
         try:
             wanted = bundle.range_of(since=since, until=until)
         except bundle.NothingToBundle as error:

@@ -10,8 +10,8 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 import audit
-from audit import bundle, checkpoints, export
-from audit.api import AuditView, moment
+from audit import bundle, checkpoints, export, pruning
+from audit.api import AuditView, moment, require_kept
 from audit.models import AuditRecord, AuditRecordQuerySet
 from audit.verify import Verdict, verify
 from kaireon.api.errors import BadRequest
@@ -71,6 +71,7 @@ class AuditExportView(AuditView):
         if wanted not in FORMATS:
             raise BadRequest(f"must be one of {', '.join(FORMATS)}.", field="format")
         since, until = _dates(request.query_params.get("startDate"), request.query_params.get("endDate"))
+        require_kept(request, since, "startDate")
         limit = whole_number(request, "limit", default=MOST_RECORDS, most=MOST_RECORDS)
         offset = whole_number(request, "offset", default=0, least=0, most=MOST_OFFSET)
         rows = _filtered(request, since, until)
@@ -171,6 +172,7 @@ def _package(
         },
         "population": {"total": total, "included": len(records)},
         "controlAreas": export.by_area(records),
+        "removed": [pruning.wire(stone) for stone in pruning.tombstones_of(request.tenant_id)],
         "integrity": _verified(since, until).as_wire(),
         "checkpoint": newest.note if newest else None,
         "exportedBy": {"id": request.actor.id, "name": request.actor.name, "type": request.actor.type},

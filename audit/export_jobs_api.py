@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from audit import copying, export_jobs
-from audit.api import moment
+from audit.api import moment, require_kept
 from audit.models import AuditExport, ExportStatus
 from kaireon.api.errors import BadRequest, Conflict, Gone, NotFound
 from kaireon.api.paging import page_of
@@ -80,7 +80,7 @@ class AuditExportsView(TenantAPIView):
 
     @extend_schema(
         request=AuditExportIn,
-        responses={202: AuditExportRequestedOut, **dict.fromkeys((400, 409), ErrorBodySerializer)},
+        responses={202: AuditExportRequestedOut, **dict.fromkeys((400, 409, 410), ErrorBodySerializer)},
         operation_id="audit_exports_create",
     )
     def post(self, request: TenantRequest) -> Response:
@@ -88,10 +88,12 @@ class AuditExportsView(TenantAPIView):
         serializer = AuditExportIn(data=request.data)
         serializer.is_valid(raise_exception=True)
         given = serializer.validated_data
+        since = moment(given.get("from"), "from")
+        require_kept(request, since, "from")
         try:
             requested = export_jobs.request(
                 format_=given["format"],
-                since=moment(given.get("from"), "from"),
+                since=since,
                 until=moment(given.get("to"), "to"),
                 entity_type=given.get("entityType", ""),
                 action=given.get("action", ""),

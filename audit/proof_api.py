@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 import audit
 from audit import checkpoints, proofs, signing
-from audit.api import AuditView
+from audit.api import AuditView, not_found
 from audit.models import AuditRecord, Checkpoint, SigningKey
 from kaireon.api.errors import BadRequest, Conflict, NotFound
 from kaireon.api.paging import whole_number
@@ -62,7 +62,7 @@ class AuditProofView(AuditView):
         """That a record is in the tree of `size` records; by default of the newest checkpoint."""
         row = AuditRecord.objects.filter(pk=record_id).first()
         if row is None:
-            raise NotFound
+            raise not_found(request)
         newest = checkpoints.newest(request.tenant_id)
         if newest is None or newest.tree_size < row.seq:
             raise Conflict(

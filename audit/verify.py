@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from django.db import connections
 
 from audit import checkers, checkpoints, merkle, notes, signing, spans, tiles
-from audit.chain import GENESIS
+from audit.beginning import Beginning, kept_from
 from audit.checkers import Log
 from audit.spans import Found, Link, Span
 from audit.verdict import Fault, Reason, Verdict
 from kaireon.tenancy.context import current, requires_transaction
 
-__all__ = ["Reason", "UnusableCheckpoint", "Verdict", "verify"]
+__all__ = ["Reason", "UnusableCheckpoint", "Verdict", "kept_from", "verify"]
 
 # One statement, so that all of it is of one moment: the sequencer goes on meanwhile.
 _ENDS = """
@@ -22,20 +22,6 @@ SELECT coalesce(h.seq, 0), coalesce(h.integrity_hash, 'genesis'), r.records, r.f
   LEFT JOIN public.audit_head h ON h.tenant_id = %s
 """
 _LINK = "SELECT seq, integrity_hash, id::text FROM public.audit_record WHERE tenant_id = %s AND "
-
-
-@dataclass(frozen=True, kw_only=True)
-class Beginning:
-    """The first record that must be there, and what it links to."""
-
-    seq: int = 1
-    prev_hash: str = GENESIS
-    fault: Reason | None = None
-
-
-def kept_from(tenant_id: str) -> Beginning:
-    """Where the log begins."""
-    return Beginning()
 
 
 class UnusableCheckpoint(ValueError):
@@ -80,7 +66,8 @@ class Examination:
     def __post_init__(self) -> None:
         self.covered = self.last.seq < self.commitment.size
         if self.begins.fault:
-            self.verdict.broken(Fault(self.begins.fault))
+            first = _link(self.tenant_id, "seq >= %s ORDER BY seq LIMIT 1", self.begins.seq)
+            self.verdict.broken(Fault(self.begins.fault, *((first.seq, first.id) if first else (None, None))))
 
     @property
     def log(self) -> Log:
@@ -147,6 +134,10 @@ class Examination:
         commitment, tree = self.commitment, self.tree
         if commitment.root is None or commitment.size > max(self.last.seq, self.head.seq):
             return False
+        if 0 < commitment.size < self.begins.seq:
+            # All that it commits to was removed; the leaf hashes stay.
+            before = _tree_before(self.tenant_id, commitment.size)
+            return before is not None and before.root() == commitment.root
         if not self.covered:
             return True
         if tree is None:
@@ -180,7 +171,8 @@ def verify(
     """Check the active scope's log: whole, its last `limit` records, or those with seq from `span[0]` to `span[1]`.
 
     Hashes, links and numbers, and the tree against the newest checkpoint, or `against` one that left the database
-    earlier. A fault does not stop the reading: `scanned` counts every record read. Drain the inbox before; what is
+    earlier. What retention removed is vouched for by its tombstones and by the leaf hashes that stay.
+    A fault does not stop the reading: `scanned` counts every record read. Drain the inbox before; what is
     sequenced meanwhile is left for the next time. Memory does not grow with the log. With `jobs` above 1 so many other
     processes share the reading of a log that is long enough.
     Raises UnusableCheckpoint for an `against` that none of the log's keys signed.

@@ -1,6 +1,11 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
 class ComplianceConfig(AppConfig):
     name = "compliance"
     verbose_name = "Retention and holds"
+
+    def ready(self) -> None:
+        import_module("compliance.log")  # tells the audit log how long it is kept

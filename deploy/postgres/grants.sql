@@ -15,7 +15,7 @@ $$;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO kaireon_app, kaireon_sequencer, kaireon_backup;
 -- Owning a function takes CREATE on its schema.
-GRANT USAGE, CREATE ON SCHEMA public TO kaireon_owner, kaireon_resolver, kaireon_capture;
+GRANT USAGE, CREATE ON SCHEMA public TO kaireon_owner, kaireon_resolver, kaireon_capture, kaireon_pruner;
 
 -- Every tenant's sessions run as kaireon_app, and a role sees the statements of its own sessions, values included.
 REVOKE EXECUTE ON FUNCTION pg_catalog.pg_stat_get_activity(integer), pg_catalog.pg_stat_get_backend_activity(integer)

@@ -8,6 +8,7 @@
 --   kaireon_sequencer  moves audit records from the inbox to the log, through policies of its own
 --   kaireon_resolver   nobody logs in as it; owns the functions that find a tenant for a key or a user
 --   kaireon_capture    nobody logs in as it; owns the functions that write captured changes to the inbox
+--   kaireon_pruner     nobody logs in as it; owns the function that removes whole sealed prefixes of the audit log
 --   kaireon_backup     reads everything, across tenants, and writes nothing
 --
 -- Works on PostgreSQL 15 to 18.
@@ -17,7 +18,8 @@ DECLARE
     wanted text;
 BEGIN
     FOREACH wanted IN ARRAY ARRAY[
-        'kaireon_owner', 'kaireon_app', 'kaireon_sequencer', 'kaireon_resolver', 'kaireon_capture', 'kaireon_backup'
+        'kaireon_owner', 'kaireon_app', 'kaireon_sequencer', 'kaireon_resolver', 'kaireon_capture', 'kaireon_pruner',
+        'kaireon_backup'
     ] LOOP
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted) THEN
             EXECUTE pg_catalog.format('CREATE ROLE %I', wanted);
@@ -31,9 +33,10 @@ ALTER ROLE kaireon_app       LOGIN   NOINHERIT NOSUPERUSER NOCREATEDB NOCREATERO
 ALTER ROLE kaireon_sequencer LOGIN   NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE kaireon_resolver  NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE kaireon_capture   NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+ALTER ROLE kaireon_pruner    NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE kaireon_backup    LOGIN   INHERIT   NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION BYPASSRLS;
 
--- The owner hands functions over to these two, and must not see through their policies: membership without inheritance.
+-- The owner hands functions over to these three, and must not see through their policies: membership without inheritance.
 -- Before PostgreSQL 16 the member's NOINHERIT says that; since 16 each membership says it for itself.
 DO $$
 DECLARE
@@ -44,6 +47,7 @@ DECLARE
 BEGIN
     EXECUTE 'GRANT kaireon_resolver TO kaireon_owner' || option_clause;
     EXECUTE 'GRANT kaireon_capture TO kaireon_owner' || option_clause;
+    EXECUTE 'GRANT kaireon_pruner TO kaireon_owner' || option_clause;
 END
 $$;
 

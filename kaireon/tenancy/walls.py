@@ -265,6 +265,7 @@ def forbidden_statements() -> Iterator[str]:
         "SET LOCAL ROLE kaireon_owner",
         "SET LOCAL ROLE kaireon_resolver",
         "SET LOCAL ROLE kaireon_capture",
+        "SET LOCAL ROLE kaireon_pruner",
         "ALTER ROLE CURRENT_USER BYPASSRLS",
     ):
         if not _is_refused(statement):

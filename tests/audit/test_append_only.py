@@ -98,6 +98,7 @@ SWITCHES = (
     "CREATE OR REPLACE FUNCTION public.audit_refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
     "SET ROLE kaireon_capture",
     "SET ROLE kaireon_sequencer",
+    "SET ROLE kaireon_pruner",
 )
 
 

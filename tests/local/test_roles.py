@@ -21,12 +21,13 @@ def test_the_roles_have_exactly_these_attributes(superuser_url: str) -> None:
             ("kaireon_backup", True, True, True, False),
             ("kaireon_capture", False, False, False, False),
             ("kaireon_owner", True, False, False, False),
+            ("kaireon_pruner", False, False, False, False),
             ("kaireon_resolver", False, False, False, False),
             ("kaireon_sequencer", True, False, False, False),
         ]
 
 
-@pytest.mark.parametrize("role", ["kaireon_resolver", "kaireon_capture"])
+@pytest.mark.parametrize("role", ["kaireon_resolver", "kaireon_capture", "kaireon_pruner"])
 def test_the_owner_hands_functions_over_without_seeing_what_their_owner_sees(superuser_url: str, role: str) -> None:
     name = sql.Identifier(role)
     with psycopg.connect(superuser_url, autocommit=True) as connection:

@@ -24,6 +24,7 @@ APPEND_ONLY: dict[str, set[tuple[str, str]]] = {
     "audit_tile": {("sequencer", "UPDATE")},
     "audit_checkpoint": set(),
     "audit_publication": set(),
+    "audit_tombstone": set(),
     "audit_cosignature": set(),
 }
 STATEMENTS = {

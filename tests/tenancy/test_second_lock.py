@@ -274,6 +274,7 @@ class TestRole:
             "DROP POLICY tenant ON tenancy_apikey",
             "SET ROLE kaireon_owner",
             "SET ROLE kaireon_capture",
+            "SET ROLE kaireon_pruner",
             "SET SESSION AUTHORIZATION kaireon_owner",
             "SET session_replication_role = replica",
             "ALTER ROLE kaireon_app BYPASSRLS",
@@ -308,11 +309,12 @@ class TestRole:
                 with refused(connection):
                     connection.execute(statement)  # type: ignore[call-overload]
 
-    def test_the_resolver_and_the_capture_cannot_log_in(self, root: psycopg.Connection[Row]) -> None:
+    def test_who_only_owns_functions_cannot_log_in(self, root: psycopg.Connection[Row]) -> None:
         rows = root.execute(
-            "SELECT rolname FROM pg_roles WHERE rolname IN ('kaireon_resolver', 'kaireon_capture') AND NOT rolcanlogin"
+            "SELECT rolname FROM pg_roles WHERE NOT rolcanlogin"
+            " AND rolname IN ('kaireon_resolver', 'kaireon_capture', 'kaireon_pruner')"
         )
-        assert len(rows.fetchall()) == 2
+        assert len(rows.fetchall()) == 3
 
     def test_a_request_that_hangs_in_a_transaction_is_ended(self, app: psycopg.Connection[Row]) -> None:
         assert app.execute("SHOW idle_in_transaction_session_timeout").fetchone() == {

@@ -10,7 +10,7 @@ from typing import IO, Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import bundle, checkpoints, copying, export, export_jobs, reading, services
+from audit import beginning, bundle, checkpoints, copying, export, export_jobs, reading, services
 from audit.api import moment
 from audit.chain import record_bytes
 from kaireon.api.errors import BadRequest
@@ -63,7 +63,10 @@ class Command(BaseCommand):
             _checkpoint(tenant)
         with scope(tenant_id=tenant, actor=Actor.system("command:audit_export")), transaction():
             try:
+                beginning.require_kept(tenant, since)
                 wanted = bundle.range_of(since=since, until=until)
+            except beginning.BeganEarlier as error:
+                raise CommandError(f"--from {error}") from error
             except bundle.NothingToBundle as error:
                 raise CommandError(f"{tenant}: {error}.") from error
             with Progress(output.name, total=wanted.records, quiet=options["verbosity"] < 1) as progress:
@@ -93,6 +96,10 @@ class Command(BaseCommand):
         _checkpoint(tenant)
         with scope(tenant_id=tenant, actor=Actor.system("command:audit_export")):
             with transaction():
+                try:
+                    beginning.require_kept(tenant, between[0])
+                except beginning.BeganEarlier as error:
+                    raise CommandError(f"--from {error}") from error
                 checkpoint = checkpoints.newest(tenant)
                 wanted = export_jobs.selection(since=between[0], until=between[1])
             if not wanted.last:

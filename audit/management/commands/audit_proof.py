@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
 
-from audit import checkpoints, merkle, proofs, services
+from audit import beginning, checkpoints, merkle, proofs, services
 from audit.models import AuditRecord
 from kaireon.tenancy.commands import TenantCommand
 from kaireon.tenancy.context import current, transaction
@@ -52,5 +52,6 @@ def _record(record_id: str) -> AuditRecord:
     except ValueError:
         row = None
     if row is None:
-        raise CommandError(f"--record {record_id}: this log has no such record.")
+        where = beginning.hint(current().tenant_id)
+        raise CommandError(f"--record {record_id}: {where or 'this log has no such record.'}")
     return row
