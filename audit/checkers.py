@@ -72,7 +72,8 @@ def _by_others(log: Log, wanted: Iterable[Span], start: Link, jobs: int) -> Gene
     opened = connections["default"]
     opened.ensure_connection()
     info = opened.connection.info
-    address = {**info.get_parameters(), "password": info.password, "application_name": "kaireon-verify"}
+    named = {"client_encoding": "UTF8", "application_name": "kaireon-verify", "password": info.password}
+    address = {**info.get_parameters(), **named}
     # Fresh processes: a copy of this one would share its connections and whatever its threads hold.
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(address, log))
     try:
@@ -98,7 +99,7 @@ _at: tuple[psycopg.Connection, Log] | None = None
 def _begin(address: dict[str, str], log: Log) -> None:
     global _at  # noqa: PLW0603 - what an initializer is for
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _at = psycopg.connect(**address, client_encoding="UTF8", prepare_threshold=None), log  # type: ignore[arg-type]
+    _at = psycopg.connect(**address, prepare_threshold=None), log  # type: ignore[arg-type]
 
 
 def _end_with_parent() -> None:

@@ -9,17 +9,18 @@ import json
 import re
 from collections.abc import Generator
 from hashlib import sha256
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import orjson
 from psycopg import Connection
+from psycopg.abc import Buffer
 
 from kaireon.lib.canonical import MAX_DEPTH, NotCanonical, canonical, loads_exact
 
 # Text columns first: what follows the last three tabs is JSON.
 _COPY = """
 COPY (SELECT seq, id, action, entity_type, entity_id, entity_name, entity_version, user_id, user_name, actor_type,
-             tenant_id, request_id, "timestamp" AT TIME ZONE 'UTC', integrity_hash, prev_hash, leaf_hash,
+             tenant_id, request_id, ("timestamp" AT TIME ZONE 'UTC')::text || 'Z', integrity_hash, prev_hash, leaf_hash,
              changes, before, after
         FROM public.audit_record WHERE tenant_id = %(tenant)s AND seq > %(after)s AND seq <= %(until)s ORDER BY seq)
   TO STDOUT (FORMAT text, ENCODING 'UTF8')
@@ -27,26 +28,22 @@ COPY (SELECT seq, id, action, entity_type, entity_id, entity_name, entity_versio
 # How the timestamp is spelled, whatever the role's own settings say.
 _SPELLING = "SELECT set_config('datestyle', 'ISO, YMD', true)"
 
-_NULL = b"\\N"
+_NULL = "\\N"
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-# A number with a fraction, as jsonb prints it: what follows it ends a value. Some texts look like one, too.
-_FRACTION = re.compile(rb"\.\d+(?:[,\]}]|$)")
-_WHOLE_MICROSECONDS = len("2026-01-15 09:00:00.000000")
+# A number with a fraction, as jsonb prints it: what follows it ends a value, or the column. Some texts look like one.
+_FRACTION = re.compile(r"\.\d+(?:[,\]}\t]|$)")
+# What is nested too deeply has at least so many characters, and hashes and ids on its line take as many.
+_MAYBE_DEEP = 2 * MAX_DEPTH
+_WHOLE_MICROSECONDS = len("2026-01-15 09:00:00.000000Z")
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
-
-class Line(NamedTuple):
-    """What a record says of its place, and its leaf hash; None when what it says of its hashes is not what they are."""
-
-    seq: int
-    id: str
-    prev_hash: str
-    integrity_hash: str
-    leaf: bytes | None
+# What a record says of itself: seq, id, prevHash and integrityHash; and its leaf hash, derived, or None when what it
+# says of its hashes is not what they are. A plain tuple: there are a million of them.
+Line = tuple[int, str, str, str, bytes | None]
 
 
-def read(connection: Connection, tenant_id: str, after: int, until: int) -> Generator[bytes, None, None]:
+def read(connection: Connection, tenant_id: str, after: int, until: int) -> Generator[Buffer, None, None]:
     """The lines of the records with `after` < seq <= `until`, in order; one record in memory at a time.
 
     The connection is in a transaction that knows the tenant. Close the iterator when it is not read to its end.
@@ -54,33 +51,41 @@ def read(connection: Connection, tenant_id: str, after: int, until: int) -> Gene
     with connection.cursor() as cursor:
         cursor.execute(_SPELLING)
         with cursor.copy(_COPY, {"tenant": tenant_id, "after": after, "until": until}) as copy:
-            yield from map(bytes, copy)
+            yield from copy
 
 
-def derive(line: bytes) -> Line:
+def derive(line: Buffer) -> Line:
     """Read a line and derive both hashes anew from what it says."""
-    head, changes, before, after = line[:-1].rsplit(b"\t", 3)
-    fields: list[Any] = head.decode().split("\t")
-    if b"\\" in head:
-        fields = [_text(field) if field and "\\" in field else field for field in fields]
-    (seq, record_id, action, kind, entity_id, name, version, user_id, user_name) = fields[:9]
-    (actor_type, tenant, request_id, at, integrity, prev, stored_leaf) = fields[9:]
-    number = int(seq or 0)
+    text = str(line, "utf-8")[:-1]
+    fields: list[Any] = text.split("\t")
+    nulls = fields.count(_NULL)
+    if text.count("\\") != nulls:
+        fields = [_text(field) if "\\" in field else field for field in fields]
+    elif nulls:
+        fields = [None if field == _NULL else field for field in fields]
+    (seq, record_id, action, kind, entity_id, name, version, user_id, user_name, actor_type) = fields[:10]
+    (tenant, request_id, at, integrity, prev, stored_leaf, changes, before, after) = fields[10:]
+    number = int(seq)
+    canonical_text = canonical_json if len(text) > 2 * _MAYBE_DEEP or _FRACTION.search(text) else _plain_json
     try:
-        changes = _json(changes)
-        joined = (
+        said = b"null" if changes is None else canonical_text(changes)
+        before_said = b"null" if before is None else canonical_text(before)
+        # A creation's changes are the new row itself.
+        after_said = said if after == changes else b"null" if after is None else canonical_text(after)
+        hashed = b"%b%b%b" % (
             f"{action}{kind}{entity_id or ''}{name or ''}".encode(),
-            b"" if changes == b"null" else changes,
+            b"" if said == b"null" else said,
             f"{user_id or ''}{user_name or ''}{tenant or ''}{request_id or ''}{prev}".encode(),
         )
-        if sha256(b"".join(joined)).hexdigest() != integrity:
-            return Line(number, record_id, prev, integrity, None)
+        if sha256(hashed).hexdigest() != integrity:
+            return number, record_id, prev, integrity, None
+        # In the order in which RFC 8785 has the keys.
         record = {
             "action": action,
             "actorType": actor_type,
-            "after": orjson.Fragment(_json(after)),
-            "before": orjson.Fragment(_json(before)),
-            "changes": orjson.Fragment(changes),
+            "after": orjson.Fragment(after_said),
+            "before": orjson.Fragment(before_said),
+            "changes": orjson.Fragment(said),
             "entityId": entity_id,
             "entityName": name,
             "entityType": kind,
@@ -91,50 +96,45 @@ def derive(line: bytes) -> Line:
             "requestId": request_id,
             "seq": number,
             "tenantId": tenant,
-            "timestamp": _timestamp(at),
+            "timestamp": at.replace(" ", "T") if len(at) == _WHOLE_MICROSECONDS else _timestamp(at),
             "userId": user_id,
             "userName": user_name,
         }
         leaf = sha256(b"\x00" + orjson.dumps(record)).digest()
     except (ValueError, TypeError, RecursionError):
         # Not what the sequencer writes. The exceptions carry what they met, so they go no further.
-        return Line(number, record_id, prev, integrity, None)
-    return Line(number, record_id, prev, integrity, leaf if leaf.hex() == stored_leaf else None)
+        return number, record_id, prev, integrity, None
+    return number, record_id, prev, integrity, leaf if leaf.hex() == stored_leaf else None
 
 
-def canonical_json(text: bytes) -> bytes:
+def canonical_json(text: str) -> bytes:
     """`jsonb::text` as RFC 8785 writes it. Raises NotCanonical, ValueError or TypeError for what has no such form."""
-    brackets = text.count(b"[") + text.count(b"{")
-    if brackets > MAX_DEPTH and not text.startswith(b'"') and type(loads_exact(text.decode())) is str:
+    if len(text) > _MAYBE_DEEP and not text.startswith('"') and _is_deep(text):
         raise NotCanonical("nested deeper than anything that the log holds")
-    if _FRACTION.search(text):
-        return canonical(_exactly(text.decode()))
-    if text.isascii():
-        return orjson.dumps(orjson.loads(text), option=_SORTED)
+    return canonical(_exactly(text)) if _FRACTION.search(text) else _plain_json(text)
+
+
+def _plain_json(text: str) -> bytes:
+    """The same of what has no fractions in it and is not deep."""
+    value = orjson.loads(text)
     # Beyond ASCII the order of keys may be another one.
-    return canonical(orjson.loads(text))
+    return orjson.dumps(value, option=_SORTED) if text.isascii() else canonical(value)
 
 
-def _json(field: bytes) -> bytes:
-    if field == _NULL:
-        return b"null"
-    # jsonb prints control characters as escapes of its own, so COPY has nothing to escape but backslashes.
-    return canonical_json(field.replace(b"\\\\", b"\\") if b"\\" in field else field)
+def _is_deep(text: str) -> bool:
+    return text.count("[") + text.count("{") > MAX_DEPTH and type(loads_exact(text)) is str
 
 
 def _text(field: str) -> str | None:
-    if field == "\\N":
+    if field == _NULL:
         return None
     return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), field)
 
 
-def _timestamp(at: str | None) -> str | None:
+def _timestamp(at: str) -> str:
     """As audit.chain.timestamp_text spells it; what is no ordinary moment comes out as something that nobody hashed."""
-    if at is None:
-        return None
-    if len(at) != _WHOLE_MICROSECONDS:
-        at = (at if "." in at else f"{at}.").ljust(_WHOLE_MICROSECONDS, "0")
-    return f"{at[:10]}T{at[11:]}Z"
+    moment = at[:-1]
+    return (moment if "." in moment else f"{moment}.").ljust(_WHOLE_MICROSECONDS - 1, "0").replace(" ", "T") + "Z"
 
 
 def _inexact(literal: str) -> NoReturn:

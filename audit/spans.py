@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from psycopg import Connection
+from psycopg.abc import Buffer
 
 from audit import lines, merkle, tiles
 from audit.verdict import Fault, Reason
@@ -91,26 +92,28 @@ def _before(connection: Connection, tenant_id: str, seq: int, beginning: int) ->
     return Link(*row) if row else Link(beginning, "")
 
 
-def _chained(read: Iterable[bytes], link: Link, beginning: int) -> tuple[Found, list[bytes]]:
-    seq, integrity_hash, last_id = link
+def _chained(read: Iterable[Buffer], link: Link, beginning: int) -> tuple[Found, list[bytes]]:
+    last_seq, last_hash, last_id = link
     leaves: list[bytes] = []
     read = iter(read)
+    derive = lines.derive
     for data in read:
-        line = lines.derive(data)
-        if line.prev_hash != integrity_hash or line.seq != seq + 1 or line.leaf is None:
-            fault = Fault(_reason(line, seq, integrity_hash, beginning), line.seq, line.id)
+        line = seq, record_id, prev_hash, integrity_hash, leaf = derive(data)
+        if prev_hash != last_hash or seq != last_seq + 1 or leaf is None:
+            fault = Fault(_reason(line, last_seq, last_hash, beginning), seq, record_id)
             rest = sum(1 for _ in read)
             return Found(link, link, len(leaves) + 1 + rest, len(leaves), fault), []
-        leaves.append(line.leaf)
-        seq, last_id, integrity_hash = line.seq, line.id, line.integrity_hash
-    return Found(link, Link(seq, integrity_hash, last_id), len(leaves), len(leaves)), leaves
+        leaves.append(leaf)
+        last_seq, last_hash, last_id = seq, integrity_hash, record_id
+    return Found(link, Link(last_seq, last_hash, last_id), len(leaves), len(leaves)), leaves
 
 
-def _reason(line: lines.Line, seq: int, integrity_hash: str, beginning: int) -> Reason:
-    if line.prev_hash != integrity_hash:
+def _reason(line: lines.Line, last_seq: int, last_hash: str, beginning: int) -> Reason:
+    seq, _, prev_hash, _, _ = line
+    if prev_hash != last_hash:
         # Without anything before it, the log's beginning is missing; else a record came or went in between.
-        return "truncated" if seq == beginning and line.seq > beginning + 1 else "chain_link_mismatch"
-    return "sequence_gap" if line.seq != seq + 1 else "hash_mismatch"
+        return "truncated" if last_seq == beginning and seq > beginning + 1 else "chain_link_mismatch"
+    return "sequence_gap" if seq != last_seq + 1 else "hash_mismatch"
 
 
 def _wholes(first: int, leaves: list[bytes]) -> dict[int, bytes]:

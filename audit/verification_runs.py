@@ -20,12 +20,12 @@ from uuid import UUID
 
 from django.db import DatabaseError, connection
 
-from audit import checkers, merkle, services
+from audit import beginning, checkers, merkle, services
 from audit.models import VerificationKind, VerificationRun, VerificationState
 from audit.notes import BadNote, Note
 from audit.spans import Link
 from audit.verdict import Fault, Verdict
-from audit.verify import Commitment, Examination, UnusableCheckpoint, commitment_of, examine, kept_from
+from audit.verify import Commitment, Examination, UnusableCheckpoint, commitment_of, examine
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.lib.ids import uuid7
@@ -159,7 +159,7 @@ def _went_through(this: _Run, *, jobs: int, budget: Budget | None, moved: Callab
                     _move(this)
     with transaction():
         verdict = examination.finish()
-        if not verdict.intact and kept_from(examination.tenant_id) != examination.begins:
+        if not verdict.intact and beginning.kept_from(examination.tenant_id) != examination.begins:
             # A prefix was pruned while it was read: that is no fault. From the new beginning on once more.
             this.reached = this.point = None
             this.scanned = this.verified = 0

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 
 from django.db import connections
 
-from audit import checkers, checkpoints, merkle, notes, signing, spans, tiles
-from audit.beginning import Beginning, kept_from
+from audit import beginning, checkers, checkpoints, merkle, notes, signing, spans, tiles
 from audit.checkers import Log
 from audit.spans import Found, Link, Span
 from audit.verdict import Fault, Reason, Verdict
 from kaireon.tenancy.context import current, requires_transaction
 
-__all__ = ["Reason", "UnusableCheckpoint", "Verdict", "kept_from", "verify"]
+__all__ = ["Reason", "UnusableCheckpoint", "Verdict", "verify"]
 
 # One statement, so that all of it is of one moment: the sequencer goes on meanwhile.
 _ENDS = """
@@ -47,7 +46,7 @@ class Examination:
 
     tenant_id: str
     verdict: Verdict
-    begins: Beginning
+    begins: beginning.Beginning
     head: Link
     commitment: Commitment
     last: Link
@@ -185,7 +184,7 @@ def verify(
             examination.take(found)
         verdict = examination.finish()
         # A prefix that was pruned while it was read is no fault.
-        if verdict.intact or kept_from(examination.tenant_id) == examination.begins:
+        if verdict.intact or beginning.kept_from(examination.tenant_id) == examination.begins:
             return verdict
 
 
@@ -206,7 +205,7 @@ def examine(
     commitment = newest = newest_commitment(tenant)
     if against is not None:
         commitment = commitment_of(tenant, against)
-    begins = kept_from(tenant)
+    begins = beginning.kept_from(tenant)
     with connections["default"].cursor() as cursor:
         cursor.execute(_ENDS, [tenant, tenant])
         head_seq, head_hash, total, first, last = cursor.fetchone()

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -52,9 +53,15 @@ def escaped(value: str | None) -> str:
     return value.replace("\v", "\\v")
 
 
-def as_jsonb(value: Any) -> str | None:
-    """As PostgreSQL prints what the sequencer stores of it."""
-    return None if value is None else json.dumps(exact(value), ensure_ascii=False)
+def jsonb(value: Any) -> str:
+    """As PostgreSQL prints it: no exponents, one space behind each comma and colon."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{jsonb(key)}: {jsonb(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(jsonb, value))}]"
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")
+    return json.dumps(value, ensure_ascii=False)
 
 
 def line_of(record: dict[str, Any]) -> bytes:
@@ -62,9 +69,9 @@ def line_of(record: dict[str, Any]) -> bytes:
         *("seq", "id", "action", "entityType", "entityId", "entityName", "entityVersion", "userId", "userName"),
         *("actorType", "tenantId", "requestId", "timestamp", "integrityHash", "prevHash", "leafHash"),
     ]
-    told = {**record, "timestamp": record["timestamp"].rstrip("Z").replace("T", " ")}
+    told = {**record, "timestamp": record["timestamp"].replace("T", " ")}
     cells = [escaped(None if told[c] is None else str(told[c])) for c in columns]
-    cells += [escaped(as_jsonb(record[c])) for c in ("changes", "before", "after")]
+    cells += [escaped(None if record[c] is None else jsonb(record[c])) for c in ("changes", "before", "after")]
     return "\t".join(cells).encode() + b"\n"
 
 
@@ -111,15 +118,15 @@ def record_of(texts: dict[str, Any], changes: Any, before: Any, after: Any) -> d
 def test_a_line_gives_the_hashes_of_the_plain_arithmetic(said: dict[str, Any], three: tuple[Any, Any, Any]) -> None:
     record = record_of(said, *three)
     line = lines.derive(line_of(record))
-    assert line == lines.Line(7, record["id"], "genesis", record["integrityHash"], bytes.fromhex(record["leafHash"]))
+    assert line == (7, record["id"], "genesis", record["integrityHash"], bytes.fromhex(record["leafHash"]))
 
 
 @settings(max_examples=300, deadline=None)
 @given(values)
 def test_canonical_json_is_that_of_the_library(value: Any) -> None:
     stored = exact(value)
-    text = json.dumps(stored, ensure_ascii=False)
-    assert lines.canonical_json(text.encode()) == canonical(loads_exact(text)) == canonical(stored)
+    text = jsonb(stored)
+    assert lines.canonical_json(text) == canonical(loads_exact(text)) == canonical(stored)
 
 
 @pytest.mark.parametrize("text", ["9007199254740993", "[1, 18446744073709551616]", '{"a": 0.1000000000000000055}'])
@@ -127,14 +134,14 @@ def test_a_number_that_the_writer_would_have_kept_as_text_fits_nothing(text: str
     """Else a text could be replaced by the number of the same digits."""
     kept = canonical(loads_exact(text))
     with suppress(NotCanonical, orjson.JSONEncodeError):
-        assert lines.canonical_json(text.encode()) != kept
+        assert lines.canonical_json(text) != kept
 
 
 def test_what_is_nested_too_deeply_fits_as_its_text_alone() -> None:
     deep = "[" * 210 + "]" * 210
     with pytest.raises(NotCanonical):
-        lines.canonical_json(deep.encode())
-    assert lines.canonical_json(json.dumps(deep).encode()) == canonical(deep)
+        lines.canonical_json(deep)
+    assert lines.canonical_json(json.dumps(deep)) == canonical(deep)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +153,7 @@ def test_what_is_nested_too_deeply_fits_as_its_text_alone() -> None:
     ],
 )
 def test_a_moment_has_one_spelling(stored: str, spelled: str) -> None:
-    assert lines._timestamp(stored) == spelled
+    assert lines._timestamp(f"{stored}Z") == spelled
 
 
 @pytest.mark.usefixtures("db")
@@ -166,7 +173,7 @@ class TestInTheDatabase:
         assert len(rows) == len(NASTY)
         with scope(tenant_id=ACME, actor=WRITER), transaction():
             read = list(lines.read(connection.connection, ACME, rows[0].seq - 1, rows[-1].seq))
-        assert [lines.derive(line).leaf for line in read] == [bytes.fromhex(row.leaf_hash) for row in rows]
+        assert [lines.derive(line)[-1] for line in read] == [bytes.fromhex(row.leaf_hash) for row in rows]
 
     @pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 10:00:00 BC", "20000-01-01"])
     def test_a_moment_that_no_calendar_here_knows_is_a_fault_and_no_crash(
