@@ -1,15 +1,28 @@
-"""`python -m tests.bench [append|jobs|masking …] [--quick] [--json] [--write]`."""
+"""`python -m tests.bench [append|lag|jobs|outbox|flows|masking|proof|offline …] [--quick] [--json] [--write]`."""
 
 import json
 import os
 import sys
 
-from tests.bench import document, masking, options
+from tests.bench import document, lag, masking, options
 from tests.bench.append import bench as append
+from tests.bench.flows import bench as flows
 from tests.bench.jobs import bench as jobs
+from tests.bench.offline import bench as offline
+from tests.bench.outbox import bench as outbox
+from tests.bench.proof import bench as proof
 
 # In the order of the document.
-BENCHES = {"append": append, "jobs": jobs, "masking": masking}
+BENCHES = {
+    "append": append,
+    "lag": lag,
+    "jobs": jobs,
+    "outbox": outbox,
+    "flows": flows,
+    "masking": masking,
+    "proof": proof,
+    "offline": offline,
+}
 CORES = 2
 
 

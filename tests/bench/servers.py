@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,10 +23,10 @@ from tests.bench.facts import SERVER_SETTINGS
 class Servers:
     """Starts them with the settings of `make run`: fsync and synchronous_commit are on."""
 
-    def __init__(self, folder: Path, *, redis: bool = False) -> None:
+    def __init__(self, folder: Path, *, redis: bool = False, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.postgres = EmbeddedPostgres(
-            folder / "postgres", password=secrets.token_urlsafe(12), log=folder / "postgres.log"
+            folder / "postgres", password=secrets.token_urlsafe(12), log=folder / "postgres.log", settings=settings
         )
         self.redis = (
             EmbeddedRedis(folder / "redis", password=secrets.token_urlsafe(12), log=folder / "redis.log")
@@ -82,10 +82,10 @@ class Servers:
 
 
 @contextmanager
-def servers(*, redis: bool = False) -> Iterator[Servers]:
-    """Running until the block ends, and gone afterwards."""
+def servers(*, redis: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[Servers]:
+    """Running until the block ends, and gone afterwards. `settings` are PostgreSQL's, beyond those of `make run`."""
     folder = Path(tempfile.mkdtemp(prefix="kaireon-bench-"))
-    made = Servers(folder, redis=redis)
+    made = Servers(folder, redis=redis, settings=settings)
     try:
         made.start()
         yield made

@@ -1,0 +1,1 @@
+"""What it costs that a flow can be taken up again after any crash, step by step."""

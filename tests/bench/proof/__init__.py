@@ -1,0 +1,1 @@
+"""How long a proof takes, and how that grows with the log."""
