@@ -7,8 +7,9 @@ personal values are sealed under here, and nothing else.
 """
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import DatabaseError, connections, transaction
@@ -27,6 +28,9 @@ BATCH = 500
 GROUP = 20
 # Bytes, as stored, of one tenant's records in one transaction; the first record is taken whatever its size.
 BATCH_BYTES = 4 * 1024 * 1024
+# Seconds for which a tenant whose next record cannot be sequenced is left alone, at first and at most.
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
 
 _TENANTS = """
 WITH RECURSIVE waiting AS (
@@ -121,17 +125,23 @@ def sweep(*, batch: int = BATCH) -> int:
     """
     with connections[ALIAS].cursor() as cursor:
         cursor.execute(_TENANTS)
-        waiting = [tenant for (tenant,) in cursor.fetchall()]
+        waiting = [tenant for (tenant,) in cursor.fetchall() if not _stuck.is_left_alone(tenant)]
     return sum(_sweep_group(waiting[n : n + GROUP], batch) for n in range(0, len(waiting), GROUP))
 
 
 def drain(tenant: str) -> int:
-    """Sequence all that is committed to the tenant's inbox, waiting for whoever is at it; returns how many."""
+    """Sequence all that is committed to the tenant's inbox, waiting for whoever is at it; returns how many.
+
+    What cannot be sequenced waits on, and is logged: who reads a log that was tampered with must get to see it.
+    """
     made = 0
     while _is_waiting(tenant):
         with transaction.atomic(using=ALIAS, durable=True), connections[ALIAS].cursor() as cursor:
             cursor.execute(_LOCK, [tenant])
-            made += _sequence(cursor, [tenant], BATCH)
+            done = _sweep_one(cursor, tenant, BATCH)
+        if not done and _stuck.is_left_alone(tenant):
+            break
+        made += done
     return made
 
 
@@ -142,7 +152,10 @@ def _sweep_group(group: list[str], batch: int) -> int:
         tenants = [tenant for tenant, locked, _ in cursor.fetchall() if locked]
         try:
             with transaction.atomic(using=ALIAS):
-                return _sequence(cursor, tenants, batch)
+                made = _sequence(cursor, tenants, batch)
+            for tenant in tenants:
+                _stuck.forget(tenant)
+            return made
         except (DatabaseError, ValueError):
             if not connections[ALIAS].is_usable():
                 raise
@@ -150,17 +163,50 @@ def _sweep_group(group: list[str], batch: int) -> int:
 
 
 def _sweep_one(cursor: CursorWrapper, tenant: str, batch: int) -> int:
-    try:
-        with transaction.atomic(using=ALIAS):
-            return _sequence(cursor, [tenant], batch)
-    except (DatabaseError, ValueError) as error:
-        if not connections[ALIAS].is_usable():
-            raise
-        # Without the trace: its last line may show the row.
-        logger.error(  # noqa: TRY400
-            "tenant_not_sequenced", extra={"tenant_id": tenant, "error_type": type(error).__name__}
-        )
-        return 0
+    """Up to the first record that cannot be sequenced. When it stands first, it is logged and the tenant left alone."""
+    while batch:
+        try:
+            with transaction.atomic(using=ALIAS):
+                made = _sequence(cursor, [tenant], batch)
+        except (DatabaseError, ValueError) as error:
+            if not connections[ALIAS].is_usable():
+                raise
+            failed = error
+            batch //= 2
+        else:
+            _stuck.forget(tenant)
+            return made
+    _stuck.note(tenant)
+    cursor.execute("SELECT min(id) FROM public.audit_inbox WHERE tenant_id = %s", [tenant])
+    refused = {"tenant_id": tenant, "inbox_id": cursor.fetchone()[0], "error_type": type(failed).__name__}
+    # Without the trace: its last line may show the row.
+    logger.error("tenant_not_sequenced", extra=refused)
+    return 0
+
+
+@dataclass
+class _Stuck:
+    """Tenants that could not be sequenced, and until when they are left alone: for longer and longer, in this process.
+
+    Tried again in every sweep they would cost all others theirs, and fill the log.
+    """
+
+    until: dict[str, float] = field(default_factory=dict)
+    pauses: dict[str, float] = field(default_factory=dict)
+
+    def is_left_alone(self, tenant: str) -> bool:
+        return time.monotonic() < self.until.get(tenant, 0.0)
+
+    def note(self, tenant: str) -> None:
+        pause = self.pauses[tenant] = min(2 * self.pauses.get(tenant, FIRST_PAUSE / 2), LONGEST_PAUSE)
+        self.until[tenant] = time.monotonic() + pause
+
+    def forget(self, tenant: str) -> None:
+        self.until.pop(tenant, None)
+        self.pauses.pop(tenant, None)
+
+
+_stuck = _Stuck()
 
 
 def _is_waiting(tenant: str) -> bool:

@@ -40,8 +40,10 @@ def record(
 ) -> None:
     """Record what changes no row: a read, an export, a refusal. Never put personal values in.
 
-    Commits or rolls back with the caller's transaction. `platform=True` writes to the log of no tenant.
+    Commits or rolls back with the caller's transaction. `platform=True` writes to the log of no tenant. What no text of
+    PostgreSQL can hold (NUL, half of a surrogate pair) becomes U+FFFD: an odd value from outside fails no request.
     """
+    action, entity_type, entity_id, entity_name = map(exact, (action, entity_type, entity_id, entity_name))  # type: ignore[assignment]
     text = None if changes is None else json.dumps(exact(changes), allow_nan=False)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,0 +1,156 @@
+"""A log that cannot be continued: it stops nobody else, says so, can still be read, and goes on when it can."""
+
+import os
+import unicodedata
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+import audit
+from audit import sequencer, services
+from kaireon.lib import clock
+from kaireon.ops import health
+from kaireon.tenancy.context import scope, transaction
+from tests.audit.log import WRITER, records, verdict, write
+from tests.caller import with_key
+from tests.cast import ACME, GLOBEX
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_stuck(db: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    for pause in ("FIRST_PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(sequencer, pause, 1000.0)
+    while sequencer.sweep():
+        pass
+    yield
+    sequencer._stuck.until.clear()
+    sequencer._stuck.pauses.clear()
+
+
+def forge(root: psycopg.Connection, after: int) -> None:
+    """Somebody takes a number of Acme's log that is still to come, so many after its last one."""
+    root.execute("SET session_replication_role = replica")
+    root.execute(
+        "INSERT INTO audit_record SELECT (jsonb_populate_record(r, jsonb_build_object('id', gen_random_uuid(),"
+        " 'seq', r.seq + %s))).* FROM audit_record r WHERE tenant_id = 'acme' ORDER BY seq DESC LIMIT 1",
+        [after],
+    )
+
+
+def unforge(root: psycopg.Connection) -> None:
+    root.execute(
+        "DELETE FROM audit_record r USING audit_head h"
+        " WHERE r.tenant_id = 'acme' AND h.tenant_id = 'acme' AND r.seq > h.seq"
+    )
+
+
+def waiting(root: psycopg.Connection, tenant: str) -> int:
+    row = root.execute("SELECT count(*) FROM audit_inbox WHERE tenant_id = %s", [tenant]).fetchone()
+    return row[0] if row else 0
+
+
+def test_it_goes_as_far_as_it_can_and_names_the_record(
+    superuser: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    forge(superuser, 4)
+    write(10, tenant=ACME)
+    write(2, tenant=GLOBEX)
+    while sequencer.sweep():
+        pass
+
+    assert (waiting(superuser, ACME), waiting(superuser, GLOBEX)) == (7, 0)
+    [said] = [vars(r) for r in caplog.records if r.name == sequencer.logger.name]
+    row = superuser.execute("SELECT min(id) FROM audit_inbox WHERE tenant_id = 'acme'").fetchone()
+    assert (said["msg"], said["tenant_id"], said["error_type"]) == ("tenant_not_sequenced", ACME, "IntegrityError")
+    assert row == (said["inbox_id"],)
+
+
+def test_it_is_left_alone_for_a_while_and_goes_on_by_itself_when_it_can(
+    superuser: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    forge(superuser, 1)
+    write(2, tenant=ACME)
+    for _ in range(5):
+        assert sequencer.sweep() == 0
+    assert len(caplog.records) == 1
+    unforge(superuser)
+    assert sequencer.sweep() == 0
+    sequencer._stuck.until[ACME] = 0.0
+    assert sequencer.sweep() == 2
+    assert not sequencer._stuck.pauses
+    assert verdict(ACME).intact
+
+
+def test_an_auditor_can_read_it_and_is_told_what_is_wrong(superuser: psycopg.Connection) -> None:
+    forge(superuser, 1)
+    write(2, tenant=ACME)
+    found = with_key("aud").get("/audit-logs/verify")
+    assert (found.status_code, found.json()["intact"]) == (200, False)
+    assert with_key("aud").get("/audit-logs").status_code == 200
+    assert waiting(superuser, ACME) >= 2
+
+
+def test_readiness_tells_when_it_lasts(superuser: psycopg.Connection) -> None:
+    forge(superuser, 1)
+    write(tenant=ACME)
+    superuser.execute("""UPDATE audit_inbox SET "timestamp" = "timestamp" - interval '5 minutes'""")
+    sequencer.sweep()
+    assert health.sequencing_lags()
+
+
+COMPOSED = "\u00e9"
+ODD_CHANGES: dict[str, Callable[[], dict[str, object]]] = {
+    "five megabytes": lambda: {"noise": os.urandom(2_500_000).hex()},
+    "NUL": lambda: {"a\x00b": "c\x00d"},
+    "half a pair": lambda: {"\ud800": "\udfff"},
+    "keys that differ in normalisation only": lambda: {COMPOSED: 1, unicodedata.normalize("NFD", COMPOSED): 2},
+    "keys that become the same": lambda: {"\x00": 1, "\ufffd": 2},
+    "floats": lambda: {"of": [1.5, 1e21, 1e-400, -0.0, float("nan"), float("inf"), 2.0**53]},
+    "huge integers": lambda: {"of": [2**53 + 1, -(2**200), 10**5000]},
+}
+
+
+@pytest.mark.parametrize("odd", ODD_CHANGES.values(), ids=ODD_CHANGES)
+def test_no_value_that_the_product_records_stops_a_log(odd: Callable[[], dict[str, object]]) -> None:
+    write(tenant=ACME, changes=odd())
+    write(tenant=ACME, first=1)
+    assert [r.entity_id for r in records(ACME, action="test.event")] == ["0", "1"]
+    assert verdict(ACME).intact
+
+
+def test_keys_that_differ_in_normalisation_only_stay_two() -> None:
+    write(tenant=ACME, changes=ODD_CHANGES["keys that differ in normalisation only"]())
+    [record] = records(ACME, action="test.event")
+    assert sorted(record.changes.values()) == [1, 2]
+
+
+@pytest.mark.parametrize("odd", ["x" * 20_000, "Ж" * 5_000, "a\x00b", "\ud800", ""], ids=ascii)
+def test_no_name_that_the_product_records_stops_a_log(odd: str) -> None:
+    noise = os.urandom(10_000).hex() if len(odd) > 100 else ""
+    with scope(tenant_id=ACME, actor=WRITER, request_id="req-odd"), transaction():
+        audit.record(action=odd + noise, entity_type=odd + noise, entity_id=odd + noise, entity_name=odd + noise)
+    write(tenant=ACME)
+    assert len(records(ACME, request_id="req-odd")) == 1
+    assert len(records(ACME, action="test.event")) == 1
+    assert verdict(ACME).intact
+
+
+def test_a_clock_that_goes_back_reorders_nothing_and_breaks_nothing(superuser: psycopg.Connection) -> None:
+    superuser.execute("SET session_replication_role = replica")
+    for number, hours in enumerate((0, 5, -7)):
+        write(tenant=ACME, first=number)
+        superuser.execute(
+            """UPDATE audit_inbox SET "timestamp" = "timestamp" + %s WHERE tenant_id = 'acme' AND entity_id = %s""",
+            [timedelta(hours=hours), str(number)],
+        )
+        with clock.freeze(clock.now() + timedelta(hours=hours)):
+            services.drain(ACME)
+    found = records(ACME, action="test.event")
+    assert [r.entity_id for r in found] == ["0", "1", "2"]
+    assert found[2].timestamp < found[0].timestamp < found[1].timestamp
+    assert verdict(ACME).intact
