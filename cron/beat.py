@@ -6,13 +6,14 @@ the run's row is unique by job and moment.
 """
 
 import logging
-import time
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from celery.schedules import schedstate
+from celery.signals import beat_init
 from django.db import InterfaceError, OperationalError, connections
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
@@ -103,19 +104,17 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._watched_at: datetime | None = None
         self._reported: set[tuple[str, datetime]] = set()
+        self._installed = False
+        self._pause = FIRST_PAUSE
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                beat_rows.install()
-            except (OperationalError, InterfaceError) as error:
-                _wait_for_database(error, pause)
-                time.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-            else:
-                return
+        """Nothing yet: it is done by the first tick that has a database. Whoever waited here could not be stopped."""
+
+    def install(self) -> None:
+        if not self._installed:
+            beat_rows.install()
+            self._installed = True
 
     def enabled_models_qs(self) -> Any:
         # The base leaves out whatever is not due within two hours by the clock on the wall: after a longer stop it
@@ -138,12 +137,17 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self._tick(*args, **kwargs)
+            self.install()
+            answer = self._tick(*args, **kwargs)
         except (OperationalError, InterfaceError) as error:
-            _wait_for_database(error, LONGEST_PAUSE)
-            # It may have been cut off between taking an entry out and putting it back.
+            pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
+            _wait_for_database(error, pause)
+            # It may have been cut off between taking an entry out and putting it back, or before it had read any.
             self._heap = None
-            return LONGEST_PAUSE
+            self._initial_read = self._schedule is None
+            return pause
+        self._pause = FIRST_PAUSE
+        return answer
 
     def _tick(self, *args: Any, **kwargs: Any) -> Any:
         now = clock.now()
@@ -164,6 +168,18 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
             if overdue and (job.name, status.due) not in self._reported:
                 self._reported.add((job.name, status.due))
                 signals.job_late.send(sender=JobRun, job=job.name, slot=status.due)
+
+
+@beat_init.connect
+def end_when_told_to(**_: Any) -> None:
+    """Celery's handlers write the schedule before they end the process, in whatever it is just doing: in the middle of
+    a statement they would wait for its connection for ever. It is written after the loop anyway."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit
 
 
 def _wait_for_database(error: Exception, seconds: float) -> None:

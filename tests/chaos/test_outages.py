@@ -1,5 +1,6 @@
 """A server that goes away for a while ends no process: each waits, and goes on."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_beat_waits_for_a_database_that_is_not_there_yet_and_for_one_that_goes_a
         wait_until(lambda: said("Sending due task jobs.sweep") > before, or_show=log)
         assert beat.process is not None
         assert beat.process.poll() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_beat_can_be_stopped_while_it_waits_for_its_first_database(
+    number: signal.Signals, db: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "beat.log"
+    with nobody_let_in(db), Beat(log) as beat:
+        wait_until(lambda: "beat_waits" in log.read_text(), or_show=log)
+        assert beat.process is not None
+        beat.process.send_signal(number)
+        assert beat.process.wait(timeout=30) == 0
 
 
 @pytest.mark.slow

@@ -106,6 +106,7 @@ def test_a_schedule_changes_only_under_somebodys_name(db):
 
 def test_beat_installs_the_rows_and_notes_its_runs_without_records(db):
     scheduler = beat.Scheduler(app=current_app, lazy=False)
+    scheduler.install()
     assert installed() == {entry.name: entry.when for entry in SCHEDULE}
     assert "celery.backend_cleanup" not in scheduler.schedule
     scheduler.reserve(scheduler.schedule["cleanup"])
