@@ -145,6 +145,22 @@ class SigningKey(models.Model):
         return f"{self.name}, version {self.version}"
 
 
+class Arrival(models.Model):
+    """That an event recorded outside any transaction has arrived, so that none does twice. Kept for a month."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "event_id")
+    tenant_id = models.TextField()
+    event_id = models.UUIDField()
+    arrived_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "audit_arrival"
+        indexes = [models.Index(fields=["arrived_at"], name="audit_arrival_age")]
+
+    def __str__(self) -> str:
+        return f"arrival of {self.event_id}"
+
+
 class Checkpoint(models.Model):
     """What the log committed to: the root of its first `tree_size` records, signed. Never changed, never deleted."""
 

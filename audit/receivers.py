@@ -6,11 +6,11 @@ from uuid import UUID
 from django.dispatch import receiver
 from django.urls import reverse
 
-from audit import services
+from audit import events, services
 from kaireon.approvals import signals as approval_signals
 from kaireon.approvals.models import ApprovalRequest, ApprovalVote
 from kaireon.tenancy import signals
-from kaireon.tenancy.context import Actor, in_transaction, platform_scope, scope, transaction
+from kaireon.tenancy.context import PLATFORM, Actor, platform_scope, transaction
 from kaireon.tenancy.middleware import BEFORE_ADMIN_REQUEST
 from kaireon.tenancy.models import User
 from kaireon.tenancy.principal import Principal
@@ -40,33 +40,43 @@ def tenants_crossed(*, reason: str, actor: Actor, request_id: str, **_: Any) -> 
 
 @receiver(signals.logged_in)
 def logged_in(*, user: User, tenant_id: str, request_id: str, method: str, **_: Any) -> None:
-    actor = Actor(id=str(user.pk), name=user.name, type="user")
-    with scope(tenant_id=tenant_id, actor=actor, request_id=request_id), transaction():
-        services.record(action="auth.login", entity_type="User", entity_id=str(user.pk), changes={"method": method})
+    events.record(
+        tenant_id=tenant_id,
+        actor=Actor(id=str(user.pk), name=user.name, type="user"),
+        request_id=request_id,
+        action="auth.login",
+        entity_type="User",
+        entity_id=str(user.pk),
+        changes={"method": method},
+    )
 
 
 @receiver(signals.login_failed)
 def login_failed(*, reason: str, user: User | None, request_id: str, **_: Any) -> None:
     """Goes to the platform's log: who could not sign in is of no tenant yet. The address tried is not recorded."""
-    with platform_scope(actor=Actor.system(), request_id=request_id), transaction():
-        services.record(
-            action="auth.login_failed",
-            entity_type="User",
-            entity_id=str(user.pk) if user else "unknown",
-            changes={"reason": reason},
-            platform=True,
-        )
+    events.record(
+        tenant_id=PLATFORM,
+        actor=Actor.system(),
+        request_id=request_id,
+        action="auth.login_failed",
+        entity_type="User",
+        entity_id=str(user.pk) if user else "unknown",
+        changes={"reason": reason},
+    )
 
 
 @receiver(signals.access_refused)
 def access_refused(*, principal: Principal, reason: str, request_id: str, **_: Any) -> None:
-    """Recorded in a transaction of its own, before the answer: the refusal itself rolls everything else back."""
-    if in_transaction():
-        raise RuntimeError("A refusal must be recorded outside the transaction that it rolls back.")
-    with scope(tenant_id=principal.tenant_id, actor=principal.actor, request_id=request_id), transaction():
-        services.record(
-            action="access.refused", entity_type="Permission", entity_id=reason, changes={"role": principal.role}
-        )
+    """Before the answer, and by itself: the refusal rolls everything else back."""
+    events.record(
+        tenant_id=principal.tenant_id,
+        actor=principal.actor,
+        request_id=request_id,
+        action="access.refused",
+        entity_type="Permission",
+        entity_id=reason,
+        changes={"role": principal.role},
+    )
 
 
 @receiver(signals.dead_letter_handled)

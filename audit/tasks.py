@@ -1,8 +1,8 @@
-"""What workers do for the log: the backstop of the sequencer, and the job behind an export."""
+"""What workers do for the log: the backstop of the sequencer and the spool, and the job behind an export."""
 
 from celery import shared_task
 
-from audit import export_jobs, sequencer
+from audit import events, export_jobs, sequencer
 from kaireon.jobs.registry import job_type
 from kaireon.jobs.runner import JobRun
 
@@ -13,6 +13,8 @@ def drain_all(**_newer: object) -> int:
     made = 0
     while done := sequencer.sweep():
         made += done
+    # Last, for its disk may refuse; what it brings in has the next minute's turn at the latest.
+    events.replay()
     return made
 
 

@@ -72,6 +72,13 @@ def on_starting(server: Any) -> None:
         raise SystemExit(1)
 
 
+def post_worker_init(worker: Any) -> None:
+    """In each worker, once the product is loaded: what it spooled while the database was away goes to the log."""
+    from audit import events
+
+    events.keep_replaying()
+
+
 def worker_exit(server: Any, worker: Any) -> None:
     """In the worker, when it has answered its last request: leave its counts with those of all that ended."""
     from kaireon.lib import metric_files

@@ -82,6 +82,11 @@ class Suite:
         """Where this process keeps stored objects; they go with the test that made them."""
         return self.folder / f"objects-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
+    @property
+    def _spool(self) -> Path:
+        """Where this process keeps audit events while the database is away."""
+        return self.folder / f"spool-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+
     @cached_property
     def _client(self) -> redis.Redis:
         return redis.Redis.from_url(self.redis_url)
@@ -115,6 +120,7 @@ class Suite:
                 # Ada may change what concerns every tenant, Mallory may not.
                 "OPERATOR_TENANT": "acme",
                 "OBJECT_ROOT": str(self._objects),
+                "AUDIT_SPOOL_DIR": str(self._spool),
                 "REDIS_URL": self.redis_url,
                 **dict.fromkeys(_URL_VARIABLES.values(), _NOWHERE),
             }
@@ -146,6 +152,7 @@ class Suite:
         finally:
             self._drop(name)
             shutil.rmtree(self._objects, ignore_errors=True)
+            shutil.rmtree(self._spool, ignore_errors=True)
 
     def flush_redis(self) -> None:
         if self._redis is not None:

@@ -23,7 +23,9 @@ logger = logging.getLogger("kaireon.breakers")
 # there at 0.
 STORAGE, WEBHOOK, MAIL, STREAM, MONITOR = "storage", "webhook", "mail", "stream", "monitor"
 WITNESS = "witness"
-DEPENDENCIES = (STORAGE, WEBHOOK, MAIL, STREAM, MONITOR, WITNESS)
+# Around what is recorded outside any transaction, and nothing else: that can wait for the database, other work cannot.
+DATABASE = "database"
+DEPENDENCIES = (STORAGE, WEBHOOK, MAIL, STREAM, MONITOR, WITNESS, DATABASE)
 
 FAILURES = 5
 SECONDS = 60

@@ -106,6 +106,7 @@ def environment(local: LocalFolder, servers: Servers) -> dict[str, str]:
         "CRON_SECRET": local.secret("CRON_SECRET"),
         "SCHEDULER_SERVICE_API_KEY": local.secret("SCHEDULER_SERVICE_API_KEY"),
         "OBJECT_ROOT": str(local.path / "objects"),
+        "AUDIT_SPOOL_DIR": str(local.path / "spool"),
         # The demo's first tenant operates the installation: its admins may change schedules.
         "OPERATOR_TENANT": "acme",
     }

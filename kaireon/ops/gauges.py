@@ -17,7 +17,7 @@ from django.db import DatabaseError, connection, transaction
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from audit import publication, witness
+from audit import events, publication, witness
 from cron.jobs import JOBS
 from customers.catalogue import CATALOGUE
 from kaireon.api import breakers
@@ -104,6 +104,17 @@ def audit() -> list[Metric]:
     ]
 
 
+def spool() -> list[Metric]:
+    """Of this machine: the database has no part in it, and is away when it matters."""
+    here = events.folder()
+    return [
+        _value("kaireon_audit_spool_bytes", "What this machine keeps for the log, in bytes.", here.size()),
+        _value("kaireon_audit_spool_limit_bytes", "How much it may; then requests are refused.", here.limit),
+        _value("kaireon_audit_spool_records", "Events that wait for the database.", here.waiting()),
+        _value("kaireon_audit_spool_aside_records", "Those that could not be used and want a look.", here.aside()),
+    ]
+
+
 def requests() -> list[Metric]:
     open_now = dict.fromkeys(("queued", "processing", "failed"), 0)
     overdue, oldest = 0, 0.0
@@ -187,6 +198,7 @@ def breaker_states() -> list[Metric]:
 SOURCES: dict[str, Callable[[], list[Metric]]] = {
     "queues": queues,
     "audit": audit,
+    "spool": spool,
     "requests": requests,
     "holds": holds,
     "jobs": jobs,
@@ -209,7 +221,7 @@ class State(Collector):
         for question in self.questions:
             try:
                 found = question.answer()
-            except (DatabaseError, redis.RedisError, TookTooLong) as error:
+            except (DatabaseError, redis.RedisError, OSError, TookTooLong) as error:
                 logger.warning("source_down", extra={"source": question.name, "error_type": type(error).__name__})
                 up[question.name] = 0
                 continue

@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from audit import coverage
+from audit import coverage, events
 from kaireon.api import breakers
 from kaireon.jobs import pauses
 from kaireon.lib import clock
@@ -101,6 +101,16 @@ def sequencing_lags() -> bool:
     return oldest is not None and (clock.now() - oldest).total_seconds() > SEQUENCING_LAG
 
 
+def audit_events_spooled() -> bool:
+    """Events recorded while the database was away are still on this machine's disk."""
+    return not events.folder().is_empty()
+
+
+def audit_events_set_aside() -> bool:
+    """Some of them could not be used: somebody must look."""
+    return events.folder().aside() > 0
+
+
 def jobs_lag() -> bool:
     """Jobs are long due: is a worker running, and keeping up?"""
     skipped = pauses.everywhere()
@@ -133,6 +143,8 @@ CHECKS: dict[str, Callable[[], bool]] = {
 # True is bad, but requests are served: no reason to send them elsewhere.
 DEGRADATIONS: dict[str, Callable[[], bool]] = {
     "sequencing_lags": sequencing_lags,
+    "audit_events_spooled": audit_events_spooled,
+    "audit_events_set_aside": audit_events_set_aside,
     "jobs_lag": jobs_lag,
     "job_types_paused": job_types_paused,
     "routes_blocked": routes_blocked,
@@ -161,6 +173,6 @@ def degraded() -> list[str]:
 def _answer(question: Question[bool]) -> bool | None:
     try:
         return question.answer()
-    except (Error, DatabaseError, redis.RedisError, TookTooLong) as error:
+    except (Error, DatabaseError, redis.RedisError, OSError, TookTooLong) as error:
         logger.warning("readiness", extra={"check": question.name, "error_type": type(error).__name__})
         return None

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.hashers import verify_password
+from django.db import InterfaceError, OperationalError
 from django.db.models import F
 from django.http import HttpRequest
 
@@ -28,16 +29,20 @@ class LockingBackend(BaseBackend):
         auth_events.attempted()
         email = (username or credentials.get("email") or "").strip().lower()
         now = clock.now()
-        user = User.objects.filter(email=email).first()
+        try:
+            user = User.objects.filter(email=email).first()
+        except (OperationalError, InterfaceError):
+            # Nobody can say whether it would have failed; that it was tried is known.
+            _refuse("unavailable", None, request)
+            raise
         right, outdated = (
             verify_password(password or "", user.password) if user is not None else _spend_the_time(password)
         )
         reason = _fault(user, right=right, now=now)
         if user is None or reason:
-            auth_events.failed(reason, request)
+            _refuse(reason, user, request)
             if user is not None and reason == "wrong_password":
                 _count_failure(user)
-            signals.login_failed.send(sender=LockingBackend, reason=reason, user=user, request_id=request_id())
             return None
         if outdated:
             _hash_anew(user, password or "")
@@ -61,6 +66,11 @@ def _fault(user: User | None, *, right: bool, now: datetime) -> str:
     if user.locked_until and user.locked_until > now:
         return "locked"
     return "" if right else "wrong_password"
+
+
+def _refuse(reason: str, user: User | None, request: HttpRequest | None) -> None:
+    auth_events.failed(reason, request)
+    signals.login_failed.send(sender=LockingBackend, reason=reason, user=user, request_id=request_id())
 
 
 def _spend_the_time(password: str | None) -> tuple[bool, bool]:

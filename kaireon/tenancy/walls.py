@@ -22,6 +22,7 @@ INSUFFICIENT_PRIVILEGE = "42501"
 
 # The sequencer's own tables, and nothing else.
 SEQUENCERS = (
+    "audit_arrival",
     "audit_checkpoint",
     "audit_cosignature",
     "audit_head",

@@ -82,6 +82,7 @@ class Stage:
             "SEALING_KEYS": self.local.sealing_keys(),
             "CRON_SECRET": self.local.secret("CRON_SECRET"),
             "OBJECT_ROOT": str(self.objects),
+            "AUDIT_SPOOL_DIR": str(self.local.path / "spool"),
             "LOG_LEVEL": "INFO",
             "ALLOW_PRIVATE_DESTINATIONS": "true",
             "REDIS_URL": self.redis.url(),

@@ -298,8 +298,8 @@ class TestRole:
     def test_the_sequencer_sees_the_log_and_nothing_else(self, db: str) -> None:
         with psycopg.connect(SUITE.urls(db)["sequencer"], row_factory=psycopg.rows.dict_row) as connection:
             allowed = {
-                *("audit_checkpoint", "audit_cosignature", "audit_head", "audit_inbox", "audit_publication"),
-                *("audit_record", "audit_subjectkey", "audit_tenantkey", "audit_tile"),
+                *("audit_arrival", "audit_checkpoint", "audit_cosignature", "audit_head", "audit_inbox"),
+                *("audit_publication", "audit_record", "audit_subjectkey", "audit_tenantkey", "audit_tile"),
             }
             for row in connection.execute(TENANT_TABLES).fetchall():
                 if row["relname"] not in allowed:

@@ -3,59 +3,96 @@
 import logging
 import signal
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 
-from audit import checkpoints, sequencer
+from audit import checkpoints, events, sequencer
 
 logger = logging.getLogger("kaireon.audit.sequencer")
 
 # Between two looks at the inbox. Shorter costs the writers more for nothing: whoever reads the log drains it first.
 IDLE_SECONDS = 0.05
 LONGEST_PAUSE = 10.0
-# Between two looks for logs that are due for a checkpoint.
+STEP_SECONDS = 0.2
+# Between two looks for logs that are due for a checkpoint, and into the spool of this machine.
 CHECKPOINT_SECONDS = 1.0
+SPOOL_SECONDS = 1.0
+FORGET_SECONDS = 3600.0
+
+
+@dataclass
+class Chore:
+    """What is done beside sequencing, once in a while."""
+
+    every: float
+    do: Callable[[], object]
+    done_at: float = field(default=float("-inf"))
+
+    def do_when_due(self) -> None:
+        if time.monotonic() - self.done_at >= self.every:
+            self.do()
+            self.done_at = time.monotonic()
 
 
 class Command(BaseCommand):
     help = (
         "Sequence recorded events into the audit log and sign its checkpoints, continuously."
-        " Run one or more; they take turns by lock."
+        " Run one or more; a log is one process's at a time, by advisory lock."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="Empty the inboxes and stop.")
+        parser.add_argument("--once", action="store_true", help="Empty spool and inboxes and stop.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["once"]:
+            events.replay()
+            while sequencer.sweep():
+                pass
+            return
         self.stopping = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        chores = [
+            Chore(CHECKPOINT_SECONDS, checkpoints.make_due),
+            Chore(SPOOL_SECONDS, _replay),
+            Chore(FORGET_SECONDS, events.forget_arrivals),
+        ]
         pause = IDLE_SECONDS
-        looked = 0.0
         while not self.stopping:
             try:
                 made = sequencer.sweep()
-                if time.monotonic() - looked >= CHECKPOINT_SECONDS and not options["once"]:
-                    checkpoints.make_due()
-                    looked = time.monotonic()
+                for chore in chores:
+                    chore.do_when_due()
                 pause = IDLE_SECONDS
-            except DatabaseError as error:
-                if options["once"]:
-                    raise
+            except (DatabaseError, InterfaceError) as error:
                 # The rows are safe in the inbox: wait for the database and go on.
                 pause = min(pause * 2, LONGEST_PAUSE)
                 logger.warning(
                     "sequencer_waits", extra={"error_type": type(error).__name__, "seconds": round(pause, 2)}
                 )
-                connections[sequencer.ALIAS].close()
+                connections.close_all()
                 made = 0
-            if not made and options["once"]:
-                return
             # A full batch means that more is waiting.
-            if made < sequencer.BATCH and not options["once"]:
-                time.sleep(pause)
+            if made < sequencer.BATCH:
+                self._sleep(pause)
+
+    def _sleep(self, seconds: float) -> None:
+        """In short steps: a signal does not end a sleep, and whoever says stop shall not wait for a long one."""
+        until = time.monotonic() + seconds
+        while not self.stopping and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, STEP_SECONDS))
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
+
+
+def _replay() -> None:
+    try:
+        events.replay()
+    except OSError as error:
+        # A disk that refuses is told by its gauge; sequencing needs none.
+        logger.warning("replay_waits", extra={"error_type": type(error).__name__})
