@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 import audit
-from audit import bundle, checkpoints, services
+from audit import beginning, bundle, checkpoints, services
 from audit.api import AuditView, moment, require_kept
 from kaireon.api.errors import BadRequest, Conflict, NotFound
 from kaireon.api.throttles import Rate
@@ -47,7 +47,8 @@ class AuditBundleView(AuditView):
         try:
             wanted = bundle.range_of(since=since, until=until)
         except bundle.NothingToBundle as error:
-            raise NotFound("No record lies between these moments.") from error
+            where = beginning.hint(request.tenant_id)
+            raise NotFound(where or "No record lies between these moments.") from error
         if wanted.records > MOST_RECORDS:
             raise BadRequest(
                 f"spans {wanted.records} records and one answer holds {MOST_RECORDS}: narrow from and to, or use"

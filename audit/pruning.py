@@ -178,6 +178,7 @@ def _describe(payload: Mapping[str, Any]) -> str:
     permission=Permission.MANAGE_RETENTION,
     describe=_describe,
     stages=(Stage(permission=Permission.MANAGE_RETENTION),),
+    always=True,
 )
 def _agreed_to(payload: Mapping[str, Any]) -> None:
     """The yes is kept, and nothing removed yet: the application's role cannot. `audit_prune --apply` does, by it."""
@@ -200,10 +201,10 @@ def approved_request() -> UUID:
 
 
 @without_transaction
-def apply(*, request_id: UUID, now: datetime, told: Callable[[str, int], object] = lambda step, done: None) -> Pruned:
+def apply(*, request_id: UUID, now: datetime, told: Callable[[int, int], object] = lambda done, total: None) -> Pruned:
     """Remove what the request asked for and a second person agreed to; doing it again only says that it is done.
 
-    Runs outside any transaction and takes as long as the archive; `told` hears the step and how many records are in.
+    Runs outside any transaction and takes as long as the archive; `told` hears how many records of how many are in.
     Raises NotApproved, NothingToPrune, archive.ArchiveRefused, Refused, and what the storage raises.
     """
     with transaction():
@@ -215,8 +216,7 @@ def apply(*, request_id: UUID, now: datetime, told: Callable[[str, int], object]
             raise NothingToPrune("; ".join(plan.in_the_way))
         if plan.as_payload() != sealed_range(request):
             raise NotApproved(f"request {request_id} is about another range than the log has now: ask again")
-    kept = archive.keep(plan.checkpoint, plan.first_seq, moved=lambda count: told("archive", count))
-    told("remove", plan.records)
+    kept = archive.keep(plan.checkpoint, plan.first_seq, moved=lambda count: told(count, plan.records))
     with transaction():
         note = signing.signer().sign(tombstones.text(_said(plan, request, kept, now)))
     _remove(str(note))

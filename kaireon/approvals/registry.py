@@ -62,7 +62,7 @@ class Stage:
 class Verb:
     """`permission` is what the one who asks needs, then and when it is applied. `apply` runs in the transaction of the
     last yes, as the one who gave it, and raises NotApplicable when it cannot be done. `describe` gives one line about a
-    payload, with nothing personal in it.
+    payload, with nothing personal in it. `always`: it is never done by one alone, whatever the tenant demands.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Verb:
     valid_for: timedelta
     describe: Callable[[Payload], str]
     apply: Apply
+    always: bool = False
 
 
 _verbs: dict[str, Verb] = {}
@@ -85,6 +86,7 @@ def approved(
     describe: Callable[[Payload], str],
     stages: tuple[Stage, ...],
     valid_for: timedelta = VALID_FOR,
+    always: bool = False,
 ) -> Callable[[Apply], Apply]:
     """Register the decorated function as what is done once everybody agreed. Raises VerbTaken, StageNeverPassed."""
     if not stages:
@@ -101,6 +103,7 @@ def approved(
             valid_for=valid_for,
             describe=describe,
             apply=apply,
+            always=always,
         )
         return apply
 

@@ -1,5 +1,6 @@
 """The inbox in the admin: only what one may answer has buttons, and an answer is one call of the service."""
 
+import re
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -120,6 +121,10 @@ def test_the_command_shows_and_changes_what_a_tenant_demands(db: str) -> None:
     with ADA.here(), transaction():
         assert services.needs_second_person("role.grant")
     assert "a second person" not in command("--waive", "role.grant", "member.remove")
+    # What is never done by one alone is shown, and not to be waived.
+    assert re.search(r"audit_log\.prune +always two", command())
+    with pytest.raises(CommandError, match="invalid choice"):
+        command("--waive", "audit_log.prune")
     with pytest.raises(CommandError, match="at once"):
         command("--demand", "role.grant", "--waive", "role.grant")
     with pytest.raises(CommandError, match="invalid choice"):

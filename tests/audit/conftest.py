@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from tests.s3 import s3, s3_url  # noqa: F401
+
 
 @pytest.fixture
 def superuser(superuser_url: str) -> Iterator[psycopg.Connection]:

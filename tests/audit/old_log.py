@@ -24,7 +24,7 @@ from tests.cast import ACME, ADA, PASSWORD, SETUP, Person
 BEA = Person("bea@acme.example", ACME, Role.ADMIN)
 POLICY_DAYS = 400
 # In the first part, which ends inside a tile.
-OLD = 300
+OLD = 260
 
 
 @contextmanager

@@ -37,6 +37,7 @@ from tests.audit.old_log import (
 from tests.audit.old_log import tombstones as stones
 from tests.caller import error_of, with_key
 from tests.cast import ACME, ADA
+from tests.s3 import Bucket
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -151,6 +152,9 @@ class TestPrune:
         applied(approved())
         with triggers_off(superuser):
             superuser.execute("UPDATE audit_checkpoint SET signed_at = now() - interval '401 days'")
+        with ADA.here(), transaction():
+            signing.rotate()
+        # The first tombstone by the old key, the second by the new one.
         again = applied(approved()).tombstone
         assert [(s.first_seq, s.last_seq) for s in stones()] == [(1, size), (size + 1, again.last_seq)]
         assert verdict(ACME).intact
@@ -373,6 +377,14 @@ def test_the_server_ends_the_session_in_the_middle_of_the_removal(size: int, sup
     assert applied(request).tombstone.last_seq == size
 
 
+def test_in_an_s3_bucket(s3: Bucket, size: int) -> None:
+    stone = applied(approved()).tombstone
+    content = s3.read(stone.archive_name)
+    assert sha256(content).hexdigest() == stone.archive_sha256
+    assert holds(content).last == size
+    assert verdict(ACME).intact
+
+
 class TestArchive:
     def test_what_does_not_verify_is_written_again(self, size: int) -> None:
         request = approved()
@@ -423,15 +435,21 @@ class TestReading:
         with pytest.raises(CommandError, match=stone.archive_name):
             call_command("audit_proof", tenant=ACME, record=str(old.pk))
 
-    @pytest.mark.parametrize("path", ["/audit-logs/bundle?from={}", "/audit-export?startDate={}"])
-    def test_a_range_that_begins_in_the_archive_is_refused_by_its_name(self, stone: Tombstone, path: str) -> None:
-        error = error_of(with_key("aud").get(path.format("2020-01-01")))
-        assert (error["status"], error["code"]) == (410, "pruned")
-        assert stone.archive_name in error["message"]
-
-    def test_the_file_too(self, stone: Tombstone, tmp_path: Path) -> None:
-        with pytest.raises(CommandError, match=stone.archive_name):
-            call_command("audit_export", tenant=ACME, since="2020-01-01", output=tmp_path / "x.zip")
+    def test_a_range_that_begins_in_the_archive_is_refused_by_its_name(self, stone: Tombstone, tmp_path: Path) -> None:
+        begin, aud = "2020-01-01", with_key("aud")
+        for answer in (
+            aud.get(f"/audit-logs/bundle?from={begin}"),
+            aud.get(f"/audit-export?startDate={begin}"),
+            with_key("ada").post("/audit-exports", {"format": "ndjson", "from": begin}),
+        ):
+            error = error_of(answer)
+            assert (error["status"], error["code"], stone.archive_name in error["message"]) == (410, "pruned", True)
+        for format_ in ("bundle", "ndjson"):
+            with pytest.raises(CommandError, match=f"--from .*{stone.archive_name}"):
+                call_command("audit_export", tenant=ACME, format=format_, since=begin, output=tmp_path / "x")
+        # Nothing that is kept lies in this one.
+        error = error_of(aud.get(f"/audit-logs/bundle?to={begin}"))
+        assert (error["status"], stone.archive_name in error["message"]) == (404, True)
 
     def test_lists_and_exports_give_what_is_kept(self, stone: Tombstone) -> None:
         listed = with_key("aud").get("/audit-logs?from=2020-01-01&limit=100").json()

@@ -80,6 +80,18 @@ def note(said: dict[str, Any]) -> str:
     return str(notes.sign(tombstones.text(said), name="nobody", key=Ed25519PrivateKey.generate()))
 
 
+# What a tombstone says wrongly, and how the database refuses it.
+UNFIT: list[tuple[dict[str, Any], str]] = [
+    ({"firstSeq": 2, "records": OLD}, "from record 1 on"),
+    ({"records": 1}, "from record 1 on"),
+    ({"lastSeq": 0, "records": 0}, "from record 1 on"),
+    ({"lastSeq": 7, "records": 7}, "no checkpoint"),
+    ({"rootHash": "0" * 64}, "no checkpoint"),
+    ({"lastIntegrityHash": "0" * 64}, "no kept record links"),
+    ({"tenantId": "globex"}, "no checkpoint"),
+]
+
+
 class TestWalls:
     def refused(self, session: psycopg.Connection, query: str, *parameters: Any) -> str:
         with pytest.raises(psycopg.errors.InsufficientPrivilege) as refusal, session.transaction():
@@ -113,21 +125,10 @@ class TestWalls:
         pending = {"id": str(asked()), "requestedBy": {}, "approvedBy": []}
         assert "nobody has approved it" in self.prune(owner, approval=pending)
 
-    @pytest.mark.parametrize(
-        ("changed", "message"),
-        [
-            ({"firstSeq": 2, "records": OLD}, "from record 1 on"),
-            ({"records": 1}, "from record 1 on"),
-            ({"lastSeq": 0, "records": 0}, "from record 1 on"),
-            ({"lastSeq": 7, "records": 7}, "no checkpoint"),
-            ({"rootHash": "0" * 64}, "no checkpoint"),
-            ({"lastIntegrityHash": "0" * 64}, "no kept record links"),
-            ({"tenantId": "globex"}, "no checkpoint"),
-        ],
-    )
-    def test_what_does_not_fit_the_log(self, owner: psycopg.Connection, changed: dict[str, Any], message: str) -> None:
+    def test_what_does_not_fit_the_log(self, owner: psycopg.Connection) -> None:
         approval = {"id": str(approved()), "requestedBy": {}, "approvedBy": []}
-        assert message in self.prune(owner, approval=approval, **changed)
+        for changed, message in UNFIT:
+            assert message in self.prune(owner, approval=approval, **changed), changed
 
     @pytest.mark.parametrize(
         "tampering",
@@ -239,16 +240,17 @@ class TestForged:
             assert cursor.description is not None
             assert {c.name for c in cursor.description} == FORGED.keys() | UNSIGNED
 
-    @pytest.mark.parametrize("column", FORGED)
-    def test_a_changed_column(self, stone: Tombstone, superuser: psycopg.Connection, column: str) -> None:
-        with triggers_off(superuser):
-            superuser.execute(f"UPDATE audit_tombstone SET {column} = {FORGED[column]}")  # type: ignore[arg-type]
-        assert self.broken() == ("truncated", stone.last_seq + 1)
-
-    def test_none(self, stone: Tombstone, superuser: psycopg.Connection) -> None:
-        with triggers_off(superuser):
-            superuser.execute("DELETE FROM audit_tombstone")
-        assert self.broken() == ("truncated", stone.last_seq + 1)
+    def test_a_changed_column(self, stone: Tombstone, superuser: psycopg.Connection) -> None:
+        superuser.execute("CREATE TABLE signed AS SELECT * FROM audit_tombstone")
+        changes = {column: f"UPDATE audit_tombstone SET {column} = {value}" for column, value in FORGED.items()}
+        for column, change in (changes | {"none at all": "DELETE FROM audit_tombstone"}).items():
+            with triggers_off(superuser):
+                superuser.execute(change)  # type: ignore[arg-type]
+            assert self.broken() == ("truncated", stone.last_seq + 1), column
+            with triggers_off(superuser):
+                superuser.execute("DELETE FROM audit_tombstone")
+                superuser.execute("INSERT INTO audit_tombstone SELECT * FROM signed")
+            assert verdict(ACME).intact
 
     @pytest.mark.parametrize(
         "change",

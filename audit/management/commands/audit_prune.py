@@ -23,6 +23,8 @@ from kaireon.tenancy.context import Actor, current, transaction
 from kaireon.tenancy.models import Membership
 
 _MIB = 1 << 20
+# How many there are to archive is only known on the way: the progress counts in thousandths.
+_WHOLE = 1000
 
 
 class Command(TenantCommand):
@@ -86,11 +88,11 @@ class Command(TenantCommand):
             if request_id is None:
                 with transaction():
                     request_id = pruning.approved_request()
-            with Progress("archive", total=pruning.MOST_RECORDS, quiet=quiet) as progress:
+            with Progress("archive", total=_WHOLE, quiet=quiet) as progress:
                 pruned = pruning.apply(
                     request_id=request_id,
                     now=clock.now(),
-                    told=lambda step, done: progress.move_to(done, f"{step}, {done:,} records"),
+                    told=lambda done, total: progress.move_to(done * _WHOLE // total, f"{done:,} of {total:,} records"),
                 )
         except (pruning.NotApproved, pruning.NothingToPrune, pruning.Refused, ArchiveRefused) as error:
             raise CommandError(f"Nothing was removed: {error}.") from error

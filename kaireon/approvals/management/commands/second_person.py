@@ -16,7 +16,7 @@ class Command(TenantCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        names = [verb.name for verb in registry.all_verbs()]
+        names = [verb.name for verb in _optional()]
         parser.add_argument("--demand", nargs="+", default=[], choices=names, metavar="VERB", help="From now on.")
         parser.add_argument("--waive", nargs="+", default=[], choices=names, metavar="VERB", help="No longer.")
         parser.add_argument("--json", action="store_true", help="Answer in JSON.")
@@ -28,10 +28,15 @@ class Command(TenantCommand):
             for names, demanded in ((options["demand"], True), (options["waive"], False)):
                 for name in names:
                     services.demand_second_person(name, demanded=demanded, now=clock.now())
-            state = {verb.name: services.needs_second_person(verb.name) for verb in registry.all_verbs()}
+            state = {verb.name: services.needs_second_person(verb.name) for verb in _optional()}
         if options["json"]:
             self.stdout.write(json.dumps(state))
             return
         for verb in registry.all_verbs():
-            who = "a second person" if state[verb.name] else "one person"
+            who = "always two" if verb.always else "a second person" if state[verb.name] else "one person"
             self.stdout.write(f"{verb.name:<28} {who:<16} {verb.title}")
+
+
+def _optional() -> list[registry.Verb]:
+    """Those that a tenant decides about."""
+    return [verb for verb in registry.all_verbs() if not verb.always]
