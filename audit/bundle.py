@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from django.db import connection
 
-from audit import checkpoints, merkle, reading, signing
+from audit import checkpoints, merkle, reading, signing, witness
 from audit.chain import record_bytes
 from audit.models import Checkpoint, SigningKey
 from audit.signing import Signer
@@ -85,7 +85,7 @@ def write(
     Raises NotCovered.
     """
     tenant = current().tenant_id
-    checkpoint = checkpoint or checkpoints.newest(tenant)
+    checkpoint = checkpoint or witness.best(tenant, least=wanted.last)
     if checkpoint is None or checkpoint.tree_size < wanted.last:
         raise NotCovered(f"no checkpoint commits to record {wanted.last} yet")
     keys = signing.keys(tenant)
@@ -93,8 +93,8 @@ def write(
         hashes, marks = _write_records(bundle, tenant, wanted, moved)
         parts = {
             "proofs.json": _json(_proofs(tenant, checkpoint, wanted, marks)),
-            "checkpoint.txt": checkpoint.note.encode(),
-            "keys.json": _json({"format": 1, "keys": [_key(key) for key in keys], "witnesses": []}),
+            "checkpoint.txt": witness.cosigned(checkpoint).encode(),
+            "keys.json": _json({"format": 1, "keys": [_key(key) for key in keys], "witnesses": _witnesses(checkpoint)}),
             "kaireon_verify.py": (_OFFLINE / "kaireon_verify.py").read_bytes(),
             "README.txt": (_OFFLINE / "README.txt").read_bytes(),
         }
@@ -150,6 +150,13 @@ def _key(key: SigningKey) -> dict[str, Any]:
         "retiredAt": clock.rfc3339(key.retired_at) if key.retired_at else None,
         "crossSignatures": key.cross_signatures,
     }
+
+
+def _witnesses(checkpoint: Checkpoint) -> list[dict[str, str]]:
+    return [
+        {"keyId": key.key_id.hex(), "name": key.name, "publicKey": base64.b64encode(key.raw).decode()}
+        for key in witness.keys_of(checkpoint)
+    ]
 
 
 def _manifest(tenant: str, checkpoint: Checkpoint, wanted: Range, hashes: dict[str, str]) -> dict[str, Any]:

@@ -279,7 +279,7 @@ def expire(*, now: datetime, dry_run: bool = False) -> int:
     for export in rows:
         _clear(export)
         with transaction():
-            AuditExport.objects.filter(pk=export.pk).update(object_name="")
+            AuditExport.objects.filter(pk=export.pk).update(object_name=None)
     return len(rows)
 
 

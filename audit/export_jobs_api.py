@@ -37,13 +37,13 @@ class AuditExportIn(StrictSerializer):
 
 class AuditExportRequestedOut(serializers.Serializer[Any]):
     exportId = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=ExportStatus.values)
+    status = serializers.ChoiceField(choices=ExportStatus.choices)
 
 
 class AuditExportJobOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     format = serializers.ChoiceField(choices=copying.FORMATS)
-    status = serializers.ChoiceField(choices=ExportStatus.values)
+    status = serializers.ChoiceField(choices=ExportStatus.choices)
     percent = serializers.IntegerField()
     error = serializers.CharField(allow_null=True, help_text="Reason code of a failed export.")
     entityType = serializers.CharField(allow_null=True)

@@ -195,7 +195,7 @@ class AuditExportQuerySet(TenantQuerySet["AuditExport"]):
 
     def expired(self, now: datetime) -> "AuditExportQuerySet":
         """Whose time is over and whose file may still be there."""
-        return self.filter(expires_at__lte=now).exclude(object_name="")
+        return self.filter(expires_at__lte=now).exclude(object_name=None)
 
 
 class AuditExport(TenantModel):
@@ -218,7 +218,7 @@ class AuditExport(TenantModel):
     size = models.BigIntegerField(null=True, blank=True, help_text="Of the file, in bytes.")
     sha256 = models.CharField(max_length=64, default="", blank=True)
     manifest = models.JSONField(null=True, blank=True)
-    object_name = models.CharField(max_length=300, default="", blank=True, editable=False)
+    object_name = models.CharField(max_length=300, null=True, blank=True, editable=False)
     error = models.CharField(max_length=64, default="", blank=True, help_text="Reason code.")
     job_ref = models.UUIDField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField()
@@ -234,7 +234,7 @@ class AuditExport(TenantModel):
         constraints = [
             models.CheckConstraint(condition=Q(status__in=ExportStatus.values), name="audit_export_status_known"),
             models.CheckConstraint(
-                condition=Q(object_name="") | Q(status="completed"), name="audit_export_file_means_completed"
+                condition=Q(object_name=None) | Q(status="completed"), name="audit_export_file_means_completed"
             ),
         ]
 

@@ -9,7 +9,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.response import Response
 
 import audit
-from audit import checkpoints, proofs, signing
+from audit import checkpoints, proofs, signing, witness
 from audit.api import AuditView, not_found
 from audit.models import AuditRecord, Checkpoint, SigningKey
 from kaireon.api.errors import BadRequest, Conflict, NotFound
@@ -48,7 +48,7 @@ class ConsistencyOut(serializers.Serializer[Any]):
 
 
 class CheckpointOut(serializers.Serializer[Any]):
-    checkpoint = serializers.CharField(help_text="A signed note (C2SP).")
+    checkpoint = serializers.CharField(help_text="A signed note (C2SP), with the lines of witnesses.")
     treeSize = serializers.IntegerField()
     rootHash = serializers.CharField()
     keyId = serializers.CharField()
@@ -102,7 +102,7 @@ class AuditCheckpointView(AuditView):
         operation_id="audit_logs_checkpoint",
     )
     def get(self, request: TenantRequest) -> Response:
-        """The newest signed checkpoint; the bare note as text/plain."""
+        """The newest signed checkpoint, with the lines of its witnesses; the bare note as text/plain."""
         newest = checkpoints.newest(request.tenant_id)
         if newest is None:
             raise NotFound(_NONE_YET)
@@ -110,7 +110,7 @@ class AuditCheckpointView(AuditView):
         _recorded(request, "audit_log.read", request.tenant_id, {"checkpoint": newest.tree_size})
         return Response(
             {
-                "checkpoint": newest.note,
+                "checkpoint": witness.cosigned(newest),
                 "treeSize": newest.tree_size,
                 "rootHash": newest.root_hash,
                 "keyId": key.key_id.hex(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 
+from audit import publication
 from audit.models import AuditHead, AuditRecord
 from compliance import policies
 from compliance.models import RetentionPolicy
@@ -34,6 +36,8 @@ from kaireon.tenancy.roles import Permission
 
 # Beyond this a home page says "more than": counting further would make it slow to open.
 MOST_COUNTED = 100_000
+# The job that publishes checkpoints runs every minute; one that waits longer than this is worth a word.
+PUBLISHED_WITHIN = timedelta(minutes=5)
 SHOWN = 6
 
 
@@ -253,6 +257,10 @@ def log_panel() -> dict[str, Any]:
         notes.append(Note(level="info", text="The audit log was never verified", url=_list("audit_auditrecord")))
     elif not found.get("intact"):
         notes.append(Note(level="bad", text="The audit log is broken", url=_list("audit_auditrecord")))
+    waiting = publication.waiting_since()
+    if waiting is not None and clock.now() - waiting > PUBLISHED_WITHIN:
+        text = "The newest checkpoint of the audit log has not left the database"
+        notes.append(Note(level="bad", text=text, url=_runs_of("audit-publish")))
     return {
         "seq": head.seq if head else 0,
         "hash": head.integrity_hash if head else "",

@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                 ("size", models.BigIntegerField(blank=True, help_text="Of the file, in bytes.", null=True)),
                 ("sha256", models.CharField(blank=True, default="", max_length=64)),
                 ("manifest", models.JSONField(blank=True, null=True)),
-                ("object_name", models.CharField(blank=True, default="", editable=False, max_length=300)),
+                ("object_name", models.CharField(blank=True, editable=False, max_length=300, null=True)),
                 ("error", models.CharField(blank=True, default="", help_text="Reason code.", max_length=64)),
                 ("job_ref", models.UUIDField(blank=True, editable=False, null=True)),
                 ("created_at", models.DateTimeField()),
@@ -81,7 +81,7 @@ class Migration(migrations.Migration):
                         name="audit_export_status_known",
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(("object_name", ""), ("status", "completed"), _connector="OR"),
+                        condition=models.Q(("object_name", None), ("status", "completed"), _connector="OR"),
                         name="audit_export_file_means_completed",
                     ),
                 ],
