@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import DatabaseError, connection
@@ -24,7 +24,7 @@ from audit import beginning, checkers, merkle, services
 from audit.models import VerificationKind, VerificationRun, VerificationState
 from audit.notes import BadNote, Note
 from audit.spans import Link
-from audit.verdict import Fault, Verdict
+from audit.verdict import Fault, Reason, Verdict
 from audit.verify import Commitment, Examination, UnusableCheckpoint, commitment_of, examine
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
@@ -228,6 +228,28 @@ def _finish(this: _Run, verdict: Verdict) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute(_FORGET, [this.tenant_id, now - timedelta(days=KEPT_DAYS)])
+
+
+def verdict_of(row: VerificationRun) -> Verdict:
+    """What a finished run found."""
+    return Verdict(
+        total=row.total,
+        window=row.kind != VerificationKind.FULL,
+        verified=row.verified,
+        scanned=row.scanned,
+        broken_at_id=row.broken_at_id,
+        broken_at_seq=row.broken_at_seq,
+        broken_reason=cast("Reason | None", row.broken_reason),
+    )
+
+
+@requires_transaction
+def length() -> int:
+    """How many records the active scope's log has, as its head says."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT seq FROM public.audit_head WHERE tenant_id = %s", [current().tenant_id])
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 @requires_transaction

@@ -1,6 +1,6 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
-from cron import approvals, audit_jobs, cleanup, environment, flows, outbox_jobs
+from cron import approvals, audit_jobs, audit_verification, cleanup, environment, flows, outbox_jobs
 from cron.work import Job, Missed
 from kaireon import env
 
@@ -45,6 +45,13 @@ SHIPPED: tuple[Job, ...] = (
         deadline=50,
         schedule="* * * * *",
         missed=Missed.SKIP,
+    ),
+    Job(
+        name="audit-verify",
+        help="Verify each log: whole once a week, what came since on the other nights; long ones in several runs.",
+        for_all=audit_verification.verify_platform,
+        for_tenant=audit_verification.verify_tenant,
+        schedule="15 1 * * *",
     ),
     Job(
         name="outbox-reaper",

@@ -68,6 +68,7 @@ def audit() -> list[Metric]:
         "SELECT * FROM public.gauge_checkpoints(%s, %s)", publication.channels(), witness.pinned_ids()
     )
     chains = {"intact": intact, "broken": broken, "unverified": unverified}
+    runs = _rows("SELECT * FROM public.gauge_verifications()")
     sequenced = CounterMetricFamily("kaireon_audit_records", "Records in all logs, ever.", value=float(total))
     return [
         _value("kaireon_audit_inbox_records", f"Recorded, not yet sequenced; counted to {MOST_COUNTED}.", records),
@@ -83,6 +84,18 @@ def audit() -> list[Metric]:
             "kaireon_audit_oldest_verification_timestamp_seconds",
             "The same of the log that was verified longest ago; 0: one never was.",
             0.0 if unverified else _moment(longest_ago),
+        ),
+        _gauge(
+            "kaireon_audit_verification_intact",
+            "1: the newest finished verification of the log, whole or since the last point, found nothing wrong.",
+            "tenant",
+            {tenant: int(intact) for tenant, intact, _, _ in runs},
+        ),
+        _gauge(
+            "kaireon_audit_unverified_records",
+            "Records that came after that verification.",
+            "tenant",
+            {tenant: unread for tenant, _, _, unread in runs},
         ),
         _value(
             "kaireon_audit_checkpoint_age_seconds",

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [append|lag|jobs|outbox|flows|masking|proof|offline …] [--quick] [--json] [--write]`."""
+"""`python -m tests.bench [append|jobs|masking|proof|verify …] [--quick] [--json] [--write]`: all, when none is named."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from tests.bench.jobs import bench as jobs
 from tests.bench.offline import bench as offline
 from tests.bench.outbox import bench as outbox
 from tests.bench.proof import bench as proof
+from tests.bench.verify import bench as verify
 
 # In the order of the document.
 BENCHES = {
@@ -21,6 +22,7 @@ BENCHES = {
     "flows": flows,
     "masking": masking,
     "proof": proof,
+    "verify": verify,
     "offline": offline,
 }
 CORES = 2

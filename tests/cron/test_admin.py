@@ -75,6 +75,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
     assert states == {
         "approvals-expire": "new",
         "audit-publish": "new",
+        "audit-verify": "new",
         "audit-witness": "new",
         "cleanup": "down",
         "dlq-archive": "running",

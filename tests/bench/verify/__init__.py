@@ -1,0 +1,1 @@
+"""How fast a log is verified, beside merely reading it."""
