@@ -1,4 +1,4 @@
-"""`python -m tests.bench [append|jobs|masking|proof|verify …] [--quick] [--json] [--write]`: all, when none is named."""
+"""`python -m tests.bench [append|jobs|masking|verify …] [--quick] [--json] [--write]`: all, when none is named."""
 
 import json
 import os
