@@ -21,6 +21,7 @@ from audit.spool import Spool, SpoolFull
 from audit.spool_checks import the_spool_can_be_written_to
 from kaireon.api import breakers
 from kaireon.lib import clock
+from kaireon.ops import gauges, health
 from kaireon.tenancy import signals
 from kaireon.tenancy.context import PLATFORM, Actor, transaction
 from kaireon.tenancy.principal import Principal
@@ -274,6 +275,27 @@ def test_what_cannot_be_used_is_set_aside_and_told_and_can_be_tried_again(
     assert "Brought in: 1." in capsys.readouterr().out
     assert events.folder().aside() == 0
     assert [r.entity_id for r in refusals()] == ["test:0", "test:2", "test:1"]
+
+
+def test_readiness_and_gauges_tell_of_it(away: Callable[[], Any]) -> None:
+    def told() -> tuple[bool, bool, dict[str, float]]:
+        figures = {sample.name: sample.value for metric in gauges.spool() for sample in metric.samples}
+        return health.audit_events_spooled(), health.audit_events_set_aside(), figures
+
+    limit = {"kaireon_audit_spool_limit_bytes": settings.AUDIT_SPOOL_BYTES}
+    nothing = {f"kaireon_audit_spool_{what}": 0 for what in ("bytes", "records", "aside_records")}
+    assert told() == (False, False, nothing | limit)
+    with away():
+        refuse(1)
+        refuse(2)
+        file = events.folder().folder / "current.spool"
+        size = file.stat().st_size
+        waiting = {"kaireon_audit_spool_bytes": size, "kaireon_audit_spool_records": 2}
+        assert told() == (True, False, nothing | limit | waiting)
+    file.write_bytes(file.read_bytes().replace(b" ", b"0", 1))
+    events.replay()
+    left = {"kaireon_audit_spool_bytes": size // 2, "kaireon_audit_spool_aside_records": 1}
+    assert told() == (False, True, nothing | limit | left)
 
 
 def test_the_command_says_when_there_is_no_database(away: Callable[[], Any]) -> None:
