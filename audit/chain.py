@@ -34,7 +34,16 @@ RECORD_FIELDS = frozenset(
     )
 )
 
+_LARGE = frozenset(("changes", "before", "after"))
+_FIRST = frozenset(("action", "actorType"))
 _LEAF = b"\x00"
+
+
+class Canonical(bytes):
+    """JSON that `canonical` wrote, to be taken over as it is."""
+
+
+_NULL = Canonical(b"null")
 
 
 class IncompleteRecord(ValueError):
@@ -60,10 +69,11 @@ def integrity_hash(
 ) -> str:
     """Lowercase hex SHA-256 over the ten fields joined in this order, null as the empty string.
 
-    `changes` goes in as canonical JSON. The fields are joined without separators and the timestamp is not among them,
-    so this alone does not protect a record: the leaf hash does. Raises NotCanonical for what has no canonical form.
+    `changes` goes in as canonical JSON, or is Canonical already. The fields are joined without separators and the
+    timestamp is not among them, so this alone does not protect a record: the leaf hash does. Raises NotCanonical for
+    what has no canonical form.
     """
-    changes_text = "" if changes is None else canonical(changes).decode()
+    changes_text = "" if changes is None else (changes if type(changes) is Canonical else canonical(changes)).decode()
     joined = (
         f"{action}{entity_type}{entity_id or ''}{entity_name or ''}{changes_text}"
         f"{user_id or ''}{user_name or ''}{tenant_id or ''}{request_id or ''}{prev_hash}"
@@ -88,3 +98,19 @@ def record_bytes(record: Mapping[str, Any]) -> bytes:
 def leaf_hash(record: Mapping[str, Any]) -> str:
     """Lowercase hex of the record's Merkle leaf (RFC 6962 section 2.1): SHA-256 of a zero byte and `record_bytes`."""
     return sha256(_LEAF + record_bytes(record)).hexdigest()
+
+
+def leaf_hash_around(
+    record: dict[str, Any], *, changes: Canonical | None, before: Canonical | None, after: Canonical | None
+) -> str:
+    """The leaf hash of a record whose three large fields are canonical JSON already; `record` has all the others.
+
+    Raises as `record_bytes` does.
+    """
+    if record.keys() | _LARGE != RECORD_FIELDS or record.keys() & _LARGE:
+        raise IncompleteRecord(f"a record around {', '.join(sorted(_LARGE))} needs all other fields and no more")
+    # In the order of their names these come right after the first two.
+    first = canonical({"action": record["action"], "actorType": record["actorType"]})
+    rest = canonical({name: value for name, value in record.items() if name not in _FIRST})
+    middle = b',"after":%b,"before":%b,"changes":%b,' % (after or _NULL, before or _NULL, changes or _NULL)
+    return sha256(b"".join((_LEAF, first[:-1], middle, rest[1:]))).hexdigest()

@@ -9,19 +9,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from audit.chain import Canonical
 from audit.sealed import ERASED, WITHHELD, Sealer
 from kaireon.lib.canonical import MAX_DEPTH, canonical, loads_exact
 
 
 class Contents(NamedTuple):
-    """The three as JSON values, and their JSON where it is not what the trigger wrote, else None."""
+    """The three as canonical JSON, the row's version, and the JSON to store where it is not what the trigger wrote."""
 
-    changes: Any
-    before: Any
-    after: Any
-    changes_text: str | None
-    before_text: str | None
-    after_text: str | None
+    changes: Canonical | None
+    before: Canonical | None
+    after: Canonical | None
+    version: int | None
+    texts: tuple[str | None, str | None, str | None]
 
 
 # A number that loads_exact may have turned into text is at least this long: jsonb prints numbers without exponents.
@@ -37,10 +37,11 @@ def plain(operation: str, changes_text: str | None, before_text: str | None, aft
     changes = (
         _loaded(changes_text) if operation in "BE" else _settled(changes_of(before, after), before_text, after_text)
     )
+    found = _written(changes, before, after)
     pairs = ((changes_text, changes), (before_text, before), (after_text, after))
     if any(text is not None and (_MAYBE_INEXACT.search(text) or type(value) is str) for text, value in pairs):
-        return Contents(changes, before, after, *(None if value is None else _dumped(value) for _, value in pairs))
-    return Contents(changes, before, after, _dumped(changes) if operation == "U" else None, None, None)
+        return found
+    return found._replace(texts=(found.texts[0] if operation == "U" else None, None, None))
 
 
 def sealed(
@@ -65,14 +66,32 @@ def sealed(
     hidden_before = None if before is None else hide(before, whose_before, key_of)
     same = before if hidden_before is not None and whose_before == whose_after else {}
     hidden_after = None if after is None else hide(after, whose_after, key_of, like=(same or {}, hidden_before or {}))
-    changes = hidden_after if hidden_before is None else hidden_before
+    changes = None
     if changed is not None and hidden_before is not None and hidden_after is not None:
         changes = {column: [hidden_before.get(column), hidden_after.get(column)] for column in changed}
     old, new, changes = (_settled(value, before_text, after_text) for value in (hidden_before, hidden_after, changes))
-    old_text, new_text = (None if value is None else _dumped(value) for value in (old, new))
-    # Of a creation or deletion, the row itself.
-    changes_text = _dumped(changes) if changed is not None else old_text or new_text
-    return Contents(changes, old, new, changes_text, old_text, new_text)
+    if changes is None:
+        # Of a creation or deletion, the row itself.
+        changes = new if old is None else old
+    return _written(changes, old, new)
+
+
+def _written(changes: Any, before: Any, after: Any) -> Contents:
+    old = None if before is None else Canonical(canonical(before))
+    new = None if after is None else Canonical(canonical(after))
+    if changes is None:
+        said = None
+    elif changes is after or changes is before:
+        said = new if changes is after else old
+    else:
+        said = Canonical(canonical(changes))
+    version = after.get("version") if isinstance(after, dict) else None
+    texts = (_text(said), _text(old), _text(new))
+    return Contents(said, old, new, version if type(version) is int else None, texts)
+
+
+def _text(part: Canonical | None) -> str | None:
+    return None if part is None else part.decode()
 
 
 def changes_of(before: Any, after: Any) -> Any:

@@ -16,7 +16,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from audit import contents, subject_keys
-from audit.chain import GENESIS, integrity_hash, leaf_hash, timestamp_text
+from audit.chain import GENESIS, integrity_hash, leaf_hash_around, timestamp_text
 from audit.sealed import Sealer
 from kaireon.lib.ids import uuid7
 
@@ -79,10 +79,15 @@ _LINK_TYPES = {
     "integrity_hash": "text",
     "prev_hash": "text",
     "leaf_hash": "text",
-    "changes": "text",
-    "before": "text",
-    "after": "text",
 }
+# Each as one text, cut apart there: quoting JSON as elements of an array takes longer than sealing it. No JSON holds
+# the separator, and none is empty.
+_JSON = ("changes", "before", "after")
+_SEPARATOR = "\x1f"
+_ARRAYS = [
+    *(f"%s::{kind}[]" for kind in _LINK_TYPES.values()),
+    *["string_to_array(%s, E'\\x1f', '')"] * len(_JSON),
+]
 _APPEND = f"""
 WITH sequenced AS (DELETE FROM public.audit_inbox WHERE ctid = ANY(%s::tid[]) RETURNING ctid AS place, *)
 INSERT INTO public.audit_record (
@@ -97,7 +102,7 @@ SELECT l.record_id, i.tenant_id, l.seq, i.action, i.entity_type, i.entity_id, i.
        coalesce(l.after::jsonb, CASE WHEN i.personal IS NULL THEN i.after END), l.entity_version,
        i.user_id, i.user_name, i.actor_type, i.request_id, i."timestamp", l.integrity_hash, l.prev_hash, l.leaf_hash
   FROM sequenced i
-  JOIN unnest({", ".join(f"%s::{kind}[]" for kind in _LINK_TYPES.values())}) l ({", ".join(_LINK_TYPES)})
+  JOIN unnest({", ".join(_ARRAYS)}) l ({", ".join((*_LINK_TYPES, *_JSON))})
     ON l.place = i.place
 """  # noqa: S608 - names and types of this file
 
@@ -228,7 +233,9 @@ def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
     keys = subject_keys.for_batch(cursor, {(row[1], subject) for row in rows for subject in row[11:13] if subject})
     links = [_linked(heads.setdefault(row[1], _Head(0, GENESIS)), row, keys) for row in rows]
     columns = [list(column) for column in zip(*links, strict=True)]
-    cursor.execute(_APPEND, [columns[0], *columns])
+    named, texts = columns[: len(_LINK_TYPES)], columns[len(_LINK_TYPES) :]
+    joined = [_SEPARATOR.join(text or "" for text in column) for column in texts]
+    cursor.execute(_APPEND, [columns[0], *named, *joined])
     if cursor.rowcount != len(links):
         raise InboxMoved(f"{len(links)} records were read from the inbox and {cursor.rowcount} found again.")
     cursor.execute(
@@ -238,7 +245,7 @@ def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
 
 
 def _linked(head: _Head, row: tuple[Any, ...], keys: Mapping[subject_keys.Subject, Sealer | None]) -> tuple[Any, ...]:
-    """What the sequencer adds to one inbox row, in the order of _LINK_TYPES; moves `head` on."""
+    """What the sequencer adds to one inbox row, in the order of _LINK_TYPES and _JSON; moves `head` on."""
     (place, tenant, operation, action, kind, entity_id, name, changes_text, before_text, after_text) = row[:10]
     personal, subject_before, subject_after, user_id, user_name, actor_type, request_id, timestamp = row[10:]
     if personal is None:
@@ -252,9 +259,6 @@ def _linked(head: _Head, row: tuple[Any, ...], keys: Mapping[subject_keys.Subjec
             subjects=(subject_before, subject_after),
             key_of=lambda subject: keys[tenant, subject],
         )
-    changes, before, after, *texts = stored
-    version = after.get("version") if isinstance(after, dict) else None
-    entity_version = version if type(version) is int else None
     # Given here, not in the writer's transaction: it costs nobody there time, and the log's index grows at its end.
     record_id = uuid7()
     prev_hash, head.seq = head.integrity_hash, head.seq + 1
@@ -263,14 +267,14 @@ def _linked(head: _Head, row: tuple[Any, ...], keys: Mapping[subject_keys.Subjec
         entity_type=kind,
         entity_id=entity_id,
         entity_name=name,
-        changes=changes,
+        changes=stored.changes,
         user_id=user_id,
         user_name=user_name,
         tenant_id=tenant,
         request_id=request_id,
         prev_hash=prev_hash,
     )
-    leaf = leaf_hash(
+    leaf = leaf_hash_around(
         {
             "id": str(record_id),
             "seq": head.seq,
@@ -278,10 +282,7 @@ def _linked(head: _Head, row: tuple[Any, ...], keys: Mapping[subject_keys.Subjec
             "entityType": kind,
             "entityId": entity_id,
             "entityName": name,
-            "changes": changes,
-            "before": before,
-            "after": after,
-            "entityVersion": entity_version,
+            "entityVersion": stored.version,
             "userId": user_id,
             "userName": user_name,
             "actorType": actor_type,
@@ -290,6 +291,9 @@ def _linked(head: _Head, row: tuple[Any, ...], keys: Mapping[subject_keys.Subjec
             "timestamp": timestamp_text(timestamp),
             "integrityHash": head.integrity_hash,
             "prevHash": prev_hash,
-        }
+        },
+        changes=stored.changes,
+        before=stored.before,
+        after=stored.after,
     )
-    return (place, record_id, head.seq, entity_version, head.integrity_hash, prev_hash, leaf, *texts)
+    return (place, record_id, head.seq, stored.version, head.integrity_hash, prev_hash, leaf, *stored.texts)

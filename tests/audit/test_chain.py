@@ -10,13 +10,15 @@ import rfc8785
 from audit.chain import (
     GENESIS,
     RECORD_FIELDS,
+    Canonical,
     IncompleteRecord,
     integrity_hash,
     leaf_hash,
+    leaf_hash_around,
     record_bytes,
     timestamp_text,
 )
-from kaireon.lib.canonical import LoneSurrogate, NotCanonical
+from kaireon.lib.canonical import LoneSurrogate, NotCanonical, canonical
 from kaireon.lib.clock import NaiveMoment
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "integrity_chain.json").read_text())
@@ -100,3 +102,29 @@ def test_a_timestamp_is_utc_with_six_decimals():
     assert timestamp_text(datetime(2026, 1, 15, 14, 30, 0, 120, tzinfo=ist)) == "2026-01-15T09:00:00.000120Z"
     with pytest.raises(NaiveMoment):
         timestamp_text(datetime(2026, 1, 15))  # noqa: DTZ001 - that is what is tried
+
+
+LARGE = ("changes", "before", "after")
+
+
+@pytest.mark.parametrize("large", [{"a": [1, "ü", {"x": None}]}, {}, [], "text", None])
+def test_it_takes_over_what_is_canonical_already(large):
+    record = RECORD | dict.fromkeys(LARGE, large)
+    parts = {name: None if record[name] is None else Canonical(canonical(record[name])) for name in LARGE}
+    others = {name: value for name, value in record.items() if name not in LARGE}
+    assert leaf_hash_around(others, **parts) == leaf_hash(record)
+    fields = {
+        "action": "update",
+        "entity_type": "Offer",
+        "entity_id": "o-1",
+        "entity_name": None,
+        "user_id": None,
+        "user_name": "Ada",
+        "tenant_id": "acme",
+        "request_id": None,
+        "prev_hash": GENESIS,
+    }
+    assert integrity_hash(changes=parts["changes"], **fields) == integrity_hash(changes=large, **fields)
+    for wrong in (RECORD, others | {"more": 1}, {k: v for k, v in others.items() if k != "seq"}):
+        with pytest.raises(IncompleteRecord):
+            leaf_hash_around(wrong, **parts)

@@ -226,6 +226,10 @@ UNUSUAL = {
     "a key beyond ascii": '{"\\uffff": 1, "\\ud834\\udd1e": 2, "": 3}',
     "quotes and backslashes": '"\\\\ \\" \' %s $$ {}"',
     "nested deeply": "[" * 300 + "]" * 300,
+    # The row goes as deep as can be read, what changed goes one deeper; then the row does not either.
+    "nested as deep as can be": "[" * 197 + "]" * 197,
+    "nested as deep as a row can be": "[" * 198 + "]" * 198,
+    "nested one too deep": "[" * 199 + "]" * 199,
     "a megabyte": '"' + "x" * 1_000_000 + '"',
     "the word null": "null",
 }
