@@ -80,7 +80,8 @@ def write(
 ) -> dict[str, Any]:
     """Write the bundle to a seekable file; returns its manifest. Memory grows by a few bytes a record only.
 
-    It is held against `checkpoint`, by default the newest. `moved` hears now and then how many records are in.
+    It is held against `checkpoint`, by default the newest that a witness signed, or else the newest. `moved` hears now
+    and then how many records are in.
 
     Raises NotCovered.
     """
