@@ -1,23 +1,46 @@
-"""The audit log: read and verified here, never written."""
+"""The audit log in the admin: searched, read and verified here, never written."""
 
-from typing import Any
+import json
+from datetime import datetime
+from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import PermissionDenied
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    QueryDict,
+)
+from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.http import content_disposition_header
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 import audit
-from audit.models import AuditRecord
+from audit import bundle, diff, search
+from audit.bundle_api import MOST_RECORDS, AuditBundleView, bundle_response
+from audit.models import ActorType, AuditRecord
+from audit.path import document, path
+from audit.search import BadSearch, Search
+from audit.state import state
 from audit.verify import Verdict, verify
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, since, verb
+from kaireon.api import throttles
+from kaireon.api.errors import TooManyRequests
+from kaireon.lib import clock
+from kaireon.tenancy.admin_pages import READ_METHODS, TenantModelAdmin, given_by, may, principal_of, verb
+from kaireon.tenancy.models import Tenant
 from kaireon.tenancy.roles import Permission
 
 # What one request can check well within a server's patience; the whole of a longer log: manage.py audit_verify.
 MOST_AT_ONCE = 100_000
-
-CHANGES = ("changes", "before", "after")
+# Of the records of one request a record's page shows so many.
+MOST_TOGETHER = 12
 
 REASONS = {
     "hash_mismatch": "its contents were changed",
@@ -27,71 +50,118 @@ REASONS = {
     "checkpoint_mismatch": "the log no longer contains what a checkpoint committed to",
 }
 
+# The fields of the search, as they stand in the page's address.
+WORDS = ("q", "entity_type", "entity_id", "subject", "actor", "action", "request")
+
 
 @admin.register(AuditRecord)
 class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
     view_permission = Permission.READ_AUDIT
-    list_display = ("seq", "timestamp", "action_label", "entity", "who", "actor_type")
-    list_display_links = ("seq", "action_label")
-    list_filter = ("actor_type", since("timestamp", "time"))
-    search_equal = ("entity_id", "action", "entity_type", "user_name", "request_id", "integrity_hash")
-    search_help_text = "Id, action, type, member, request id"
-    ordering = ("-seq",)
-    fieldsets = (
-        (None, {"fields": ("seq", "timestamp", "action", "entity_type", "entity_id", "entity_name", "entity_version")}),
-        ("Who", {"fields": ("user_name", "actor_type", "user_id", "request_id")}),
-        ("What changed", {"fields": CHANGES}),
-        ("Integrity", {"fields": ("id", "prev_hash", "integrity_hash", "leaf_hash")}),
-    )
-    actions_list = ("verify_log",)
+    actions_list = ("verify_log", "evidence")
+    actions_detail = ("proof",)
 
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        return ("-seq",)
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Without what is empty: a creation has no before."""
-        empty = {name for name in CHANGES if getattr(obj, name, None) is None}
-        sets = [
-            (title, {"fields": [name for name in options["fields"] if name not in empty]})
-            for title, options in super().get_fieldsets(request, obj)
-        ]
-        return [(title, options) for title, options in sets if options["fields"]]
+    # -- the list -----------------------------------------------------------------------------------------------------
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        response = super().changelist_view(request, extra_context)
-        if response.status_code == 200:
-            _note_read(request, principal_of(request).tenant_id)
-        return response
+        if request.method not in READ_METHODS:
+            return HttpResponseNotAllowed(READ_METHODS)
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        zone = _zone(request)
+        wanted, page, refusal = Search(), search.Found(), ""
+        try:
+            wanted = _asked(request.GET, zone)
+            page = search.find(wanted, before=_seq(request, "before"), after=_seq(request, "after"))
+        except BadSearch as error:
+            refusal = str(error)
+        context = {
+            **self._frame(request, "Audit log"),
+            "asked": {name: request.GET.get(name, "").replace("\x00", "") for name in (*WORDS, "from", "to")},
+            "is_narrowed": not wanted.is_empty or bool(refusal),
+            "has_more": any(request.GET.get(name) for name in (*WORDS[1:], "from", "to")),
+            "refusal": refusal,
+            "lines": [(row, diff.summary(row.changes)) for row in page.rows],
+            "newer": _address(request, "after", page.newer),
+            "older": _address(request, "before", page.older),
+            "first": f"?{_without_place(request).urlencode()}",
+            "types": search.suggestions("entity_type"),
+            "actions": search.suggestions("action"),
+            "zone": zone.key,
+            "zones": dict.fromkeys([_tenant_zone().key, "UTC"]),
+            "state": state(now=clock.now()),
+            "now": clock.now(),
+            "may_export": may(request, Permission.EXPORT_AUDIT),
+        }
+        self._note_read(request, principal_of(request).tenant_id, wanted)
+        return TemplateResponse(request, "admin/audit/explorer.html", context)
+
+    # -- one record ---------------------------------------------------------------------------------------------------
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        response = super().changeform_view(request, object_id, form_url, extra_context)
-        if response.status_code == 200 and object_id:
-            _note_read(request, object_id)
-        return response
+        if request.method not in READ_METHODS or not object_id or not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        self._note_read(request, str(row.pk))
+        return TemplateResponse(request, "admin/audit/record.html", self._page_of(request, row))
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         return HttpResponseRedirect(self.url("change", object_id))
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        response = super().render_change_form(request, context, *args, **kwargs)
-        response.context_data["show_history"] = False
-        return response
+    def _page_of(self, request: HttpRequest, row: AuditRecord) -> dict[str, Any]:
+        log = AuditRecord.objects.all()
+        same = log.about(row.entity_type, row.entity_id)
+        together = log.filter(request_id=row.request_id).order_by("seq") if row.request_id else log.none()
+        lines = diff.lines(changes=row.changes, before=row.before, after=row.after)
+        return {
+            **self._frame(request, f"Record #{row.seq}"),
+            "row": row,
+            "actor_type": ActorType(row.actor_type).label,
+            "changed": [line for line in lines if line.kind != diff.Kind.SAME],
+            "same": [line for line in lines if line.kind == diff.Kind.SAME],
+            "is_event": row.before is None and row.after is None,
+            "has_sealed": diff.has_sealed(row.changes, row.before, row.after),
+            "path": path(row),
+            "neighbours": [
+                ("Previous in the log", log.filter(seq__lt=row.seq).order_by("-seq").first()),
+                ("Next in the log", log.filter(seq__gt=row.seq).order_by("seq").first()),
+                (f"Previous of this {row.entity_type}", same.filter(seq__lt=row.seq).order_by("-seq").first()),
+                (f"Next of this {row.entity_type}", same.filter(seq__gt=row.seq).order_by("seq").first()),
+            ],
+            "together": list(together[: MOST_TOGETHER + 1])[:MOST_TOGETHER],
+            "together_more": together[MOST_TOGETHER : MOST_TOGETHER + 1].exists(),
+        }
 
-    @column("Action", ordering="action")
-    def action_label(self, row: AuditRecord) -> str:
-        return format_html("<code>{}</code>", row.action)
+    @verb(permission=Permission.READ_AUDIT, description="Download the proof", icon="download", url_path="proof")
+    def proof(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The record with its proof, the signed checkpoint and the key, in one file."""
+        row = self.row(request, object_id)
+        found = document(row)
+        if found is None:
+            self.message_user(
+                request, "The record is in no checkpoint yet: the next one comes within a minute.", messages.WARNING
+            )
+            return HttpResponseRedirect(self.url("change", row.pk))
+        audit.record(
+            action="audit_log.prove",
+            entity_type="AuditLog",
+            entity_id=str(row.pk),
+            changes={"size": found["proof"]["treeSize"]},
+        )
+        return _download(json.dumps(found, ensure_ascii=False, indent=2).encode(), f"audit-proof-{row.seq}.json")
 
-    @column("Of")
-    def entity(self, row: AuditRecord) -> str:
-        return format_html('{}<small class="k-id">{}</small>', row.entity_type, row.entity_name or row.entity_id)
+    # -- the whole log ------------------------------------------------------------------------------------------------
 
-    @column("By")
-    def who(self, row: AuditRecord) -> str:
-        return row.user_name
-
-    @verb(permission=Permission.READ_AUDIT, description="Verify", icon="verified_user", url_path="verify")
+    @verb(
+        permission=Permission.READ_AUDIT,
+        description="Verify",
+        icon="verified_user",
+        url_path="verify",
+        variant=ActionVariant.PRIMARY,
+    )
     def verify_log(self, request: HttpRequest) -> HttpResponse:
         """The link to verification: a page of its own, because what it does is recorded and so wants a POST."""
         return self.ask(
@@ -116,6 +186,74 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
         home = request.POST.get("next") == "home"
         return HttpResponseRedirect(reverse("admin:index") if home else self.url("changelist"))
 
+    @verb(permission=Permission.EXPORT_AUDIT, description="Evidence bundle", icon="folder_zip", url_path="evidence")
+    def evidence(self, request: HttpRequest) -> HttpResponse:
+        """Records of a period with everything that proves them, and the program that checks it."""
+        return self.ask(
+            request,
+            title="Evidence bundle",
+            lead="A zip for an auditor: the records of a period, what proves them, and the program that checks it"
+            " without us. That you took it is recorded.",
+            form=PeriodForm(given_by(request)),
+            do=lambda given: cast(HttpResponse, self._bundle(request, given["since"], given["until"])),
+            refusals={
+                TooManyRequests: "",
+                bundle.NothingToBundle: "No record lies in this period.",
+                bundle.NotCovered: "No checkpoint commits to these records yet: verify the log, or wait a minute.",
+                TooMuch: "",
+            },
+            submit="Download",
+            cancel=self.url("changelist"),
+        )
+
+    def _bundle(self, request: HttpRequest, since: datetime | None, until: datetime | None) -> FileResponse:
+        principal = principal_of(request)
+        throttles.take(AuditBundleView.rates["GET"], f"{principal.tenant_id}:{principal.actor.id}")
+        wanted = bundle.range_of(since=since, until=until)
+        if wanted.records > MOST_RECORDS:
+            raise TooMuch(
+                f"The period has {wanted.records:,} records and one download holds {MOST_RECORDS:,}: take a shorter"
+                " one, or manage.py audit_export --format bundle."
+            )
+        return bundle_response(principal.tenant_id, wanted)
+
+    # -- both ---------------------------------------------------------------------------------------------------------
+
+    def _frame(self, request: HttpRequest, title: str) -> dict[str, Any]:
+        return {**self.admin_site.each_context(request), "opts": self.opts, "title": title, "headline": title}
+
+    def _note_read(self, request: HttpRequest, what: str, wanted: Search | None = None) -> None:
+        """Reading the log is recorded in it; of a search only which fields it named, for a subject is a person."""
+        fields = [name for name in vars(wanted) if getattr(wanted, name)] if wanted else []
+        audit.record(
+            action="audit_log.read",
+            entity_type="AuditLog",
+            entity_id=what,
+            changes={"searchedBy": fields} if fields else None,
+        )
+
+
+class TooMuch(ValueError):
+    """More records than one download holds. The message says what to do."""
+
+
+class PeriodForm(forms.Form):
+    since = forms.DateTimeField(
+        label="From",
+        required=False,
+        help_text="In UTC, such as 2026-01-31 or 2026-01-31 10:00; empty for the log's beginning.",
+        widget=UnfoldAdminTextInputWidget(),
+    )
+    until = forms.DateTimeField(
+        label="To", required=False, help_text="In UTC; empty for now.", widget=UnfoldAdminTextInputWidget()
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("since") and given.get("until") and given["since"] > given["until"]:
+            raise forms.ValidationError("The period ends before it begins.")
+        return given
+
 
 def said(verdict: Verdict) -> str:
     """A verdict in one sentence."""
@@ -126,6 +264,59 @@ def said(verdict: Verdict) -> str:
     return f"The log is broken. {where}: {REASONS[str(verdict.broken_reason)]}."
 
 
-def _note_read(request: HttpRequest, what: str) -> None:
-    """Reading the log is recorded in it."""
-    audit.record(action="audit_log.read", entity_type="AuditLog", entity_id=what)
+def _asked(given: QueryDict, zone: ZoneInfo) -> Search:
+    """Raises BadSearch."""
+    words = {name: given.get(name, "").strip() for name in WORDS}
+    if any("\x00" in word for word in words.values()):
+        raise BadSearch("A search may not hold NUL.")
+    return Search(
+        word=words["q"],
+        entity_type=words["entity_type"],
+        entity_id=words["entity_id"],
+        subject=words["subject"],
+        actor=words["actor"],
+        action=words["action"],
+        request_id=words["request"],
+        since=search.moment(given.get("from", ""), zone),
+        until=search.moment(given.get("to", ""), zone),
+    )
+
+
+def _seq(request: HttpRequest, name: str) -> int | None:
+    text = request.GET.get(name, "")
+    # No number of ours has more digits.
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < len(str(2**63)) else None
+
+
+def _address(request: HttpRequest, direction: str, seq: int | None) -> str:
+    """The same search from another record on; empty where there is nothing."""
+    if seq is None:
+        return ""
+    asked = _without_place(request)
+    asked[direction] = str(seq)
+    return f"?{asked.urlencode()}"
+
+
+def _without_place(request: HttpRequest) -> QueryDict:
+    """What is asked for, from the newest record on."""
+    asked = request.GET.copy()
+    for name in ("before", "after"):
+        asked.pop(name, None)
+    return asked
+
+
+def _zone(request: HttpRequest) -> ZoneInfo:
+    """The zone that times without one are meant in: UTC when asked for, else the tenant's."""
+    return ZoneInfo("UTC") if request.GET.get("zone") == "UTC" else _tenant_zone()
+
+
+def _tenant_zone() -> ZoneInfo:
+    return ZoneInfo(Tenant.objects.values_list("time_zone", flat=True).get())
+
+
+def _download(content: bytes, name: str) -> HttpResponse:
+    response = HttpResponse(content, content_type="application/json")
+    response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
+    response["Cache-Control"] = "no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -55,16 +55,21 @@ class AuditBundleView(AuditView):
                 " manage.py audit_export --format bundle.",
                 field="from",
             )
-        # The response closes it, when it is sent.
-        file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
-        manifest = bundle.write(file, wanted)
-        file.seek(0)
-        recorded(request.tenant_id, manifest)
-        name = f"audit-evidence-{request.tenant_id}-{wanted.first}-{wanted.last}.zip"
-        response = FileResponse(file, as_attachment=True, filename=name, content_type="application/zip")
-        response["Cache-Control"] = "no-store"
-        response["X-Content-Type-Options"] = "nosniff"
-        return response
+        return bundle_response(request.tenant_id, wanted)
+
+
+def bundle_response(tenant_id: str, wanted: bundle.Range) -> FileResponse:
+    """The bundle as a download, which is recorded. Raises bundle.NotCovered."""
+    # The response closes it, when it is sent.
+    file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+    manifest = bundle.write(file, wanted)
+    file.seek(0)
+    recorded(tenant_id, manifest)
+    name = f"audit-evidence-{tenant_id}-{wanted.first}-{wanted.last}.zip"
+    response = FileResponse(file, as_attachment=True, filename=name, content_type="application/zip")
+    response["Cache-Control"] = "no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 def recorded(tenant_id: str, manifest: dict[str, Any]) -> None:

@@ -85,13 +85,24 @@ def span(first: int, last: int, size: int, node: Node) -> tuple[list[bytes], lis
 
 def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes) -> None:
     """Raises ProofRefused unless the proof leads from the leaf to the root."""
+    hashed = leaf
+    for _, _, node in steps(leaf, index, size, proof):
+        hashed = node
+    if hashed != expected_root:
+        raise ProofRefused("the proof leads to another root")
+
+
+def steps(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> Iterator[tuple[bytes, bool, bytes]]:
+    """The way up from a leaf: each sibling, whether it stands on the left, and the node that the two make.
+
+    Raises ProofRefused where the proof is of no such tree.
+    """
     if not 0 <= index < size:
         raise ProofRefused(f"leaf {index} is not in a tree of {size}")
     hashed = leaf
     for sibling, is_left in _climb(index, size - 1, proof):
         hashed = node_hash(sibling, hashed) if is_left else node_hash(hashed, sibling)
-    if hashed != expected_root:
-        raise ProofRefused("the proof leads to another root")
+        yield sibling, is_left, hashed
 
 
 def check_consistency(

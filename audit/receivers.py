@@ -1,12 +1,14 @@
 """The one file where the audit log hears the layers below it."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Model
 from django.dispatch import receiver
 from django.urls import reverse
 
-from audit import events, services
+from audit import checkpoints, events, services
 from kaireon.approvals import signals as approval_signals
 from kaireon.approvals.models import ApprovalRequest, ApprovalVote
 from kaireon.tenancy import signals
@@ -21,6 +23,11 @@ def drain_before_page(tenant_id: str, path: str) -> None:
     home = reverse("admin:index")
     if path == home or path.startswith(f"{home}audit/"):
         services.drain(tenant_id)
+    if path == reverse("admin:audit_auditrecord_evidence"):
+        # A bundle holds what a checkpoint commits to. Where the log contradicts the last one, the page says so.
+        with suppress(checkpoints.LogContradictsCheckpoint):
+            while checkpoints.make(tenant_id):
+                pass
 
 
 BEFORE_ADMIN_REQUEST.append(drain_before_page)
@@ -76,6 +83,25 @@ def access_refused(*, principal: Principal, reason: str, request_id: str, **_: A
         entity_type="Permission",
         entity_id=reason,
         changes={"role": principal.role},
+    )
+
+
+@receiver(signals.command_started)
+def command_started(*, name: str, dry_run: bool, **_: Any) -> None:
+    with transaction():
+        services.record(
+            action="command.run", entity_type="Command", entity_id=name, changes={"dryRun": True} if dry_run else None
+        )
+
+
+@receiver(signals.personal_viewed)
+def personal_viewed(*, model: type[Model], ids: list[str], fields: list[str], **_: Any) -> None:
+    """One person's page is a record of that person; a list is one of all whom it showed."""
+    services.record(
+        action="personal.view",
+        entity_type=model.__name__,
+        entity_id=ids[0] if len(ids) == 1 else "*",
+        changes={"fields": fields} if len(ids) == 1 else {"fields": fields, "ids": ids},
     )
 
 

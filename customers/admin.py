@@ -4,12 +4,14 @@ import unicodedata
 from typing import Any, Generic, TypeVar
 
 from django.contrib import admin
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
+from audit import search
 from customers.catalogue import CATALOGUE
 from customers.models import (
     Attachment,
@@ -30,7 +32,7 @@ from customers.models import (
     VariantAssignment,
 )
 from customers.models.customer import normal_email, normal_name
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, masked_value, since
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, is_uuid, masked_value, since
 from kaireon.tenancy.models import TenantModel
 from kaireon.tenancy.roles import Permission
 
@@ -48,6 +50,7 @@ class CustomerDataAdmin(TenantModelAdmin[M], Generic[M]):
     view_permission = Permission.READ_CUSTOMERS
     linked_by: tuple[str, ...] = ("customer",)
     list_select_related: Any = ("customer",)
+    names_people = ("whose",)
     search_equal: tuple[str, ...] = ("customer__customer_id",)
     search_help_text = "Customer number"
     clock = ""
@@ -121,6 +124,26 @@ class CustomerAdmin(TenantModelAdmin[Customer]):
         customer = self.get_object(request, object_id) if object_id else None
         known = _known(customer) if customer is not None else []
         return super().changeform_view(request, object_id, form_url, {"known": known, **(extra_context or {})})
+
+
+def rows_about(person: str) -> dict[str, list[str]]:
+    """The rows about a customer, named by number, e-mail or our id, whose changes are recorded one by one."""
+    named = Q(customer_id=unicodedata.normalize("NFC", person)) | Q(email=normal_email(person))
+    rows: dict[str, list[str]] = {}
+    if is_uuid(person):
+        named |= Q(pk=person)
+        # The record outlives the customer.
+        rows["Customer"] = [person]
+    for customer in Customer.objects.filter(named)[:2]:
+        for entity in CATALOGUE:
+            if entity.subject == "customer_id" and entity.model_class is not Interaction:
+                ids = entity.about(customer.pk).values_list("pk", flat=True)[: search.MOST_IDS]
+                rows.setdefault(entity.model_class.__name__, []).extend(map(str, ids))
+        rows.setdefault("Customer", []).append(str(customer.pk))
+    return rows
+
+
+search.SUBJECT_FINDERS.append(rows_about)
 
 
 def _known(customer: Customer) -> list[dict[str, Any]]:

@@ -104,6 +104,7 @@ class DsarRequestAdmin(TenantModelAdmin[DsarRequest]):
         ("Filed", {"fields": (("filed_by", "requested_at"), ("package_kind", "id"))}),
     )
     change_form_after_template = "admin/dsar/answer.html"
+    names_people = ("subject",)
     actions_list = ("access", "erasure")
     actions_detail = ("download", "again")
     when_empty = "File one when a customer asks what you know about them, or to be forgotten."

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from audit import publication
-from audit.models import AuditHead, AuditRecord
+from audit.state import state
 from compliance import policies
 from compliance.models import RetentionPolicy
 from cron import overview
@@ -247,29 +247,22 @@ def pipelines_panel() -> dict[str, Any]:
 
 
 def log_panel() -> dict[str, Any]:
-    tenant = Tenant.objects.get()
-    head = AuditHead.objects.filter(pk=tenant.pk).first()
-    log = AuditRecord.objects.about("AuditLog", tenant.pk).filter(action="audit_log.verify")
-    last = log.newest_first().first()
-    found = (last.changes or {}) if last else {}
+    found = state(now=clock.now())
+    page = _list("audit_auditrecord")
     notes = []
-    if last is None:
-        notes.append(Note(level="info", text="The audit log was never verified", url=_list("audit_auditrecord")))
-    elif not found.get("intact"):
-        notes.append(Note(level="bad", text="The audit log is broken", url=_list("audit_auditrecord")))
+    if found.verified is None:
+        notes.append(Note(level="info", text="The audit log was never verified", url=page))
+    elif not found.verified.intact:
+        notes.append(Note(level="bad", text="The audit log is broken", url=page))
+    if found.is_overdue:
+        notes.append(Note(level="warn", text="The audit log waits for a checkpoint", url=page))
     waiting = publication.waiting_since()
     if waiting is not None and clock.now() - waiting > PUBLISHED_WITHIN:
         text = "The newest checkpoint of the audit log has not left the database"
         notes.append(Note(level="bad", text=text, url=_runs_of("audit-publish")))
-    return {
-        "seq": head.seq if head else 0,
-        "hash": head.integrity_hash if head else "",
-        "last": last,
-        "intact": found.get("intact"),
-        "scanned": found.get("scanned"),
-        "url": _list("audit_auditrecord"),
-        "notes": notes,
-    }
+    if found.is_late:
+        notes.append(Note(level="bad", text="Records wait to be sequenced: is a sequencer running?", url=page))
+    return {"state": found, "url": page, "notes": notes}
 
 
 def data_panel() -> dict[str, Any]:

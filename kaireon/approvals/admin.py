@@ -83,6 +83,7 @@ class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
         ("What it does", {"fields": ("payload_shown",)}),
         ("Times", {"fields": ("requested_at", "decided_at")}),
     )
+    names_people = ("payload_shown",)
     actions_detail = ("approve", "reject", "cancel")
     when_empty = "What needs a second person appears here."
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import ShowFacets, SimpleListFilter
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
@@ -23,6 +24,7 @@ from unfold.enums import ActionVariant
 
 from kaireon.lib import clock
 from kaireon.lib.masking import mask
+from kaireon.tenancy import signals
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.principal import Principal
 from kaireon.tenancy.roles import Permission
@@ -116,12 +118,15 @@ def verb(
 class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
     """A page on one tenant's rows. It lists and shows; rows change through verbs only, each one call of a service.
 
-    `personal` columns are masked without READ_PERSONAL, with the format given. `search_equal` are normalised columns
+    `personal` columns are masked without READ_PERSONAL, with the format given; that a page showed them to somebody who
+    has it is recorded. `search_equal` are normalised columns
     that search compares by equality, `search_prefix` those it may also compare by their beginning.
     """
 
     view_permission: ClassVar[Permission] = Permission.READ_TENANT
     personal: dict[str, str | None] = {}
+    # Columns of this page alone that say who somebody is.
+    names_people: tuple[str, ...] = ()
     search_equal: tuple[str, ...] = ()
     search_prefix: tuple[str, ...] = ()
     linked_by: tuple[str, ...] = ()
@@ -174,7 +179,29 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
         if request.method not in READ_METHODS:
             return HttpResponseNotAllowed(READ_METHODS)
         response: HttpResponse = super().changelist_view(request, extra_context)
+        shown = getattr(response, "context_data", {}).get("cl")
+        if response.status_code == 200 and shown is not None:
+            self.note_personal(request, self.get_list_display(request), [row.pk for row in shown.result_list])
         return response
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        response = super().changeform_view(request, object_id, form_url, extra_context)
+        if response.status_code == 200 and object_id:
+            sets = self.get_fieldsets(request)
+            self.note_personal(request, flatten_fieldsets(sets), [object_id])
+        return response
+
+    def note_personal(self, request: HttpRequest, names: Sequence[Any], ids: Sequence[object]) -> None:
+        """Say that a page shows personal columns of these rows in the clear, when it does."""
+        seen = [name for name in self.shows_personal(names) if may(request, Permission.READ_PERSONAL)]
+        if seen and ids:
+            signals.personal_viewed.send(sender=type(self), model=self.model, ids=[str(i) for i in ids], fields=seen)
+
+    def shows_personal(self, names: Sequence[Any]) -> list[str]:
+        """The personal columns among what a page shows."""
+        return [name for name in names if name in self.personal or name in self.names_people]
 
     def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
         return (*self.search_equal, *self.search_prefix)

@@ -10,3 +10,5 @@ job_cancelled = Signal()  # job; in the transaction that ends it
 job_retried = Signal()  # job; in the transaction that queues it again
 dead_letter_handled = Signal()  # verb, letter_id, queue, topic; in the transaction of the change
 access_refused = Signal()  # principal, reason, path, request_id
+command_started = Signal()  # name, dry_run; in the scope of the tenant, outside any transaction
+personal_viewed = Signal()  # model, ids, fields; in the transaction of the page that shows them in the clear
