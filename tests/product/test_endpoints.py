@@ -259,7 +259,8 @@ def test_what_a_role_may_not_changes_nothing_and_is_recorded(things: dict[str, s
             refused += 1
     after = snapshot(superuser_url, ACME)
     changed = {table for table in {**before, **after} if before.get(table) != after.get(table)}
-    assert changed <= {"audit_inbox", "tenancy_apikey"}  # …whose last use is noted
+    # What a refusal is recorded by, and the keys, whose last use is noted.
+    assert changed <= {"audit_inbox", "audit_arrival", "tenancy_apikey"}
     log.drain(ACME)
     with ADA.here(), transaction():
         assert AuditRecord.objects.filter(action="access.refused").count() == refused
