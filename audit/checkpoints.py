@@ -34,7 +34,9 @@ _DUE = """
 SELECT h.tenant_id FROM public.audit_head h
   LEFT JOIN LATERAL (SELECT c.tree_size, c.signed_at FROM public.audit_checkpoint c
                       WHERE c.tenant_id = h.tenant_id ORDER BY c.tree_size DESC LIMIT 1) c ON true
- WHERE h.seq >= coalesce(c.tree_size, 0) + %s OR (h.seq > coalesce(c.tree_size, 0) AND coalesce(c.signed_at < %s, true))
+ WHERE h.seq >= coalesce(c.tree_size, 0) + %s OR (h.seq > coalesce(c.tree_size, 0)
+     -- Also one of the future: a clock that went back is no reason to wait until it has caught up.
+     AND coalesce(c.signed_at NOT BETWEEN %s AND %s, true))
  ORDER BY h.seq - coalesce(c.tree_size, 0) DESC
 """
 _NEWEST = """
@@ -83,7 +85,7 @@ def newest(tenant_id: str) -> Checkpoint | None:
 def due(now: datetime) -> list[str]:
     """The logs that grew by EVERY_RECORDS, or at all in EVERY; those that grew most come first."""
     with connections[ALIAS].cursor() as cursor:
-        cursor.execute(_DUE, [EVERY_RECORDS, now - EVERY])
+        cursor.execute(_DUE, [EVERY_RECORDS, now - EVERY, now])
         return [tenant for (tenant,) in cursor.fetchall()]
 
 

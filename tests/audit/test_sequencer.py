@@ -230,7 +230,8 @@ UNUSUAL = {
     "nested as deep as can be": "[" * 197 + "]" * 197,
     "nested as deep as a row can be": "[" * 198 + "]" * 198,
     "nested one too deep": "[" * 199 + "]" * 199,
-    "a megabyte": '"' + "x" * 1_000_000 + '"',
+    "five megabytes": '"' + "x" * 5_000_000 + '"',
+    "keys that differ in normalisation only": '{"\\u00e9": 1, "e\\u0301": 2}',
     "the word null": "null",
 }
 

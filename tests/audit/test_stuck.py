@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import audit
-from audit import sequencer, services
+from audit import checkpoints, sequencer, services
 from kaireon.lib import clock
 from kaireon.ops import health
 from kaireon.tenancy.context import scope, transaction
@@ -154,3 +154,16 @@ def test_a_clock_that_goes_back_reorders_nothing_and_breaks_nothing(superuser: p
     assert [r.entity_id for r in found] == ["0", "1", "2"]
     assert found[2].timestamp < found[0].timestamp < found[1].timestamp
     assert verdict(ACME).intact
+
+
+def test_a_clock_that_goes_back_does_not_put_off_checkpoints() -> None:
+    write(tenant=ACME)
+    services.drain(ACME)
+    ahead = clock.now() + timedelta(hours=1)
+    with clock.freeze(ahead):
+        checkpoints.make(ACME)
+    assert ACME not in checkpoints.due(ahead)
+    write(tenant=ACME)
+    services.drain(ACME)
+    assert ACME not in checkpoints.due(ahead)
+    assert ACME in checkpoints.due(clock.now())
