@@ -92,6 +92,8 @@ class Spool:
 
     def retry_aside(self) -> None:
         """Let the lines that were set aside be tried again, by the next who takes. Raises OSError."""
+        if not self.aside():
+            return
         with self._locked("taking.lock"):
             path = self.folder / _ASIDE
             if path.exists():

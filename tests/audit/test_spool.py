@@ -298,6 +298,14 @@ def test_readiness_and_gauges_tell_of_it(away: Callable[[], Any]) -> None:
     assert told() == (False, True, nothing | limit | left)
 
 
+def test_the_command_has_nothing_to_say_of_a_spool_that_never_was_needed(
+    db: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("audit_spool", "--replay", "--retry-aside", "--json")
+    said = json.loads(capsys.readouterr().out)
+    assert (said["waiting"], said["aside"], said["bytes"], said["broughtIn"]) == (0, 0, 0, 0)
+
+
 def test_the_command_says_when_there_is_no_database(away: Callable[[], Any]) -> None:
     with away():
         refuse(1)

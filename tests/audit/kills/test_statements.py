@@ -4,13 +4,16 @@ import psycopg
 import pytest
 from django.db import connections
 
-from audit import checkpoints, sequencer
+from audit import checkpoints, reveal, sequencer
 from audit.models import Checkpoint
 from audit.notes import Note
-from kaireon.tenancy.context import PLATFORM, transaction
+from customers.models import Customer
+from kaireon.tenancy.context import PLATFORM, scope, transaction
+from kaireon.tenancy.principal import Principal
+from kaireon.tenancy.roles import PERMISSIONS, Role
 from tests.audit.kills.child import dying
 from tests.audit.kills.state import assert_whole, look
-from tests.audit.log import verdict, write
+from tests.audit.log import WRITER, records, verdict, write
 from tests.cast import ACME, ADA, GLOBEX
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -23,9 +26,21 @@ def empty_inboxes() -> None:
         pass
 
 
-def change_a_row(turn: int) -> None:
+def change_rows(turn: int) -> None:
+    """One without personal values, and one of somebody whose key is made while it is sequenced."""
     with ADA.here(), transaction(), connections["default"].cursor() as cursor:
         cursor.execute("UPDATE tenancy_apikey SET name = %s WHERE prefix = 'vi'", [f"turn {turn}"])
+        Customer.objects.create(customer_id=f"C-{turn}", name=f"Person {turn}")
+
+
+def names_in_the_log() -> list[str]:
+    """What the sealed names of the customers' records open to."""
+    found = records(ACME, entity_type="Customer", action="create")
+    admin = Principal(
+        actor=WRITER, tenant_id=ACME, tenant_name=ACME, role=Role.ADMIN, permissions=PERMISSIONS[Role.ADMIN]
+    )
+    with scope(tenant_id=ACME, actor=WRITER), transaction():
+        return [reveal.opened(record, principal=admin).after["name"] for record in found]
 
 
 def test_killed_at_any_statement_of_a_batch_it_loses_doubles_and_reorders_nothing(
@@ -37,7 +52,7 @@ def test_killed_at_any_statement_of_a_batch_it_loses_doubles_and_reorders_nothin
     while True:
         for tenant in LOGS:
             write(2, tenant=tenant, first=len(written))
-        change_a_row(deaths)
+        change_rows(deaths)
         written += [str(len(written)), str(len(written) + 1)]
         died = dying(sequencer.sweep, at_statement=deaths + 1)
         for tenant in LOGS:
@@ -50,6 +65,9 @@ def test_killed_at_any_statement_of_a_batch_it_loses_doubles_and_reorders_nothin
     empty_inboxes()
     for tenant in LOGS:
         assert look(superuser, tenant) == (0, written)
+    assert names_in_the_log() == [f"Person {turn}" for turn in range(deaths + 1)]
+    keys = "SELECT count(*), count(DISTINCT subject_id) FROM audit_subjectkey WHERE tenant_id = %s"
+    assert superuser.execute(keys, [ACME]).fetchone() == (deaths + 1, deaths + 1)
 
 
 def test_killed_at_any_statement_of_a_drain_too(superuser: psycopg.Connection) -> None:
