@@ -219,12 +219,13 @@ def apply(*, request_id: UUID, now: datetime, told: Callable[[int, int], object]
     kept = archive.keep(plan.checkpoint, plan.first_seq, moved=lambda count: told(count, plan.records))
     with transaction():
         note = signing.signer().sign(tombstones.text(_said(plan, request, kept, now)))
-    _remove(str(note))
+    refused = _remove(str(note))
     with transaction():
         tombstone = _done(request_id)
     if tombstone is None:
-        raise Refused("the removal is committed and its tombstone cannot be read: verify the log")
-    return Pruned(tombstone=tombstone, again=False)
+        raise refused or Refused("the removal is committed and its tombstone cannot be read: verify the log")
+    # Refused, and yet there: another call did the same and was faster.
+    return Pruned(tombstone=tombstone, again=refused is not None)
 
 
 @requires_transaction
@@ -324,14 +325,16 @@ def _link_after(tenant: str, seq: int) -> str:
     return str(link)
 
 
-def _remove(note: str) -> None:
+def _remove(note: str) -> Refused | None:
+    """All of it in one transaction, or none; then why not."""
     try:
         with transaction(using=OWNER, durable=True), connections[OWNER].cursor() as cursor:
             cursor.execute("SELECT public.audit_prune(%s)", [note])
     except DatabaseError as error:
         if getattr(error.__cause__, "sqlstate", None) in _REFUSALS:
-            raise Refused(str(error).splitlines()[0]) from error
+            return Refused(str(error).splitlines()[0])
         raise
+    return None
 
 
 # insufficient_privilege of the triggers; the hold's guard; the same request or range a second time.

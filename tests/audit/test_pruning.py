@@ -3,9 +3,10 @@
 import io
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any
 
 import psycopg
@@ -15,8 +16,20 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
-from audit import archive, bundle, checkpoints, merkle, notes, proofs, pruning, services, signing, tombstones
-from audit.models import AuditRecord, Checkpoint, Tombstone
+from audit import (
+    archive,
+    bundle,
+    checkpoints,
+    merkle,
+    notes,
+    proofs,
+    pruning,
+    services,
+    signing,
+    tombstones,
+    verification_runs,
+)
+from audit.models import AuditRecord, Checkpoint, Tombstone, VerificationKind, VerificationRun
 from audit.offline import kaireon_verify
 from kaireon.tenancy.context import transaction
 from tests.audit.log import records, verdict, write
@@ -170,6 +183,28 @@ class TestPrune:
         for signed in (first, newest):
             assert verdict(ACME, against=notes.Note.parse(signed.note)).intact
 
+    def test_a_checkpoint_of_another_history_is_none_of_it(self, size: int) -> None:
+        """Signed by the log's own key, and of records that are all gone: the leaf hashes tell."""
+        applied(approved())
+        with ADA.here(), transaction():
+            signer = signing.signer()
+            forged = signer.sign(notes.Checkpoint(origin=signer.public.name, size=size - 3, root=b"\0" * 32).text)
+        assert verdict(ACME, against=forged).broken_reason == "checkpoint_mismatch"
+
+    @pytest.mark.parametrize("kind", VerificationKind)
+    def test_a_stored_verification_goes_on_behind_it(self, size: int, kind: VerificationKind) -> None:
+        def run(kind: VerificationKind) -> VerificationRun:
+            services.drain(ACME)
+            with ADA.here():
+                return verification_runs.run(kind)
+
+        assert run(VerificationKind.FULL).state == "intact"
+        applied(approved())
+        write(5, tenant=ACME)
+        again = run(kind)
+        # It is a record itself by now.
+        assert (again.state, again.total) == ("intact", len(records(ACME)) - 1)
+
     def test_one_prune_takes_so_many_and_the_next_goes_on(
         self, size: int, superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -274,6 +309,28 @@ class TestApproval:
         assert len(records(ACME)) == count
         with ADA.here(), transaction(), pytest.raises(pruning.NotApproved):
             pruning.approved_request()
+
+    def test_two_at_once_do_it_once(self, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        request = approved()
+        both_signed = Barrier(2)
+        remove = pruning._remove
+
+        def together(note: str) -> Any:
+            both_signed.wait(timeout=30)
+            return remove(note)
+
+        monkeypatch.setattr(pruning, "_remove", together)
+
+        def run(_: int) -> bool:
+            try:
+                return applied(request).again
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(run, range(2))) == [False, True]
+        assert len(stones()) == 1
+        assert verdict(ACME).intact
 
     def test_two_requests_for_the_same_remove_it_once(self, size: int) -> None:
         requests = [approved(), approved()]
