@@ -74,8 +74,9 @@ def _by_others(log: Log, wanted: Iterable[Span], start: Link, jobs: int) -> Gene
     info = opened.connection.info
     named = {"client_encoding": "UTF8", "application_name": "kaireon-verify", "password": info.password}
     address = {**info.get_parameters(), **named}
-    # Fresh processes: a copy of this one would share its connections and whatever its threads hold.
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(address, log))
+    # A copy of this process is at work at once. Where threads run it could inherit what they hold: there, a fresh one.
+    context = get_context("fork" if threading.active_count() == 1 else "spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(address, log))
     try:
         waiting: deque[Future[Found]] = deque()
         link: Link | None = start

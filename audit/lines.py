@@ -33,7 +33,7 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 # A number with a fraction, as jsonb prints it: what follows it ends a value, or the column. Some texts look like one.
 _FRACTION = re.compile(r"\.\d+(?:[,\]}\t]|$)")
-# What is nested too deeply has at least so many characters, and hashes and ids on its line take as many.
+# What is nested too deeply has at least so many characters.
 _MAYBE_DEEP = 2 * MAX_DEPTH
 _WHOLE_MICROSECONDS = len("2026-01-15 09:00:00.000000Z")
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
@@ -58,20 +58,32 @@ def derive(line: Buffer) -> Line:
     """Read a line and derive both hashes anew from what it says."""
     text = str(line, "utf-8")[:-1]
     fields: list[Any] = text.split("\t")
-    nulls = fields.count(_NULL)
-    if text.count("\\") != nulls:
+    escaped = text.count("\\") != fields.count(_NULL)
+    if escaped:
         fields = [_text(field) if "\\" in field else field for field in fields]
-    elif nulls:
-        fields = [None if field == _NULL else field for field in fields]
-    (seq, record_id, action, kind, entity_id, name, version, user_id, user_name, actor_type) = fields[:10]
-    (tenant, request_id, at, integrity, prev, stored_leaf, changes, before, after) = fields[10:]
+    # fmt: off
+    (
+        seq, record_id, action, kind, entity_id, name, version, user_id, user_name, actor_type,
+        tenant, request_id, at, integrity, prev, stored_leaf, changes, before, after,
+    ) = fields
+    # fmt: on
+    if not escaped:
+        # In the columns that may be null.
+        name = None if name == _NULL else name
+        version = None if version == _NULL else version
+        user_id = None if user_id == _NULL else user_id
+        request_id = None if request_id == _NULL else request_id
     number = int(seq)
-    canonical_text = canonical_json if len(text) > 2 * _MAYBE_DEEP or _FRACTION.search(text) else _plain_json
+    # Where the JSON begins: what stands before it is not looked through for fractions.
+    start = 0 if escaped else len(text) - len(changes) - len(before) - len(after) - 2
+    is_flat = len(text) - start < _MAYBE_DEEP or text.count("[", start) + text.count("{", start) <= MAX_DEPTH
+    is_plain = is_flat and not _FRACTION.search(text, start)
+    canonical_text = _plain_json if is_plain else canonical_json
     try:
-        said = b"null" if changes is None else canonical_text(changes)
-        before_said = b"null" if before is None else canonical_text(before)
+        said = b"null" if changes is None or changes == _NULL else canonical_text(changes)
+        before_said = b"null" if before is None or before == _NULL else canonical_text(before)
         # A creation's changes are the new row itself.
-        after_said = said if after == changes else b"null" if after is None else canonical_text(after)
+        after_said = said if after == changes else b"null" if after is None or after == _NULL else canonical_text(after)
         hashed = b"%b%b%b" % (
             f"{action}{kind}{entity_id or ''}{name or ''}".encode(),
             b"" if said == b"null" else said,

@@ -105,7 +105,7 @@ def record_of(texts: dict[str, Any], changes: Any, before: Any, after: Any) -> d
     return record | {"leafHash": leaf_hash(record)}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.fixed_dictionaries(
         {
@@ -121,7 +121,7 @@ def test_a_line_gives_the_hashes_of_the_plain_arithmetic(said: dict[str, Any], t
     assert line == (7, record["id"], "genesis", record["integrityHash"], bytes.fromhex(record["leafHash"]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(values)
 def test_canonical_json_is_that_of_the_library(value: Any) -> None:
     stored = exact(value)
