@@ -14,11 +14,29 @@ import environ
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+
 env = environ.Env()
 
 _env_file = Path(os.environ.get("KAIREON_ENV_FILE", BASE_DIR / ".local" / "env"))
 if _env_file.is_file():
     env.read_env(_env_file)
+
+
+class NotANumber(Exception):
+    """A variable that counts something does not say how many. The message names it and what it takes."""
+
+
+def whole_number(name: str, *, default: int) -> int:
+    """What a variable says; empty is as if unset. Raises NotANumber."""
+    text = env.str(name, default="").strip()
+    try:
+        return int(text) if text else default
+    except ValueError:
+        # `from None`: what was set instead may have been meant for a secret's variable.
+        raise NotANumber(
+            f"{name} is not a whole number: set it to one, such as {default}, or unset it for that."
+        ) from None
+
 
 ENVIRONMENT: str = env.str("ENVIRONMENT", default="production")
 DEBUG: bool = env.bool("DEBUG", default=False)
@@ -26,11 +44,11 @@ SECRET_KEY: str = env.str("SECRET_KEY", default="")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SECURE_COOKIES: bool = env.bool("SECURE_COOKIES", default=ENVIRONMENT == "production")
-TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
+TRUSTED_PROXIES: int = whole_number("TRUSTED_PROXIES", default=0)
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO")
 
-PORT: int = env.int("PORT", default=8000)
-OPS_PORT: int = env.int("OPS_PORT", default=9090)
+PORT: int = whole_number("PORT", default=8000)
+OPS_PORT: int = whole_number("OPS_PORT", default=9090)
 
 DATABASE_URL: str = env.str("DATABASE_URL", default="")
 OWNER_DATABASE_URL: str = env.str("OWNER_DATABASE_URL", default="")
@@ -45,12 +63,12 @@ AUDIT_PUBLISH_URL: str = env.str("AUDIT_PUBLISH_URL", default="")
 AUDIT_PUBLISH_SECRET: str = env.str("AUDIT_PUBLISH_SECRET", default="")
 AUDIT_WITNESSES: list[str] = env.list("AUDIT_WITNESSES", default=[])
 AUDIT_WITNESS_PRIVATE: bool = env.bool("AUDIT_WITNESS_PRIVATE", default=False)
-AUDIT_EXPORT_DAYS: int = env.int("AUDIT_EXPORT_DAYS", default=7)
+AUDIT_EXPORT_DAYS: int = whole_number("AUDIT_EXPORT_DAYS", default=7)
 WITNESS_NAME: str = env.str("WITNESS_NAME", default="")
 WITNESS_KEY: str = env.str("WITNESS_KEY", default="")
 WITNESS_LOGS: list[str] = env.list("WITNESS_LOGS", default=[])
 AUDIT_SPOOL_DIR: str = env.str("AUDIT_SPOOL_DIR", default=str(BASE_DIR / ".local" / "spool"))
-AUDIT_SPOOL_BYTES: int = env.int("AUDIT_SPOOL_BYTES", default=64 * 1024 * 1024)
+AUDIT_SPOOL_BYTES: int = whole_number("AUDIT_SPOOL_BYTES", default=64 * 1024 * 1024)
 SEALING_KEYS: str = env.str("SEALING_KEYS", default="")
 CRON_SECRET: str = env.str("CRON_SECRET", default="")
 MONITOR_PING_URL: str = env.str("MONITOR_PING_URL", default="")
@@ -59,7 +77,7 @@ MONITOR_PING_PRIVATE: bool = env.bool("MONITOR_PING_PRIVATE", default=False)
 CRON_JOBS: dict[str, str] = {
     name: text for name, text in os.environ.items() if re.fullmatch(r"CRON_.+_(SCHEDULE|ENABLED|DEADLINE)", name)
 }
-JOB_RUN_DAYS: int = env.int("JOB_RUN_DAYS", default=90)
+JOB_RUN_DAYS: int = whole_number("JOB_RUN_DAYS", default=90)
 OPERATOR_TENANT: str = env.str("OPERATOR_TENANT", default="")
 SCHEDULER_SERVICE_API_KEY: str = env.str("SCHEDULER_SERVICE_API_KEY", default="")
 
@@ -78,10 +96,10 @@ else:
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 # How long work whose worker stopped renewing it is left alone before another one takes it over.
-JOB_LEASE_SECONDS: int = env.int("JOB_LEASE_SECONDS", default=30)
-OUTBOX_LEASE_SECONDS: int = env.int("OUTBOX_LEASE_SECONDS", default=60)
+JOB_LEASE_SECONDS: int = whole_number("JOB_LEASE_SECONDS", default=30)
+OUTBOX_LEASE_SECONDS: int = whole_number("OUTBOX_LEASE_SECONDS", default=60)
 
-DSAR_PACKAGE_DAYS: int = env.int("DSAR_PACKAGE_DAYS", default=30)
+DSAR_PACKAGE_DAYS: int = whole_number("DSAR_PACKAGE_DAYS", default=30)
 OBJECT_ROOT: str = env.str("OBJECT_ROOT", default=str(BASE_DIR / ".local" / "objects"))
 OBJECT_STORAGE: str = env.str("OBJECT_STORAGE", default="file")
 OBJECT_BUCKET: str = env.str("OBJECT_BUCKET", default="")

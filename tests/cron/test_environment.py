@@ -95,6 +95,30 @@ def test_runs_are_kept_a_day_at_least(settings):
     assert [message.id for message in checks.runs_are_kept(None)] == ["kaireon.E031"]
 
 
+def test_a_number_that_is_none_is_told_by_name_and_with_what_to_do(monkeypatch):
+    monkeypatch.setenv("JOB_RUN_DAYS", "ninety days")
+    with pytest.raises(env.NotANumber) as told:
+        env.whole_number("JOB_RUN_DAYS", default=90)
+    assert str(told.value) == ("JOB_RUN_DAYS is not a whole number: set it to one, such as 90, or unset it for that.")
+    monkeypatch.setenv("JOB_RUN_DAYS", " 30 ")
+    assert env.whole_number("JOB_RUN_DAYS", default=90) == 30
+    monkeypatch.setenv("JOB_RUN_DAYS", "")
+    assert env.whole_number("JOB_RUN_DAYS", default=90) == 90
+
+
+def test_every_number_of_the_environment_is_told_so():
+    ran = subprocess.run(
+        [sys.executable, "-c", "import kaireon.env"],
+        env={**os.environ, "KAIREON_ENV_FILE": os.devnull, "JOB_RUN_DAYS": "1_0 days"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "NotANumber: JOB_RUN_DAYS is not a whole number" in ran.stderr
+    assert "1_0 days" not in ran.stderr.splitlines()[-1]
+
+
 def row():
     return PeriodicTask.objects.get(name="cleanup")
 
