@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
+
 from audit import services, subject_keys
 from audit.models import AuditRecord
 from audit.sealed import ERASED, Sealer, key_id_of
@@ -17,7 +19,7 @@ from kaireon.tenancy.roles import Permission
 UNREADABLE = {"unreadable": True}
 
 
-class MayNotReveal(PermissionError):
+class MayNotReveal(PermissionDenied):
     """Sealed values are opened for those only who may read both the log and personal data: admins."""
 
 

@@ -19,6 +19,7 @@ from audit import contents, subject_keys
 from audit.chain import GENESIS, integrity_hash, leaf_hash_around, timestamp_text
 from audit.sealed import Sealer
 from kaireon.lib.ids import uuid7
+from kaireon.lib.sealing import CannotOpen
 
 logger = logging.getLogger("kaireon.audit.sequencer")
 
@@ -117,6 +118,10 @@ class InboxMoved(RuntimeError):
     """Rows were not where they had been read: nothing is sequenced, the transaction is undone."""
 
 
+class LogStandsStill(RuntimeError):
+    """What waits in the inbox cannot be sequenced, nor what comes after it; `tenant_not_sequenced` was logged."""
+
+
 @dataclass
 class _Head:
     seq: int
@@ -134,10 +139,11 @@ def sweep(*, batch: int = BATCH) -> int:
     return sum(_sweep_group(waiting[n : n + GROUP], batch) for n in range(0, len(waiting), GROUP))
 
 
-def drain(tenant: str) -> int:
+def drain(tenant: str, *, wholly: bool = False) -> int:
     """Sequence all that is committed to the tenant's inbox, waiting for whoever is at it; returns how many.
 
     What cannot be sequenced waits on, and is logged: who reads a log that was tampered with must get to see it.
+    `wholly` raises LogStandsStill then.
     """
     made = 0
     while _is_waiting(tenant):
@@ -145,6 +151,8 @@ def drain(tenant: str) -> int:
             cursor.execute(_LOCK, [tenant])
             done = _sweep_one(cursor, tenant, BATCH)
         if not done and _stuck.is_left_alone(tenant):
+            if wholly:
+                raise LogStandsStill(f"{tenant}: a record cannot be sequenced, and those after it wait.")
             break
         made += done
     return made
@@ -184,6 +192,9 @@ def _sweep_one(cursor: CursorWrapper, tenant: str, batch: int) -> int:
     _stuck.note(tenant)
     cursor.execute("SELECT min(id) FROM public.audit_inbox WHERE tenant_id = %s", [tenant])
     refused = {"tenant_id": tenant, "inbox_id": cursor.fetchone()[0], "error_type": type(failed).__name__}
+    if isinstance(failed, CannotOpen):
+        # Names the version of the key that is missing, and nothing else.
+        refused["reason"] = str(failed)
     # Without the trace: its last line may show the row.
     logger.error("tenant_not_sequenced", extra=refused)
     return 0

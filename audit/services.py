@@ -52,9 +52,10 @@ def record(
         )
 
 
-def drain(tenant_id: str) -> int:
+def drain(tenant_id: str, *, wholly: bool = False) -> int:
     """Sequence what the tenant's inbox holds now; returns how many records it made.
 
-    Call it before the reader's transaction opens: readers then see their own writes.
+    Call it before the reader's transaction opens: readers then see their own writes. What cannot be sequenced waits on;
+    `wholly` raises sequencer.LogStandsStill then, for who may not go on while something waits.
     """
-    return sequencer.drain(tenant_id)
+    return sequencer.drain(tenant_id, wholly=wholly)

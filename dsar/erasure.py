@@ -299,8 +299,8 @@ def remove_objects(run: JobRun, request_id: UUID) -> None:
 def _close(run: JobRun, request_id: UUID) -> None:
     """Look again, and only then call it done."""
     now = clock.now()
-    # What the inbox holds of the person is sealed, before their key goes.
-    audit_log.drain(context.tenant_id())
+    # What the inbox holds of the person in clear is sealed, before their key goes. Until it can be, nothing is done.
+    audit_log.drain(context.tenant_id(), wholly=True)
     with transaction():
         # As when the rows went: a hold is placed before this transaction or after it.
         holds.lock_epoch()

@@ -11,6 +11,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 
 from kaireon.api.logs import request_id
+from kaireon.lib.sealing import UnknownKeyVersion
 
 logger = logging.getLogger("kaireon.api")
 
@@ -124,6 +125,12 @@ def _translated(error: Exception) -> Exception:  # noqa: PLR0911  a table, one l
     if isinstance(error, OperationalError | InterfaceError | RedisError):
         logger.error("dependency_unavailable", extra={"error_type": type(error).__name__})
         return Unavailable()
+    if isinstance(error, UnknownKeyVersion):
+        logger.error("sealing_key_missing", extra={"error_type": type(error).__name__})
+        return Unavailable(
+            "A version of SEALING_KEYS that this needs is missing: the operator has to put it back.",
+            code="sealing_key_missing",
+        )
     if isinstance(error, DataError):
         return BadRequest("A value does not fit its field: check lengths and ranges.", code="value_out_of_range")
     if isinstance(error, IntegrityError):

@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from kaireon.api import errors
 from kaireon.api.logs import JsonFormatter, RequestIdFilter
+from kaireon.lib.sealing import UnknownKeyVersion
 from kaireon.tenancy import api as tenancy
 from tests.caller import Caller, error_of, nobody, with_key
 
@@ -72,6 +73,7 @@ class TestStatuses:
             (OperationalError("c-17"), 503, "unavailable"),
             (InterfaceError("c-17"), 503, "unavailable"),
             (RedisAway("c-17"), 503, "unavailable"),
+            (UnknownKeyVersion("c-17"), 503, "sealing_key_missing"),
             (DataError("c-17"), 400, "value_out_of_range"),
             (IntegrityError("c-17"), 409, "conflict"),
             (errors.Gone(), 410, "gone"),

@@ -1,14 +1,17 @@
 """What an erasure makes of the person's values in the audit log, and an access request shows of them."""
 
+import io
 import json
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import IntegrityError
 
+from audit import reveal, subject_keys
 from audit import services as audit_log
-from audit import subject_keys
 from audit.models import AuditRecord
 from audit.sealed import ERASED
 from audit.verify import verify
@@ -20,6 +23,8 @@ from dsar.models import Dossier, DsarRequest
 from kaireon.jobs.models import Job
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
+from tests.audit.test_bundle import checked
+from tests.caller import with_key
 from tests.cast import ACME, ADA
 from tests.compliance.rows import policy
 from tests.dsar.conftest import EMAIL, NUMBER, answer, file, make_customer
@@ -64,6 +69,28 @@ def test_an_erasure_destroys_the_key_and_says_so_last(jane: m.Customer, superuse
     # What the erasure itself recorded of the person was sealed before, or is erased.
     [completed] = [r for r in records if r.action == "dsar.erasure.completed"]
     assert completed.after["pseudonym"] == ERASED
+
+
+def test_what_was_handed_out_before_still_verifies_and_opens_for_nobody(jane: m.Customer, tmp_path: Path) -> None:
+    bundle = b"".join(with_key("aud").get("/audit-logs/bundle").streaming_content)  # type: ignore[attr-defined]
+    with zipfile.ZipFile(io.BytesIO(bundle)) as inside:
+        handed_out = [json.loads(line) for line in inside.read("records.ndjson").splitlines()]
+    [created] = [r for r in handed_out if (r["entityId"], r["action"]) == (str(jane.pk), "create")]
+    assert opened(created)["email"] == EMAIL
+
+    answer(file("delete"))
+
+    assert checked(tmp_path, bundle)[0] == 0
+    assert log()
+    assert [opened(created)[c] for c in ("email", "name", "phone", "customer_id", "attributes")] == [ERASED] * 5
+
+
+def opened(record: dict[str, Any]) -> dict[str, Any]:
+    """What somebody with our database can still make of a record that was handed out."""
+    with transaction():
+        keys = reveal.keys_of([record["after"]])
+        found: dict[str, Any] = reveal.open_contents(record["entityType"], record["after"], keys).value
+    return found
 
 
 def test_the_neighbours_key_stays(jane: m.Customer) -> None:
@@ -160,6 +187,31 @@ def test_an_erasure_that_rolls_back_keeps_the_key(jane: m.Customer, monkeypatch:
     assert not is_alive(jane)
 
 
+def test_it_does_not_end_while_values_wait_in_clear(jane: m.Customer, superuser_url: str) -> None:
+    assert is_alive(jane)
+    filed = file("delete")
+    audit_log.drain(ACME)
+    with psycopg.connect(superuser_url, autocommit=True) as root:
+        root.execute("SET session_replication_role = replica")
+        # The number of the record that comes next is taken: the log stands still.
+        forged = root.execute(
+            "INSERT INTO audit_record SELECT (jsonb_populate_record(r, jsonb_build_object('id', gen_random_uuid(),"
+            " 'seq', r.seq + 1))).* FROM audit_record r WHERE tenant_id = 'acme' ORDER BY seq DESC LIMIT 1 RETURNING id"
+        ).fetchone()
+        request = answer(filed)
+        assert (request.status, request.state) == ("processing", "finishing")
+        with transaction():
+            assert Job.objects.get(pk=filed.job.pk).error == "log_stands_still"
+            assert subject_keys.alive([str(jane.pk)])
+        assert forged is not None
+        root.execute("DELETE FROM audit_record WHERE id = %s", forged)
+    with transaction():
+        Job.objects.filter(pk=filed.job.pk).update(due_at=clock.now())
+    assert answer(filed).status == "completed"
+    assert not is_alive(jane)
+    assert log()
+
+
 def test_access_shows_the_subjects_own_values_and_nobody_elses(jane: m.Customer) -> None:
     with transaction():
         other = m.Customer.objects.numbered("C-99").get()
@@ -182,7 +234,5 @@ def test_after_an_erasure_the_records_of_their_requests_show_erased(jane: m.Cust
         make_customer()
     [created] = [r for r in log(entity_type="Customer", entity_id=str(jane.pk)) if r.action == "create"]
     with transaction():
-        from audit import reveal
-
         keys = reveal.keys_of([created.changes])
         assert reveal.open_contents("Customer", created.changes, keys).value["email"] == ERASED
