@@ -36,7 +36,7 @@ class BeganEarlier(ValueError):
 def kept_from(tenant_id: str) -> Beginning:
     """Where the log of the active scope begins."""
     begins = Beginning()
-    keys = [signing.public_key(key) for key in signing.keys(tenant_id)]
+    keys = signing.trusted(tenant_id)
     node = checkpoints.Tree(tenant_id).node()
     for stone in Tombstone.objects.filter(tenant_id=tenant_id).order_by("last_seq"):
         try:

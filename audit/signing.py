@@ -10,6 +10,7 @@ from django.db import connection
 from audit import notes, services
 from audit.models import SigningKey
 from kaireon.lib import clock
+from kaireon.lib.sealing import CannotOpen
 from kaireon.tenancy.context import current, requires_transaction
 from kaireon.tenancy.keyring import open_text, seal_text
 
@@ -40,6 +41,44 @@ def public_key(key: SigningKey) -> notes.PublicKey:
 def keys(tenant_id: str) -> list[SigningKey]:
     """Every key the log ever had, the first one first."""
     return list(SigningKey.objects.filter(tenant_id=tenant_id).order_by("version"))
+
+
+def trusted(tenant_id: str) -> list[notes.PublicKey]:
+    """Those of the log's keys that are ours, the newest first: whose private part is sealed here, under a master key.
+
+    Whoever has the database alone can put a key of their own there, but not seal it. An older key that cannot be opened
+    any more is vouched for by the one after it.
+    """
+    found: list[notes.PublicKey] = []
+    after: SigningKey | None = None
+    for key in reversed(keys(tenant_id)):
+        is_ours = _is_ours(key) or (after is not None and _vouches_for(after, key))
+        if is_ours:
+            found.append(public_key(key))
+        after = key if is_ours else None
+    return found
+
+
+def _is_ours(key: SigningKey) -> bool:
+    try:
+        return opened(key).private.public_key().public_bytes_raw() == bytes(key.public_key)
+    except (CannotOpen, ValueError):
+        return False
+
+
+def _vouches_for(after: SigningKey, before: SigningKey) -> bool:
+    public = public_key(after)
+    statement = _ROTATION.format(before=public_key(before), after=public).encode()
+    stored = after.cross_signatures
+    for signed in stored if isinstance(stored, list) else []:
+        try:
+            if signed["by"] == public.key_id.hex():
+                public.check(statement, base64.b64decode(signed["signature"], validate=True))
+                return True
+        except (notes.NotSigned, KeyError, TypeError, ValueError):
+            # Not what was stored when the key was made.
+            continue
+    return False
 
 
 @requires_transaction

@@ -143,8 +143,10 @@ def _first_wrong(
         return None
     lowest = _differs(connection, tenant_id, 0, dict(enumerate(leaves[: span.until - span.after], span.after)))
     above = _differs(connection, tenant_id, 1, {n: h for n, h in wholes.items() if (n + 1) * tiles.WIDTH <= span.until})
-    found = [lowest + 1] if lowest is not None else []
-    return min([*found, above * tiles.WIDTH + 1] if above is not None else found, default=None)
+    if lowest is not None:
+        return lowest + 1
+    # The leaves are as they were: what is above them is not.
+    return None if above is None else above * tiles.WIDTH + 1
 
 
 def _differs(connection: Connection, tenant_id: str, level: int, hashes: dict[int, bytes]) -> int | None:

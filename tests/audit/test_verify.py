@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 
 from audit import checkpoints, notes, services, signing
 from audit.chain import RECORD_FIELDS, integrity_hash, leaf_hash, timestamp_text
+from audit.models import AuditRecord
 from audit.verify import UnusableCheckpoint
 from kaireon.tenancy.context import scope, transaction
 from kaireon.tenancy.models import ApiKey
@@ -133,8 +134,10 @@ CONTENTS = {
 PLACES = {"seq", "prev_hash", "tenant_id"}
 
 
-def test_every_field_is_tried() -> None:
-    assert {camel(name) for name in (*CONTENTS, *PLACES)} == RECORD_FIELDS | {"leafHash"}
+def test_every_column_of_the_table_is_tried() -> None:
+    columns = {field.column for field in AuditRecord._meta.concrete_fields}
+    assert columns == {*CONTENTS, *PLACES}
+    assert {camel(name) for name in columns} == RECORD_FIELDS | {"leafHash"}
 
 
 @pytest.mark.parametrize("column", CONTENTS)
