@@ -20,25 +20,29 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import content_disposition_header
 from unfold.enums import ActionVariant
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 import audit
-from audit import bundle, diff, search
+from audit import bundle, diff, search, verify_jobs
 from audit.bundle_api import MOST_RECORDS, AuditBundleView, bundle_response
+from audit.export_admin import PeriodForm
 from audit.models import ActorType, AuditRecord
 from audit.path import document, path
+from audit.reveal import Opened, has_sealed, may_reveal
+from audit.reveal import opened as open_record
 from audit.search import BadSearch, Search
 from audit.state import state
+from audit.verification_runs import length
 from audit.verify import Verdict, verify
 from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
+from kaireon.jobs import services as jobs
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import READ_METHODS, TenantModelAdmin, given_by, may, principal_of, verb
 from kaireon.tenancy.models import Tenant
 from kaireon.tenancy.roles import Permission
 
-# What one request can check well within a server's patience; the whole of a longer log: manage.py audit_verify.
-MOST_AT_ONCE = 100_000
+# What one request can check well within a server's patience; a longer log is a worker's.
+MOST_AT_ONCE = 20_000
 # Of the records of one request a record's page shows so many.
 MOST_TOGETHER = 12
 
@@ -58,7 +62,7 @@ WORDS = ("q", "entity_type", "entity_id", "subject", "actor", "action", "request
 class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
     view_permission = Permission.READ_AUDIT
     actions_list = ("verify_log", "evidence")
-    actions_detail = ("proof",)
+    actions_detail = ("proof", "reveal")
 
     # -- the list -----------------------------------------------------------------------------------------------------
 
@@ -111,11 +115,12 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         return HttpResponseRedirect(self.url("change", object_id))
 
-    def _page_of(self, request: HttpRequest, row: AuditRecord) -> dict[str, Any]:
+    def _page_of(self, request: HttpRequest, row: AuditRecord, opened: Opened | None = None) -> dict[str, Any]:
+        seen = opened or row
         log = AuditRecord.objects.all()
         same = log.about(row.entity_type, row.entity_id)
         together = log.filter(request_id=row.request_id).order_by("seq") if row.request_id else log.none()
-        lines = diff.lines(changes=row.changes, before=row.before, after=row.after)
+        lines = diff.lines(changes=seen.changes, before=seen.before, after=seen.after)
         return {
             **self._frame(request, f"Record #{row.seq}"),
             "row": row,
@@ -123,7 +128,8 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
             "changed": [line for line in lines if line.kind != diff.Kind.SAME],
             "same": [line for line in lines if line.kind == diff.Kind.SAME],
             "is_event": row.before is None and row.after is None,
-            "has_sealed": diff.has_sealed(row.changes, row.before, row.after),
+            "may_reveal": opened is None and may_reveal(principal_of(request)) and has_sealed(row),
+            "revealed": opened is not None,
             "path": path(row),
             "neighbours": [
                 ("Previous in the log", log.filter(seq__lt=row.seq).order_by("-seq").first()),
@@ -153,6 +159,17 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
         )
         return _download(json.dumps(found, ensure_ascii=False, indent=2).encode(), f"audit-proof-{row.seq}.json")
 
+    @verb(permission=Permission.READ_PERSONAL, description="Show sealed values", icon="lock_open", url_path="reveal")
+    def reveal(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The record's page with its sealed values in clear, this once: a POST, since it is recorded."""
+        row = self.row(request, object_id)
+        if request.method in READ_METHODS:
+            return HttpResponseRedirect(self.url("change", row.pk))
+        opened = open_record(row, principal=principal_of(request))
+        response = TemplateResponse(request, "admin/audit/record.html", self._page_of(request, row, opened))
+        response["Cache-Control"] = "no-store"
+        return response
+
     # -- the whole log ------------------------------------------------------------------------------------------------
 
     @verb(
@@ -175,7 +192,13 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
         )
 
     def _verified(self, request: HttpRequest) -> HttpResponse:
-        verdict = verify(limit=MOST_AT_ONCE)
+        back = reverse("admin:index") if request.POST.get("next") == "home" else self.url("changelist")
+        if length() > MOST_AT_ONCE:
+            job = verify_jobs.request()
+            self.after_commit(request, lambda: jobs.wake(job))
+            self.succeed(request, "A worker reads the whole log. This page shows how far it is when you reload it.")
+            return HttpResponseRedirect(back)
+        verdict = verify()
         audit.record(
             action="audit_log.verify",
             entity_type="AuditLog",
@@ -183,8 +206,7 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
             changes={"intact": verdict.intact, "scanned": verdict.scanned},
         )
         self.message_user(request, said(verdict), messages.SUCCESS if verdict.intact else messages.ERROR)
-        home = request.POST.get("next") == "home"
-        return HttpResponseRedirect(reverse("admin:index") if home else self.url("changelist"))
+        return HttpResponseRedirect(back)
 
     @verb(permission=Permission.EXPORT_AUDIT, description="Evidence bundle", icon="folder_zip", url_path="evidence")
     def evidence(self, request: HttpRequest) -> HttpResponse:
@@ -235,24 +257,6 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
 
 class TooMuch(ValueError):
     """More records than one download holds. The message says what to do."""
-
-
-class PeriodForm(forms.Form):
-    since = forms.DateTimeField(
-        label="From",
-        required=False,
-        help_text="In UTC, such as 2026-01-31 or 2026-01-31 10:00; empty for the log's beginning.",
-        widget=UnfoldAdminTextInputWidget(),
-    )
-    until = forms.DateTimeField(
-        label="To", required=False, help_text="In UTC; empty for now.", widget=UnfoldAdminTextInputWidget()
-    )
-
-    def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        if given.get("since") and given.get("until") and given["since"] > given["until"]:
-            raise forms.ValidationError("The period ends before it begins.")
-        return given
 
 
 def said(verdict: Verdict) -> str:

@@ -1,7 +1,7 @@
 """What a record says has changed, field by field, for people to read. Pure.
 
 A value may be withheld: `{"personal": true}` (there is one, nobody kept it), `{"sealed": "…"}` (kept under the
-subject's key) or `{"erased": true}` (its key is destroyed).
+subject's key), `{"erased": true}` (its key is destroyed) or, opened, `{"unreadable": true}` (its key is missing).
 """
 
 import json
@@ -27,6 +27,7 @@ class Seen(StrEnum):
     PERSONAL = "personal"
     SEALED = "sealed"
     ERASED = "erased"
+    UNREADABLE = "unreadable"
 
 
 WITHHELD = {
@@ -34,6 +35,7 @@ WITHHELD = {
     Seen.PERSONAL: "personal value, not kept",
     Seen.SEALED: "sealed",
     Seen.ERASED: "erased",
+    Seen.UNREADABLE: "cannot be opened now",
 }
 
 
@@ -82,17 +84,6 @@ def is_sealed(value: Any) -> bool:
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("sealed"), str)
 
 
-def has_sealed(*parts: Any) -> bool:
-    """Whether anywhere in them a value is sealed."""
-    for part in parts:
-        if is_sealed(part):
-            return True
-        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-        if has_sealed(*inner):
-            return True
-    return False
-
-
 def shown(value: Any) -> Value:
     if seen := _withheld(value):
         return Value(text=WITHHELD[seen], seen=seen)
@@ -110,6 +101,8 @@ def _withheld(value: Any) -> Seen | None:
         return Seen.PERSONAL
     if value == {"erased": True}:
         return Seen.ERASED
+    if value == {"unreadable": True}:
+        return Seen.UNREADABLE
     return Seen.SEALED if is_sealed(value) else None
 
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from audit import events, export_jobs, sequencer
+from audit import events, export_jobs, sequencer, verify_jobs
 from kaireon.jobs.registry import job_type
 from kaireon.jobs.runner import JobRun
 
@@ -21,3 +21,8 @@ def drain_all(**_newer: object) -> int:
 @job_type(export_jobs.JOB_TYPE, queue="batch-jobs", time_limit=3000, gave_up=export_jobs.gave_up)
 def audit_export(run: JobRun) -> None:
     export_jobs.process(run)
+
+
+@job_type(verify_jobs.JOB_TYPE, queue="batch-jobs", time_limit=3000)
+def audit_verify(run: JobRun) -> None:
+    verify_jobs.process(run)

@@ -32,6 +32,7 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
             permission=Permission.READ_RETENTION,
         ),
         Page(title="Audit log", icon="verified_user", model="audit_auditrecord", permission=Permission.READ_AUDIT),
+        Page(title="Log exports", icon="folder_zip", model="audit_auditexport", permission=Permission.EXPORT_AUDIT),
         Page(
             title="Approvals",
             icon="approval_delegation",

@@ -7,6 +7,7 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 
+from audit import export_jobs
 from compliance import policies
 from cron.models import JobRun, Trigger
 from customers.demo.loader import Share, load
@@ -72,6 +73,7 @@ def rows(db: str) -> Rows:
             attempts=3,
             now=now,
         )
+        export_jobs.request(format_="csv", actor=ADA.actor, now=now)
         ImportRun.objects.create(kind="customers", format="csv", fingerprint="0" * 64, size=1)
     JobRun.objects.create(job="cleanup", trigger=Trigger.COMMAND, started_at=now)
     with ADA.here():

@@ -17,6 +17,8 @@ from audit import checkpoints, merkle, notes, search, services, signing
 from audit.chain import leaf_hash
 from audit.models import AuditRecord
 from customers.models import Customer
+from kaireon.jobs import runner
+from kaireon.jobs.models import Job
 from kaireon.lib import clock
 from kaireon.tenancy.context import Actor, scope, transaction
 from kaireon.tenancy.models import ApiKey
@@ -419,3 +421,65 @@ def test_globex_is_not_searched_for_acme(db: str) -> None:
     with ADA.here(), transaction():
         assert search.find(search.Search(action="test.event")).rows == []
         assert "test.event" not in search.suggestions("action")
+
+
+# -- sealed values, long logs and exports ------------------------------------------------------------------------------
+
+
+def test_an_admin_opens_sealed_values_which_is_recorded_and_an_auditor_may_not(sign_in: SignIn) -> None:  # noqa: F811
+    with ADA.here("req-sealed"), transaction():
+        Customer.objects.create(customer_id="N-1", name="Nils Öberg", email="nils@example.org")
+    [record] = records(ACME, request_id="req-sealed")
+    ada, aud = sign_in(ADA), sign_in(AUD)
+    assert "Show sealed values" in shown(ada, record)
+    assert "Show sealed values" not in shown(aud, record)
+    assert aud.post(f"{LOG}{record.pk}/reveal/").status_code == 403
+    assert ada.get(f"{LOG}{record.pk}/reveal/").status_code == 302
+    assert records(ACME, action="audit_log.reveal") == []
+    answer = ada.post(f"{LOG}{record.pk}/reveal/")
+    page = html.unescape(answer.content.decode())
+    assert "Nils Öberg" in page
+    assert "nils@example.org" in page
+    assert "That you looked is recorded" in page
+    assert "no-store" in answer.headers["Cache-Control"]
+    [seen] = records(ACME, action="audit_log.reveal")
+    assert (seen.user_name, seen.entity_id) == ("Ada", str(record.pk))
+    # Only this once.
+    assert "nils@example.org" not in shown(ada, record)
+
+
+def test_a_long_log_is_verified_by_a_worker(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.admin.MOST_AT_ONCE", 3)
+    write(10, tenant=ACME)
+    answer = client.post(f"{LOG}verify/", follow=True)
+    assert "A worker reads the whole log" in answer.content.decode()
+    with ADA.here():
+        with transaction():
+            [job] = Job.objects.filter(type="audit_verify")
+        done = runner.run(job_id=job.pk)
+    assert done is not None
+    assert (done.state, done.result and done.result["state"]) == ("done", "intact")
+    assert "Intact: all" in client.get(LOG).content.decode()
+
+
+def test_an_export_is_asked_for_made_and_fetched(client: Client) -> None:
+    write(4, tenant=ACME)
+    page = "/admin/audit/auditexport/"
+    for given, words in (
+        ({"format": "pdf"}, "valid choice"),
+        ({"format": "csv", "since": "2026-02-02", "until": "2026-02-01"}, "ends before it begins"),
+    ):
+        assert words in client.post(f"{page}new/", given).content.decode()
+    answer = client.post(f"{page}new/", {"format": "ndjson", "action": "test.event"})
+    assert answer.status_code == 302
+    row = answer.headers["Location"].removesuffix("change/")
+    assert "is queued" in client.get(f"{row}download/", follow=True).content.decode().lower()
+    with ADA.here():
+        with transaction():
+            [job] = Job.objects.filter(type="audit_export")
+        runner.run(job_id=job.pk)
+    assert "100 %" in client.get(f"{row}change/").content.decode()
+    fetched = client.get(f"{row}download/")
+    lines = b"".join(fetched.streaming_content).splitlines()  # type: ignore[attr-defined]
+    assert len([line for line in lines if b'"test.event"' in line]) == 4
+    assert len(records(ACME, action="audit_log.download")) == 1
