@@ -77,6 +77,11 @@ def test_the_whole_loop(
         assert all(package["data"][section] for section in package["data"])
         assert package["counts"]["interactions"] == 6
         assert {len(rows) for rows in package["data"].values() if isinstance(rows, list)} >= {6}
+        # Her own values in the log are readable to her.
+        [created] = [
+            r for r in package["data"]["auditLogs"] if r["entityId"] == str(customer) and r["action"] == "create"
+        ]
+        assert created["changes"]["customer_id"] == jane
 
         # A lawyer calls: interactions stay, whatever their policy says. Decisions are past theirs.
         for body in (
@@ -136,8 +141,13 @@ def test_the_whole_loop(
             "retention_config.legal_hold",
             "dsar.erasure.rows_erased",
             "dsar.erasure.completed",
+            "subject_key.destroy",
         ):
             assert expected in actions
+        # And what it knew of her nobody can open any more.
+        key = "SELECT key_wrapped FROM audit_subjectkey WHERE subject_id = %s"
+        assert root.execute(key, [str(customer)]).fetchall() == [(None,)]
+        assert root.execute(key, [str(neighbour)]).fetchall() != [(None,)]
         assert "C-17" not in str(ada.all_logs())
 
         # Next door nobody has noticed anything.
