@@ -5,6 +5,7 @@ brought in when it is back, with their own time and `late: true` in their change
 recorded: the request that it came from is refused with 503.
 """
 
+import base64
 import json
 import logging
 import threading
@@ -200,7 +201,7 @@ def _store(event: Event, *, late: bool = False) -> bool:
 
 def _keep(event: Event, away: Exception) -> None:
     try:
-        folder().append(seal_text(event.text(), context=_CONTEXT).hex().encode())
+        folder().append(base64.b64encode(seal_text(event.text(), context=_CONTEXT)))
     except OSError as error:
         logger.error("event_not_recorded", extra={"action": event.action, "error_type": type(error).__name__})  # noqa: TRY400
         raise OperationalError("The database is away and the spool takes nothing.") from away
@@ -216,7 +217,7 @@ def _read(lines: Iterable[bytes]) -> tuple[list[Kept], list[bytes]]:
     useless: list[bytes] = []
     for line in lines:
         try:
-            sealed = bytes.fromhex(spool.content_of(line).decode())
+            sealed = base64.b64decode(spool.content_of(line), validate=True)
             events.append((line, Event.parse(open_text(sealed, context=_CONTEXT))))
         except (Damaged, CannotOpen, ValueError, KeyError, TypeError):
             useless.append(line)

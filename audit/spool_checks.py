@@ -30,7 +30,7 @@ def the_spool_can_be_written_to(app_configs: Sequence[Any] | None, **kwargs: Any
         found.append(
             Error(
                 f"AUDIT_SPOOL_BYTES is below {LEAST_BYTES}.",
-                hint="Write bytes: 67108864 keeps some eighty thousand events.",
+                hint="Write bytes: 67108864 keeps some hundred thousand events.",
                 id="kaireon.E051",
             )
         )
