@@ -179,6 +179,7 @@ def _describe(payload: Mapping[str, Any]) -> str:
     describe=_describe,
     stages=(Stage(permission=Permission.MANAGE_RETENTION),),
     always=True,
+    then="The last approval lets an operator do it, with audit_prune --apply.",
 )
 def _agreed_to(payload: Mapping[str, Any]) -> None:
     """The yes is kept, and nothing removed yet: the application's role cannot. `audit_prune --apply` does, by it."""

@@ -180,7 +180,7 @@ class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
         return self.ask(
             request,
             title=f"Approve: {row.summary}",
-            lead=f"{row.requested_by_name} asked for it. The last approval does it at once.",
+            lead=f"{row.requested_by_name} asked for it. {_then(row)}",
             form=CommentsForm(given_by(request)),
             do=lambda given: self._answer(request, row, Answer.APPROVE, given["comments"]),
             refusals=REFUSALS,
@@ -245,6 +245,13 @@ class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
         else:
             self.succeed(request, f"{row.summary}: {str(done.get_state_display()).lower()}.")
         return HttpResponseRedirect(self.url("change", row.pk))
+
+
+def _then(row: ApprovalRequest) -> str:
+    try:
+        return registry.get(row.verb).then
+    except registry.UnknownVerb:
+        return registry.AT_ONCE
 
 
 def _asked(stage: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ Payload = Mapping[str, Any]
 Apply = Callable[[Payload], None]
 
 VALID_FOR = timedelta(days=7)
+AT_ONCE = "The last approval does it at once."
 
 
 class UnknownVerb(LookupError):
@@ -63,6 +64,7 @@ class Verb:
     """`permission` is what the one who asks needs, then and when it is applied. `apply` runs in the transaction of the
     last yes, as the one who gave it, and raises NotApplicable when it cannot be done. `describe` gives one line about a
     payload, with nothing personal in it. `always`: it is never done by one alone, whatever the tenant demands.
+    `then` tells who approves what their yes brings about.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Verb:
     describe: Callable[[Payload], str]
     apply: Apply
     always: bool = False
+    then: str = AT_ONCE
 
 
 _verbs: dict[str, Verb] = {}
@@ -87,6 +90,7 @@ def approved(
     stages: tuple[Stage, ...],
     valid_for: timedelta = VALID_FOR,
     always: bool = False,
+    then: str = AT_ONCE,
 ) -> Callable[[Apply], Apply]:
     """Register the decorated function as what is done once everybody agreed. Raises VerbTaken, StageNeverPassed."""
     if not stages:
@@ -104,6 +108,7 @@ def approved(
             describe=describe,
             apply=apply,
             always=always,
+            then=then,
         )
         return apply
 

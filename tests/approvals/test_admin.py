@@ -41,10 +41,10 @@ def test_each_sees_the_buttons_that_are_theirs(admins: str, verb: Any, sign_in: 
 
 
 def test_a_yes_is_given_with_a_comment_and_shown(admins: str, verb: Any, sign_in: SignIn) -> None:  # noqa: F811
-    done = verb()
+    done = verb(then="Then a test is done.")
     row = ask(now=clock.now())
     bea = sign_in(BEA)
-    assert bea.get(f"{PAGE}/{row.pk}/approve/").status_code == 200
+    assert "Ada asked for it. Then a test is done." in bea.get(f"{PAGE}/{row.pk}/approve/").content.decode()
     assert bea.post(f"{PAGE}/{row.pk}/approve/", {"comments": "<i>Fine</i> 好"}).status_code == 302
     assert (again(row).state, len(done)) == (State.APPROVED, 1)
     page = bea.get(f"{PAGE}/{row.pk}/change/").content.decode()
