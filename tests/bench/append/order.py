@@ -24,14 +24,14 @@ class OrderColumns(models.Model):
         abstract = True
 
 
-_CUSTOMER = uuid.UUID("0190a5e0-0000-7000-8000-000000000001")
+_FIRST_CUSTOMER = uuid.UUID("0190a5e0-0000-7000-8000-000000000001").int
 
 
 def values(number: int) -> dict[str, Any]:
     """The columns of the order with that number; the same for every contestant."""
     return {
         "reference": f"ORD-{number:08d}",
-        "customer_ref": _CUSTOMER,
+        "customer_ref": uuid.UUID(int=_FIRST_CUSTOMER + number % 1000),
         "status": "placed",
         "quantity": 1 + number % 7,
         "amount": Decimal(1000 + number % 9000) / 100,

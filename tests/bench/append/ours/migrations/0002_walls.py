@@ -26,7 +26,15 @@ class Migration(migrations.Migration):
             tenant_table(f"bench_{name}order")
             for name in ("", "unaudited_", "auditlog_", "simple_history_", "pghistory_")
         ),
-        captured("bench_order", "Order", personal=["contact_email"], exact=["amount"], name="reference"),
+        captured(
+            "bench_order",
+            "Order",
+            # Sealed by the sequencer, under the key of one of a thousand customers.
+            personal=["contact_email"],
+            subject="customer_ref",
+            exact=["amount"],
+            name="reference",
+        ),
         migrations.RunSQL(
             f"GRANT SELECT, INSERT, UPDATE ON {', '.join(PEERS_TABLES)} TO kaireon_app;"
             " GRANT SELECT ON django_content_type TO kaireon_app;"
