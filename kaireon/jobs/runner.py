@@ -75,9 +75,12 @@ class JobRun:
             raise LeaseLost(str(self.job.pk))
 
 
-def run(*, job_id: UUID) -> Job | None:
-    """Claim the job and work on it. Gives the row as it stands afterwards, or None when there was nothing to claim."""
-    job = services.claim_at_once(job_id=job_id, now=clock.now())
+def run(*, job_id: UUID, fresh: bool = False) -> Job | None:
+    """Claim the job and work on it. Gives the row as it stands afterwards, or None when there was nothing to claim.
+
+    With `fresh` only what never began: what ended its process once must be the one that its message names.
+    """
+    job = services.claim_at_once(job_id=job_id, now=clock.now(), fresh=fresh)
     if job is None:
         logger.info("job_not_claimed", extra={"job": str(job_id)})
         return None

@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError as BrokerUnavailable
 from redis.exceptions import RedisError
 
 from kaireon.api import metrics
-from kaireon.jobs import pauses, registry
+from kaireon.jobs import bursts, pauses, registry
 from kaireon.jobs.models import Job, JobQuerySet, JobState
 from kaireon.tenancy import context, signals
 from kaireon.tenancy.context import requires_transaction, without_transaction
@@ -39,7 +39,7 @@ _JSON = frozenset(column.attname for column in Job._meta.concrete_fields if isin
 _CLAIM = " ".join(
     (
         f"SELECT {', '.join(_COLUMNS)}",
-        "FROM public.claim_job(%(tenant)s, %(id)s, %(token)s, %(until)s, %(now)s, %(paused)s, %(durably)s)",
+        "FROM public.claim_job(%(tenant)s, %(id)s, %(token)s, %(until)s, %(now)s, %(paused)s, %(durably)s, %(fresh)s)",
     )
 )
 _FINISH = "SELECT public.finish_job(%(tenant)s, %(id)s, %(token)s, %(result)s, %(now)s)"
@@ -83,7 +83,12 @@ def enqueue(
 
 
 def wake(job: Job) -> bool:
-    """Tell a worker of a job, after the commit. Best effort: without a broker the sweep finds the job later."""
+    """Tell a worker of a job, after the commit. Best effort: without a broker the sweep finds the job later.
+
+    Where enough messages wait one that never began gets none: whoever comes for those takes it along.
+    """
+    if job.attempts == 0 and bursts.enough_wait(job.queue, job.type):
+        return True
     return send(tenant_id=str(job.tenant_id), job_id=job.pk, queue=job.queue, type=job.type)
 
 
@@ -92,9 +97,12 @@ def send(*, tenant_id: str, job_id: UUID, queue: str, type: str) -> bool:  # noq
     from kaireon.jobs.tasks import run
 
     limit = registry.get(type).time_limit
+    if bursts.may_share(type):
+        # What is taken along last has its whole time too.
+        limit += bursts.SECONDS
     try:
         run.apply_async(
-            kwargs={"tenant_id": tenant_id, "job_id": str(job_id)},
+            kwargs={"tenant_id": tenant_id, "job_id": str(job_id), "queue": queue, "type": type},
             queue=queue,
             soft_time_limit=limit,
             time_limit=limit + 15,
@@ -102,22 +110,23 @@ def send(*, tenant_id: str, job_id: UUID, queue: str, type: str) -> bool:  # noq
     except (BrokerUnavailable, KombuError, RedisError, OSError) as error:
         logger.warning("wake_failed", extra={"queue": queue, "error_type": type_name(error)})
         return False
+    bursts.sent(queue, type)
     return True
 
 
 @requires_transaction
 def claim(*, job_id: UUID, now: datetime) -> Job | None:
     """Take the lease. None when there is nothing to do: unknown, not due, finished, or somebody's lease is alive."""
-    return _claim(job_id, now, durably=True)
+    return _claim(job_id, now, durably=True, fresh=False)
 
 
 @without_transaction
-def claim_at_once(*, job_id: UUID, now: datetime) -> Job | None:
-    """As `claim`, in a transaction of its own, which does not wait for the disk.
+def claim_at_once(*, job_id: UUID, now: datetime, fresh: bool = False) -> Job | None:
+    """As `claim`, in a transaction of its own, which does not wait for the disk; with `fresh` only what never began.
 
     A server that crashes may forget the claim, as if nobody had come; whoever made it finds the lease lost.
     """
-    return _claim(job_id, now, durably=False)
+    return _claim(job_id, now, durably=False, fresh=fresh)
 
 
 @requires_transaction
@@ -210,7 +219,7 @@ def type_name(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _claim(job_id: UUID, now: datetime, *, durably: bool) -> Job | None:
+def _claim(job_id: UUID, now: datetime, *, durably: bool, fresh: bool) -> Job | None:
     with connection.cursor() as cursor:
         cursor.execute(
             _CLAIM,
@@ -222,6 +231,7 @@ def _claim(job_id: UUID, now: datetime, *, durably: bool) -> Job | None:
                 "now": now,
                 "paused": pauses.here(),
                 "durably": durably,
+                "fresh": fresh,
             },
         )
         row = cursor.fetchone()

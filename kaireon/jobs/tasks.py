@@ -1,8 +1,9 @@
 """The two messages: work on this job; look for jobs that nobody works on."""
 
 import logging
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,13 +11,14 @@ from uuid import UUID
 from celery import current_app, shared_task
 from celery.exceptions import WorkerLostError
 from celery.signals import task_failure, worker_ready
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, connections
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerUnavailable
 from redis.exceptions import RedisError
 
-from kaireon.jobs import pauses, registry, runner, services
+from kaireon.jobs import bursts, pauses, registry, runner, services
 from kaireon.lib import clock
+from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, scope, transaction
 from kaireon.tenancy.tasks import TenantTask
 
@@ -32,9 +34,30 @@ RUN_TASK = "jobs.run"
 
 # The row comes again when its lease runs out; a message that came again at once would only find it taken.
 @shared_task(base=TenantTask, name=RUN_TASK, acks_late=True, reject_on_worker_lost=False)
-def run(*, tenant_id: str, job_id: str, **_newer: object) -> None:
-    """Work on one job. A message that comes twice, or late, finds nothing to claim."""
+def run(*, tenant_id: str, job_id: str, queue: str = "", type: str = "", **_newer: object) -> None:  # noqa: A002
+    """Work on one job, and on what else is due in its queue. A message that comes twice, or late, finds it taken."""
+    since = time.monotonic()
+    shares = queue != "" and bursts.may_share(type)
+    if shares:
+        bursts.came(queue)
     runner.run(job_id=UUID(job_id))
+    if shares:
+        bursts.take_along(queue=queue, since=since, work=_take, wake=_wake)
+
+
+def _take(tenant_id: str, job_id: UUID) -> bool:
+    with scope(tenant_id=tenant_id, actor=Actor.job(RUN_TASK), request_id=context.current().request_id):
+        return runner.run(job_id=job_id, fresh=True) is not None
+
+
+def _wake(job: bursts.Due) -> bool:
+    _, _, queue, type_name = job
+    return bursts.enough_wait(queue, type_name) or _send(job)
+
+
+def _send(job: bursts.Due) -> bool:
+    tenant_id, job_id, queue, type_name = job
+    return services.send(tenant_id=tenant_id, job_id=job_id, queue=queue, type=type_name)
 
 
 @task_failure.connect
@@ -65,34 +88,29 @@ def sweep(*, queue: str, **_newer: object) -> int:
 
 
 def sweep_due(*, now: datetime, limit: int = SWEEP_AT_MOST, queues: Sequence[str] | None = None) -> int:
-    """In these queues, or all. Across tenants, by the resolver's function `due_jobs`, which tells ids and nothing else.
+    """In these queues, or all.
 
-    A queue that holds at least as many messages as there are due jobs is left to its workers: sending again every few
-    seconds would bury them.
+    A queue that holds a message for each due job, or as many as workers come for, is left to those: sending again
+    every few seconds would bury them.
     """
     sent = 0
-    for queue, jobs in _due(now, limit, queues).items():
-        if _waiting(queue) >= len(jobs):
-            continue
-        for tenant_id, job_id, type_name in jobs:
-            try:
-                sent += services.send(tenant_id=tenant_id, job_id=job_id, queue=queue, type=type_name)
-            except registry.UnknownJobType:
-                # An older or newer version's job: a worker of that version will find it.
-                logger.warning("unknown_job_type", extra={"type": type_name})
+    for queue, jobs in _by_queue(bursts.due(now=now, most=limit, queues=None if queues is None else list(queues))):
+        wanted = [job for n, job in enumerate(jobs) if n < bursts.MOST_WAITING or not bursts.may_share(job[3])]
+        if _waiting(queue) < len(wanted):
+            sent += sum(map(_send, wanted))
     return sent
 
 
-def _due(now: datetime, limit: int, queues: Sequence[str] | None) -> dict[str, list[tuple[str, UUID, str]]]:
-    found: dict[str, list[tuple[str, UUID, str]]] = defaultdict(list)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT tenant_id, id, queue, type FROM public.due_jobs(%s, %s, %s, %s)",
-            [now, limit, pauses.here(), None if queues is None else list(queues)],
-        )
-        for tenant_id, job_id, queue, type_name in cursor.fetchall():
-            found[queue].append((tenant_id, job_id, type_name))
-    return found
+def _by_queue(found: list[bursts.Due]) -> Iterable[tuple[str, list[bursts.Due]]]:
+    known = {job_type.name for job_type in registry.all_types()}
+    queues: defaultdict[str, list[bursts.Due]] = defaultdict(list)
+    for job in found:
+        if job[3] in known:
+            queues[job[2]].append(job)
+        else:
+            # An older or newer version's job: a worker of that version will find it.
+            logger.warning("unknown_job_type", extra={"type": job[3]})
+    return queues.items()
 
 
 def _waiting(queue: str) -> int:

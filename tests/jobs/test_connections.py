@@ -75,3 +75,14 @@ def test_a_worker_keeps_its_connection_and_replaces_a_broken_one(worker: Timekee
         assert run_a_job(worker) == JobState.DONE
         [second] = backends()
         assert second != first
+
+
+@pytest.mark.slow
+def test_one_message_brings_a_worker_to_all_that_is_due(worker: Timekeeper) -> None:
+    assert run_a_job(worker) == JobState.DONE
+    with transaction():
+        jobs = [services.enqueue(type=TYPE, payload={}, now=clock.now()) for _ in range(5)]
+    services.wake(jobs[-1])
+    worker.ends(5, patience=40)
+    with transaction():
+        assert {Job.objects.get(pk=job.pk).state for job in jobs} == {JobState.DONE}

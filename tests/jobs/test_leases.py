@@ -93,6 +93,7 @@ def test_no_tenant_claims_for_another_whatever_it_names(acme: str) -> None:
                     "now": clock.now(),
                     "paused": [],
                     "durably": True,
+                    "fresh": False,
                 },
             )
             assert cursor.fetchone() is None

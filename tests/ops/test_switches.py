@@ -81,7 +81,7 @@ def test_a_skipped_type_waits_and_nothing_is_lost(tmp_path: Path, db: str):
 
 
 def test_the_sweep_looks_past_what_is_skipped(db: str):
-    from kaireon.jobs.tasks import _due
+    from kaireon.jobs import bursts
 
     now = clock.now()
     with ADA.here(), transaction():
@@ -89,11 +89,11 @@ def test_the_sweep_looks_past_what_is_skipped(db: str):
         wanted = jobs.enqueue(type="dsar_erasure", payload={}, now=now)
     with override_settings(SKIP_JOB_TYPES=["dsar_export"]):
         # One place only, and the skipped one is first in line.
-        found = _due(now, 1, None)
+        found = bursts.due(now=now, most=1, queues=None)
         with ADA.here(), transaction():
             assert jobs.claim(job_id=skipped.pk, now=now) is None
             assert Job.objects.get(pk=skipped.pk).state == JobState.QUEUED
-    assert [job_id for due in found.values() for _, job_id, _ in due] == [wanted.pk]
+    assert [job_id for _, job_id, _, _ in found] == [wanted.pk]
 
 
 def test_pauses_are_known_without_redis_to_whoever_has_the_switch(monkeypatch: pytest.MonkeyPatch):

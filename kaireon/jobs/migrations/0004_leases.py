@@ -11,7 +11,7 @@ FUNCTIONS = {
     # What may be claimed is what due_jobs finds. Not durably: a server that crashes may forget the claim, as if nobody
     # had come; whoever made it finds the lease lost.
     "claim_job(tenant text, job uuid, token uuid, lease_end timestamptz, moment timestamptz, paused text[], "
-    "durably boolean) RETURNS SETOF public.jobs_job": """
+    "durably boolean, fresh boolean) RETURNS SETOF public.jobs_job": """
         IF NOT durably THEN
             PERFORM set_config('synchronous_commit', 'off', true);
         END IF;
@@ -20,6 +20,7 @@ FUNCTIONS = {
            SET state = 'running', lease_token = token, lease_until = lease_end, attempts = j.attempts + 1,
                losses = j.losses + (j.state = 'running')::int, started_at = coalesce(j.started_at, moment)
          WHERE j.tenant_id = tenant AND j.id = job AND j.type <> ALL (paused)
+           AND (j.attempts = 0 OR NOT fresh)
            AND (j.state = 'queued' AND j.due_at <= moment OR j.state = 'running' AND j.lease_until <= moment)
         RETURNING j.*;
     """,

@@ -166,10 +166,11 @@ Repeat it with `make bench BENCH=jobs`, about {minutes} minutes, or `.venv/bin/p
 first look; `--write` puts it here.
 
 Everybody does the same nothing, on one Redis. Ours is a job as the product has them: a row written in a transaction
-with tenant and actor, a message after the commit, a worker that claims the row under a lease, keeps the lease alive,
-and marks the row done: three durable commits. The *floor* is plain Celery with its own settings, which takes messages
-ahead and confirms them before the work; beside it Celery with the settings of ours, which confirm a message when the
-work is done: what not losing a message costs before there is any row.
+with tenant and actor, a message after the commit unless enough of them wait, a worker that claims the row under a
+lease, keeps the lease alive, marks the row done and takes along what else is due: three commits for each job, of which
+only the claim does not wait for the disk. The *floor* is plain Celery with its own settings, which takes messages ahead
+and confirms them before the work; beside it Celery with the settings of ours, which confirm a message when the work is
+done: what not losing a message costs before there is any row.
 
 The {jobs:,} jobs of a turn wait in the queue while the worker is held; *jobs/s per worker* is from the moment it is
 let go to the end of the last. Then jobs are asked for one by one: *p50* and *p99* are from before the enqueueing to

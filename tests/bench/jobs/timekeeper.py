@@ -4,11 +4,15 @@ import os
 import select
 import struct
 import time
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from celery.signals import task_postrun
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 PIPE_VARIABLE = "BENCH_PIPE"
 
@@ -26,9 +30,25 @@ def watch(task: str) -> None:
     task_postrun.connect(_tell, dispatch_uid="bench-timekeeper")
 
 
+def telling(work: Callable[P, R]) -> Callable[P, R]:
+    """The function, telling of every end of it, after whatever it committed."""
+
+    @wraps(work)
+    def told(*args: P.args, **kwargs: P.kwargs) -> R:
+        done = work(*args, **kwargs)
+        _write()
+        return done
+
+    return told
+
+
 def _tell(sender: Any = None, **_more: Any) -> None:
     if sender is not None and sender.name in _watched:
-        os.write(_pipe(), _MOMENT.pack(time.monotonic_ns()))
+        _write()
+
+
+def _write() -> None:
+    os.write(_pipe(), _MOMENT.pack(time.monotonic_ns()))
 
 
 @cache
