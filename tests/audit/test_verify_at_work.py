@@ -1,0 +1,128 @@
+"""Verification while the log grows, and of logs and records of any size."""
+
+import os
+import threading
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from django.db import connections
+
+from audit import checkpoints, sequencer, services, spans, verification_runs
+from audit.models import VerificationKind
+from audit.verify import verify
+from kaireon.tenancy.context import scope, transaction
+from tests.audit.log import WRITER, records, verdict, write
+from tests.bench import biglog
+from tests.cast import ACME, ADA
+
+pytestmark = pytest.mark.usefixtures("db")
+
+WRITERS = 16
+
+
+def test_it_says_nothing_false_while_sixteen_write() -> None:
+    """Records, checkpoints and tiles come while it reads: what came after it began is for the next time."""
+    done = threading.Event()
+
+    def writing(number: int) -> None:
+        try:
+            while not done.is_set():
+                write(5, tenant=ACME, first=number)
+        finally:
+            connections.close_all()
+
+    def sequencing() -> None:
+        try:
+            while not done.is_set():
+                sequencer.sweep()
+                checkpoints.make(ACME, wait=False)
+        finally:
+            connections.close_all()
+
+    write(300, tenant=ACME)
+    seen = []
+    with ThreadPoolExecutor(WRITERS + 1) as pool:
+        work = [pool.submit(writing, number) for number in range(WRITERS)] + [pool.submit(sequencing)]
+        try:
+            for turn in range(6):
+                with scope(tenant_id=ACME, actor=WRITER), transaction():
+                    found = verify(limit=50 if turn % 3 == 2 else None)
+                assert found.intact, found
+                seen.append(found.total)
+                with ADA.here():
+                    run = verification_runs.run(VerificationKind.SINCE_LAST if turn % 2 else VerificationKind.FULL)
+                assert run.state == "intact", (run.broken_reason, run.broken_at_seq)
+        finally:
+            done.set()
+        for each in work:
+            each.result()
+    assert seen == sorted(seen)
+    assert seen[0] < seen[-1]
+    assert verdict(ACME).intact
+
+
+def most_memory(limit: int | None = None) -> int:
+    """Bytes that a verification took at its most."""
+    with scope(tenant_id=ACME, actor=WRITER), transaction():
+        verify(limit=1)
+        tracemalloc.start()
+        try:
+            assert verify(limit=limit).intact
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+
+def test_its_memory_does_not_grow_with_the_log(superuser_url: str) -> None:
+    services.drain(ACME)
+    with psycopg.connect(superuser_url) as root:
+        root.execute("SET session_replication_role = replica")
+        for table in ("record", "head", "tile", "checkpoint", "inbox"):
+            root.execute(f"DELETE FROM audit_{table} WHERE tenant_id = 'acme'")  # type: ignore[arg-type]
+    biglog.load(superuser_url, {ACME: 50_000})
+    while checkpoints.make(ACME):
+        pass
+    # A span and its leaves, whatever the log: nothing near the 30 MB of all those records.
+    one_span = most_memory(spans.LENGTH + 1)
+    assert most_memory() < 1.2 * one_span
+    assert one_span < 8 * 1024 * 1024
+
+
+def test_large_values_are_read_one_at_a_time() -> None:
+    value = os.urandom(500_000).hex()
+    write(1, tenant=ACME, changes={"value": value})
+    services.drain(ACME)
+    one = most_memory()
+    write(4, tenant=ACME, changes={"value": value})
+    services.drain(ACME)
+    assert len(records(ACME, action="test.event")) == 5
+    assert most_memory() < one + len(value)
+
+
+def test_a_checkpoint_that_is_made_while_it_reads_is_not_ahead_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two of its questions."""
+    write(5, tenant=ACME)
+    services.drain(ACME)
+    checkpoints.make(ACME)
+    asked = checkpoints.newest
+
+    def meanwhile(tenant: str) -> object:
+        found = asked(tenant)
+
+        def grow() -> None:
+            write(20, tenant=ACME)
+            services.drain(ACME)
+            checkpoints.make(ACME)
+            connections.close_all()
+
+        beside = threading.Thread(target=grow)
+        beside.start()
+        beside.join()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "newest", meanwhile)
+        assert verdict(ACME).intact
+    assert verdict(ACME).intact
