@@ -19,7 +19,10 @@ COLUMNS = (
 AREAS = ("access", "change", "data_disposal", "incident")
 _ACCESS_VERBS = ("auth.", "access.", "role.", "member.", "audit_log.", "tenancy.")
 _ACCESS_ENTITIES = {"ApiKey", "Membership", "SecondPerson", "SigningKey", "Tenant", "User"}
-_DISPOSAL_VERBS = ("retention.", "retention_config.", "legal_hold.", "dsar.erasure.", "dsar.shred", "dead_letter.purge")
+_DISPOSAL_VERBS = (
+    *("retention.", "retention_config.", "legal_hold.", "dsar.erasure.", "dsar.shred", "dead_letter.purge"),
+    "audit_log.prune",
+)
 _DISPOSAL_ENTITIES = {"RetentionPolicy", "LegalHold"}
 _INCIDENT_VERBS = ("security.", "auth.login_failed", "job.failed", "job.late")
 

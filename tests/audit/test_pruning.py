@@ -31,6 +31,7 @@ from audit import (
 )
 from audit.models import AuditRecord, Checkpoint, Tombstone, VerificationKind, VerificationRun
 from audit.offline import kaireon_verify
+from kaireon import env
 from kaireon.tenancy.context import transaction
 from tests.audit.log import records, verdict, write
 from tests.audit.old_log import (
@@ -515,6 +516,7 @@ class TestReading:
         assert exported["data"][0]["seq"] == stone.last_seq + 1
         package = with_key("aud").get("/audit-export?format=soc2").json()
         assert package["integrity"]["intact"]
+        assert package["controlAreas"]["data_disposal"]["actions"]["audit_log.prune"] == 1
         assert [(r["firstSeq"], r["lastSeq"]) for r in package["removed"]] == [(1, stone.last_seq)]
 
     def test_verification_over_http_begins_there(self, stone: Tombstone) -> None:
@@ -566,6 +568,14 @@ class TestCommand:
     def test_it_says_what_is_wrong(self, size: int, arguments: list[str], message: str) -> None:
         with pytest.raises(CommandError, match=message):
             call_command("audit_prune", *arguments)
+
+
+def test_the_command_wants_the_owner(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    approved()
+    monkeypatch.setattr(env, "OWNER_DATABASE_URL", "")
+    with pytest.raises(CommandError, match="needs OWNER_DATABASE_URL"):
+        call_command("audit_prune", "--tenant", ACME, "--apply")
+    assert stones() == []
 
 
 def test_the_orm_knows_only_what_is_kept(size: int) -> None:
