@@ -64,6 +64,22 @@ def test_beat_can_be_stopped_while_it_waits_for_its_first_database(
         assert beat.process.wait(timeout=30) == 0
 
 
+def test_beat_can_be_stopped_in_the_middle_of_a_statement(db: str, superuser_url: str, tmp_path: Path) -> None:
+    log = tmp_path / "beat.log"
+    stuck = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND usename = 'kaireon_app' AND wait_event_type = 'Lock'"
+    )
+    with Beat(log) as beat, psycopg.connect(superuser_url) as locker, psycopg.connect(superuser_url) as root:
+        root.autocommit = True
+        wait_until(lambda: "Sending due task jobs.sweep" in log.read_text(), or_show=log)
+        locker.execute("LOCK TABLE django_celery_beat_periodictasks")
+        wait_until(lambda: root.execute(stuck).fetchone() != (0,), or_show=log)
+        assert beat.process is not None
+        beat.process.send_signal(signal.SIGTERM)
+        assert beat.process.wait(timeout=30) == 0
+
+
 @pytest.mark.slow
 def test_lost_wake_ups_are_found_while_the_workers_of_other_queues_have_no_time(db: str, tmp_path: Path) -> None:
     """Nobody works on batch-jobs at all: what waits there is not looked at, and must not stand before anything."""
