@@ -23,7 +23,7 @@ from kaireon.tenancy.context import transaction
 
 logger = logging.getLogger("kaireon.outbox")
 
-BATCH = 50
+BATCH = 100
 # Of so many batches one is a message whose worker was lost, however much else is due; the first one of each run is.
 LOST_EVERY = 10
 # What was sent is settled at least so often; a crash repeats at most so much.

@@ -62,6 +62,20 @@ class OrderingKeyTooLong(ValueError):
     """An ordering key is an id of at most 128 characters. Of something longer, give its hash."""
 
 
+_DONE = """
+WITH delivered AS (
+    UPDATE public.outbox_message
+       SET state = 'done', lease_token = NULL, lease_until = NULL, error = '', finished_at = %(now)s
+     WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND state = 'sending' AND lease_token = %(token)s
+    RETURNING id
+), said AS (
+    UPDATE public.outbox_payload SET finished_at = %(now)s
+     WHERE tenant_id = %(tenant)s AND id IN (SELECT id FROM delivered)
+)
+SELECT count(*) FROM delivered
+"""
+
+
 @requires_transaction
 def publish(
     *,
@@ -142,14 +156,9 @@ def claim(*, now: datetime, most: int, lost_first: bool = False) -> tuple[UUID, 
 @requires_transaction
 def done(*, lease_token: UUID, ids: Collection[UUID], now: datetime) -> int:
     """Mark delivered what this lease still holds; how many."""
-    kept = list(
-        Message.objects.held_by(lease_token).filter(pk__in=ids).select_for_update().values_list("pk", flat=True)
-    )
-    Message.objects.filter(pk__in=kept).update(
-        state=MessageState.DONE, lease_token=None, lease_until=None, error="", finished_at=now
-    )
-    Payload.objects.filter(pk__in=kept).update(finished_at=now)
-    return len(kept)
+    with connection.cursor() as cursor:
+        cursor.execute(_DONE, {"tenant": context.tenant_id(), "token": lease_token, "ids": list(ids), "now": now})
+        return int(cursor.fetchone()[0])
 
 
 @requires_transaction

@@ -130,10 +130,10 @@ for a first look; `--write` puts it here.
 
 The *floor* is an HTTP client that posts the same bytes again and again over a connection that stays open, to a
 receiver on loopback, a process of its own that reads each post and answers 204. Ours is the product's delivery, with
-the same client library: rows claimed under a lease, payloads opened, canonical bodies signed, the tenant's destination
-behind its breaker, whose state is shared through Redis, every message marked as delivered; the switch that lets it
-deliver to loopback is on. In the order of a key, a message is not taken before the one ahead of it is delivered. The
-receiver has counted the ids: each message came exactly once.
+the same client library: rows claimed under a lease, payloads opened, canonical bodies signed, every message marked as
+delivered; the switch that lets it deliver to loopback is on, breakers are off as they are by default. In the order of a
+key, a message is not taken before the one ahead of it is delivered. The receiver has counted the ids: each message came
+exactly once.
 
 {messages:,} messages a turn, written down before the clock starts. Medians of {rounds} rounds, everybody right beside
 the floor in each.
