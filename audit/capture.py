@@ -142,11 +142,11 @@ BEGIN
     END IF;
     INSERT INTO public.audit_inbox (tenant_id, operation, action, entity_type, entity_id, entity_name,
         before, after, personal, subject, user_id, user_name, actor_type, request_id, "timestamp")
-    -- The log's index takes ids of this length whatever their script; a longer one would stop the tenant's log.
-    VALUES (tenant, left(TG_OP, 1), verb, '{entity}', left(entity_id, 400), entity_name,
-        old_row, new_row, {sealed}, {whose}, nullif(current_setting('app.actor_id', true), ''),
-        coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), acting,
-        nullif(current_setting('app.request_id', true), ''), clock_timestamp());
+    -- The log's indexes take texts of this length whatever their script; a longer one would stop the tenant's log.
+    VALUES (tenant, left(TG_OP, 1), left(verb, 400), '{entity}', left(entity_id, 400), entity_name,
+        old_row, new_row, {sealed}, {whose}, nullif(left(current_setting('app.actor_id', true), 400), ''),
+        coalesce(nullif(left(current_setting('app.actor_name', true), 400), ''), 'system'), acting,
+        nullif(left(current_setting('app.request_id', true), 400), ''), clock_timestamp());
     RETURN NULL;
 END $$"""  # noqa: S608 - names that migrations give
 

@@ -28,11 +28,11 @@ BEGIN
     INSERT INTO public.audit_inbox (tenant_id, operation, action, entity_type, entity_id, entity_name,
         changes, user_id, user_name, actor_type, request_id, "timestamp")
     -- As in audit_write.
-    VALUES (tenant, 'E', action, left(entity_type, 200), left(entity_id, 400), entity_name,
+    VALUES (tenant, 'E', left(action, 400), left(entity_type, 200), left(entity_id, 400), entity_name,
         CASE WHEN occurred IS NULL THEN changes ELSE coalesce(changes, '{}') || '{"late": true}' END,
-        nullif(current_setting('app.actor_id', true), ''),
-        coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), actor_type,
-        nullif(current_setting('app.request_id', true), ''), coalesce(occurred, here));
+        nullif(left(current_setting('app.actor_id', true), 400), ''),
+        coalesce(nullif(left(current_setting('app.actor_name', true), 400), ''), 'system'), actor_type,
+        nullif(left(current_setting('app.request_id', true), 400), ''), coalesce(occurred, here));
     RETURN true;
 END $$;
 

@@ -18,11 +18,11 @@ BEGIN
     END IF;
     INSERT INTO public.audit_inbox (tenant_id, operation, action, entity_type, entity_id, entity_name,
         changes, before, after, user_id, user_name, actor_type, request_id, "timestamp")
-    -- The log's index takes ids of this length whatever their script; a longer one would stop the tenant's log.
-    VALUES (tenant, operation, action, left(entity_type, 200), left(entity_id, 400), entity_name,
-        changes, before, after, nullif(current_setting('app.actor_id', true), ''),
-        coalesce(nullif(current_setting('app.actor_name', true), ''), 'system'), actor_type,
-        nullif(current_setting('app.request_id', true), ''), clock_timestamp());
+    -- The log's indexes take texts of this length whatever their script; a longer one would stop the tenant's log.
+    VALUES (tenant, operation, left(action, 400), left(entity_type, 200), left(entity_id, 400), entity_name,
+        changes, before, after, nullif(left(current_setting('app.actor_id', true), 400), ''),
+        coalesce(nullif(left(current_setting('app.actor_name', true), 400), ''), 'system'), actor_type,
+        nullif(left(current_setting('app.request_id', true), 400), ''), clock_timestamp());
 END $$;
 
 -- Statement trigger for bulk facts: how many rows, and over what range. Arguments: entity, range column.

@@ -113,7 +113,7 @@ def test_a_verb_is_taken_as_it_is(verb):
         key = ApiKey.objects.get(prefix="vi")
         audit.action(verb, entity=key)
         ApiKey.objects.filter(pk=key.pk).update(name="renamed")
-    assert [r.action for r in records(ACME, request_id="req-verb")] == [verb]
+    assert [r.action for r in records(ACME, request_id="req-verb")] == [verb[:400]]
 
 
 @pytest.mark.parametrize("verbs", ["{", '["ApiKey:%s"]', '{"ApiKey:%s": null}'])
