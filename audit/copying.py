@@ -1,23 +1,34 @@
-"""The log as NDJSON or CSV, written by PostgreSQL itself (COPY): nothing but blocks of bytes passes through here.
+"""The log as NDJSON or CSV, written by PostgreSQL itself (COPY): values are spelled there, here come the keys of JSON.
 
 A slice of `seq` at a time, each in a transaction of its own: no snapshot is held while millions of records go by, and
 whoever waits can be told how far it is. The log only grows, so the slices make one whole.
 """
 
-from collections.abc import Callable
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
+from threading import Barrier
 from typing import IO, Any
 
 from django.db import connection
+from psycopg.abc import Buffer
 
 from audit.export import COLUMNS
 from kaireon.lib.csv_safe import INVISIBLE, STARTERS
-from kaireon.tenancy.context import requires_transaction, transaction
+from kaireon.tenancy import context
+from kaireon.tenancy.context import transaction
 
 FORMATS = ("ndjson", "csv")
 SLICE = 20_000
+# So many slices are copied at once, each over a connection of its own; one waits in memory up to so many bytes, and
+# beyond that in a temporary file.
+CONNECTIONS = 2
+_IN_MEMORY = 16 * 1024 * 1024
 _BLOCK_BYTES = 1024 * 1024
 
 # What each column of audit.export.COLUMNS is in SQL.
@@ -46,7 +57,7 @@ _SQL = {
 _OTHERS_WORDS = frozenset({"action", "entityType", "entityId", "entityName", "userId", "userName", "requestId"})
 
 
-def _text(characters: str) -> str:
+def _text(characters: Iterable[str]) -> str:
     """An SQL literal; by code points, so that no session's setting reads it otherwise. NUL is in no text there."""
     return "U&'" + "".join(f"\\+{ord(c):06x}" for c in sorted(characters) if c != "\x00") + "'"
 
@@ -54,21 +65,14 @@ def _text(characters: str) -> str:
 def neutral(value: str) -> str:
     """SQL that does to a text what `kaireon.lib.csv_safe.neutral` does.
 
-    Most texts begin with a letter, a bracket or a digit, which two comparisons tell.
+    Most texts are none, or begin with a letter, a bracket or a digit: that is asked first, of one character.
     """
-    harmless = " OR ".join(
-        f"""{value} COLLATE "C" >= '{first}' AND {value} COLLATE "C" < '{beyond}'"""
-        for first, beyond in (("A", "~"), ("0", ":"))
-    )
+    harmless = f"{value} IS NULL OR ascii({value}) BETWEEN 65 AND 125 OR ascii({value}) BETWEEN 48 AND 57"
     dangerous = " OR ".join(
-        f"strpos({_text(''.join(STARTERS))}, left({found}, 1)) > 0 AND {found} <> ''"
+        f"strpos({_text(STARTERS)}, left({found}, 1)) > 0 AND {found} <> ''"
         for found in (value, f"ltrim({value}, {_text(INVISIBLE)})")
     )
     return f"CASE WHEN {harmless} THEN {value} WHEN {dangerous} THEN '''' || {value} ELSE {value} END"
-
-
-def _cell(name: str) -> str:
-    return neutral(_SQL[name]) if name in _OTHERS_WORDS else _SQL[name]
 
 
 _FROM = """
@@ -76,15 +80,28 @@ _FROM = """
  WHERE tenant_id = {tenant} AND seq >= {first} AND seq <= {last}{wanted}
  ORDER BY seq
 """
-# As CSV of one column whose separators occur in no JSON: its lines are then the objects themselves.
+_CELLS = ", ".join(neutral(column) if name in _OTHERS_WORDS else column for name, column in _SQL.items())
+_VALUES = ", ".join(f"to_json({column})" if name in _OTHERS_WORDS else column for name, column in _SQL.items())
+# What parts the values of a record on their way here, and quotes them: neither occurs in JSON.
+_PARTS, _QUOTES = b"\x01", b"\x02"
 _COPY = {
-    "ndjson": "COPY (SELECT row_to_json(record) FROM (SELECT "  # noqa: S608 - columns of this file
-    + ", ".join(f'{column} AS "{name}"' for name, column in _SQL.items())
-    + _FROM
-    + r") record) TO STDOUT (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')",
-    "csv": f"COPY (SELECT {', '.join(_cell(name) for name in COLUMNS)}{_FROM}) TO STDOUT (FORMAT csv)",
+    "ndjson": f"COPY (SELECT {_VALUES}{_FROM}) TO STDOUT"
+    r" (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02', NULL 'null', ENCODING 'UTF8')",
+    "csv": f"COPY (SELECT {_CELLS}{_FROM}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')",
 }
 HEADS = {"ndjson": b"", "csv": ",".join(COLUMNS).encode() + b"\n"}
+# Of the columns that are no JSON by themselves.
+_QUOTED = frozenset({"timestamp", "actorType", "tenantId", "id", "integrityHash", "prevHash"})
+_LINE = b"{%b}\n" % b",".join(
+    b'"%b":"%%b"' % name.encode() if name in _QUOTED else b'"%b":%%b' % name.encode() for name in COLUMNS
+)
+
+
+def _json_line(row: Buffer) -> bytes:
+    line = bytes(row)
+    # A JSON null is quoted, to be told from none.
+    line = line.replace(_QUOTES, b"") if _QUOTES in line else line
+    return _LINE % tuple(line[:-1].split(_PARTS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,23 +153,61 @@ def write(
     Raises RecordsMissing.
     """
     written = Written()
-    if head := HEADS[format_]:
-        written.add(head)
-        file.write(head)
-    for after in range(wanted.first - 1, wanted.last, SLICE):
-        until = min(after + SLICE, wanted.last)
-        with transaction():
-            piece = replace(wanted, first=after + 1, last=until)
-            copied = _copy(file, piece, format_, written)
-        if wanted.is_whole and copied != until - after:
-            raise RecordsMissing(f"{until - after - copied} records between {after + 1} and {until} are missing")
+    _put(file, HEADS[format_], written)
+    starts = range(wanted.first, wanted.last + 1, SLICE)
+    pieces = (replace(wanted, first=first, last=min(first + SLICE - 1, wanted.last)) for first in starts)
+    for piece, (copied, slice_) in _in_order(pieces, format_, at_once=min(CONNECTIONS, len(starts))):
+        if wanted.is_whole and copied != piece.last - piece.first + 1:
+            missing = piece.last - piece.first + 1 - copied
+            raise RecordsMissing(f"{missing} records between {piece.first} and {piece.last} are missing")
+        with slice_:
+            slice_.seek(0)
+            while block := slice_.read(_BLOCK_BYTES):
+                _put(file, block, written)
         written.records += copied
-        moved(until)
+        moved(piece.last)
     return written
 
 
-@requires_transaction
-def _copy(file: IO[bytes], wanted: Selection, format_: str, written: Written) -> int:
+def _in_order(
+    pieces: Iterator[Selection], format_: str, *, at_once: int
+) -> Iterator[tuple[Selection, tuple[int, IO[bytes]]]]:
+    """The slices one after the other, while the next ones are being copied already, each over a connection of its own.
+
+    A single one is copied where we are.
+    """
+    if at_once <= 1:
+        for piece in pieces:
+            yield piece, _copy(piece, format_)
+        return
+    here = context.current()
+
+    together = Barrier(at_once)
+
+    def copy(piece: Selection) -> tuple[int, IO[bytes]]:
+        with context.scope(tenant_id=here.tenant_id, actor=here.actor, request_id=here.request_id):
+            return _copy(piece, format_)
+
+    def close() -> None:
+        # Each thread has a connection, and only it can close that: none is done before all have one of these calls.
+        together.wait()
+        connection.close()
+
+    with ThreadPoolExecutor(at_once, thread_name_prefix="copy") as pool:
+        try:
+            running = deque((piece, pool.submit(copy, piece)) for piece in islice(pieces, at_once))
+            while running:
+                piece, copied = running.popleft()
+                done = copied.result()
+                running.extend((following, pool.submit(copy, following)) for following in islice(pieces, 1))
+                yield piece, done
+        finally:
+            for _ in range(at_once):
+                pool.submit(close)
+
+
+def _copy(wanted: Selection, format_: str) -> tuple[int, IO[bytes]]:
+    """How many records a slice has, and their lines."""
     conditions = {
         ' AND "timestamp" >= %(since)s': wanted.since,
         ' AND "timestamp" <= %(until)s': wanted.until,
@@ -174,22 +229,22 @@ def _copy(file: IO[bytes], wanted: Selection, format_: str, written: Written) ->
         "entity_type": wanted.entity_type,
         "action": wanted.action,
     }
-    with connection.cursor() as cursor:
-        blocks: list[bytes] = []
-        waiting = 0
+    # Whoever asked closes it.
+    slice_: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+    with transaction(), connection.cursor() as cursor:
         with cursor.copy(query, given) as rows:
-            for row in rows:
-                blocks.append(row)
-                waiting += len(row)
+            block: list[bytes] = []
+            waiting = 0
+            for line in map(_json_line, rows) if format_ == "ndjson" else rows:
+                block.append(line)
+                waiting += len(line)
                 if waiting >= _BLOCK_BYTES:
-                    _put(file, blocks, written)
-                    waiting = 0
-        _put(file, blocks, written)
-        return int(cursor.rowcount)
+                    slice_.write(b"".join(block))
+                    block, waiting = [], 0
+            slice_.write(b"".join(block))
+        return int(cursor.rowcount), slice_
 
 
-def _put(file: IO[bytes], blocks: list[bytes], written: Written) -> None:
-    block = b"".join(blocks)
-    blocks.clear()
+def _put(file: IO[bytes], block: bytes, written: Written) -> None:
     written.add(block)
     file.write(block)

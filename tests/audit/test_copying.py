@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from hashlib import sha256
 
+import psycopg
 import pytest
 from django.db import connection
 from hypothesis import HealthCheck, example, given, settings
@@ -93,13 +94,31 @@ def test_what_is_wanted_is_what_is_written() -> None:
     assert copied("ndjson", selection(since=later))[0] == b""
 
 
-def test_a_log_with_a_gap_is_not_given_out_as_whole(superuser) -> None:  # type: ignore[no-untyped-def]
+def test_a_log_with_a_gap_is_not_given_out_as_whole(superuser: psycopg.Connection) -> None:
     write(4, tenant=ACME)
     middle = records(ACME)[3]
     superuser.execute("SET session_replication_role = replica")
     superuser.execute("DELETE FROM audit_record WHERE id = %s", [middle.pk])
     with pytest.raises(copying.RecordsMissing, match="1 records between"):
         copied("csv")
+
+
+def test_a_json_null_is_null_as_nothing_is(superuser: psycopg.Connection) -> None:
+    write(2, tenant=ACME, changes={"a": 1})
+    row = records(ACME)[-1]
+    superuser.execute("SET session_replication_role = replica")
+    superuser.execute("UPDATE audit_record SET changes = 'null' WHERE id = %s", [row.pk])
+    last = json.loads(copied("ndjson")[0].splitlines()[-1])
+    assert (last["changes"], last["before"], last["entityName"]) == (None, None, None)
+
+
+def test_slices_larger_than_memory_go_by_way_of_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(6, tenant=ACME, changes={"noise": "x" * 5000})
+    records(ACME)
+    whole = copied("ndjson")[0]
+    for name, value in (("SLICE", 2), ("_IN_MEMORY", 1000), ("_BLOCK_BYTES", 300)):
+        monkeypatch.setattr(copying, name, value)
+    assert copied("ndjson")[0] == whole
 
 
 def test_another_tenants_scope_gives_nothing() -> None:

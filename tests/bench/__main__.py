@@ -6,6 +6,7 @@ import sys
 
 from tests.bench import document, lag, masking, options
 from tests.bench.append import bench as append
+from tests.bench.export import bench as export
 from tests.bench.flows import bench as flows
 from tests.bench.jobs import bench as jobs
 from tests.bench.offline import bench as offline
@@ -24,6 +25,7 @@ BENCHES = {
     "proof": proof,
     "verify": verify,
     "offline": offline,
+    "export": export,
 }
 CORES = 2
 
