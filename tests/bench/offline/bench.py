@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from kaireon.local.folder import PROJECT
@@ -28,6 +29,8 @@ TARGET = 60_000  # records a second
 RECORDS = 200_000
 VERIFIER = PROJECT / "audit" / "offline" / "kaireon_verify.py"
 _TENANT = "tenant-01"
+_PROOFS = 50
+_PEERS_PROOFS = 3
 
 
 class NotVerified(RuntimeError):
@@ -40,22 +43,29 @@ def run(options: Options) -> Section:
     began = time.monotonic()
     with servers() as running:
         bundle = running.folder / "evidence.zip"
-        _make(running, bundle, records, options)
+        proofs = {"Kaireon, from the database": _make(running, bundle, records, options)}
         running.postgres.stop()
-        heat = _heat(bundle, records)
-        with _one_core():
-            options.progress("warming up")
-            for contender in heat.everybody:
-                contender.measure()
-            play([heat], rounds=rounds, progress=options.progress)
+        peer = Talker("tests.bench.offline.peer", environment=os.environ)
+        try:
+            options.progress("filling auditchain")
+            peer.ask({"fill": records})
+            heat = _heat(bundle, peer, records)
+            with _one_core():
+                options.progress("warming up")
+                for contender in heat.everybody:
+                    contender.measure()
+                play([heat], rounds=rounds, progress=options.progress)
+            proofs["auditchain, from memory"] = _peers_proof_ms(peer, records)
+        finally:
+            peer.stop()
         megabytes = bundle.stat().st_size / 2**20
-    facts = machine("one process on one of them", cores=1) | python()
+    facts = machine("one process on one of them", cores=1) | python("auditchain")
     took = time.monotonic() - began
-    return section(heat, records=records, megabytes=megabytes, rounds=rounds, facts=facts, took=took)
+    return section(heat, proofs, records=records, megabytes=megabytes, rounds=rounds, facts=facts, took=took)
 
 
-def _make(running: Servers, bundle: Path, records: int, options: Options) -> None:
-    """By the product, from a log in a database."""
+def _make(running: Servers, bundle: Path, records: int, options: Options) -> float:
+    """By the product, from a log in a database; gives the milliseconds that a proof took it."""
     prover = Talker("tests.bench.proof.prover", environment=running.product(settings="kaireon.settings"))
     try:
         prover.ask({"tenants": [_TENANT]})
@@ -63,6 +73,9 @@ def _make(running: Servers, bundle: Path, records: int, options: Options) -> Non
         options.progress("signing checkpoints, writing the bundle")
         prover.ask({"commit": {_TENANT: records}})
         prover.ask({"bundle": _TENANT, "to": str(bundle)})
+        numbers = range(1, records, records // _PROOFS)
+        order = {"prove": "inclusion", "tenant": _TENANT, "records": records, "numbers": list(numbers)}
+        return median(prover.ask(order)["ms"])
     finally:
         prover.stop()
 
@@ -77,13 +90,24 @@ def _one_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _heat(bundle: Path, records: int) -> Heat:
+def _peers_proof_ms(peer: Talker, records: int) -> float:
+    """Raises NotVerified."""
+    found = [peer.ask({"prove": seq}) for seq in range(0, records, records // _PEERS_PROOFS)]
+    if not all(proof["holds"] for proof in found):
+        raise NotVerified("a proof of auditchain does not hold.")
+    return median(proof["ms"] for proof in found)
+
+
+def _heat(bundle: Path, peer: Talker, records: int) -> Heat:
     return Heat(
         title="one core",
         floor=Contender(
             name="unzip", title="Unzip and hash, nothing checked", measure=partial(_unzip, bundle, records)
         ),
-        others=[Contender(name="ours", title="Kaireon, everything checked", measure=partial(_verify, bundle, records))],
+        others=[
+            Contender(name="ours", title="Kaireon, everything checked", measure=partial(_verify, bundle, records)),
+            Contender(name="peer", title="auditchain, its chain, from memory", measure=partial(_peer, peer, records)),
+        ],
     )
 
 
@@ -110,6 +134,11 @@ def _verify(bundle: Path, records: int) -> Turn:
     return verified(said, records, took=took, megabytes=used.ru_maxrss / 1024)
 
 
+def _peer(peer: Talker, records: int) -> Turn:
+    said = peer.ask({"verify": True})
+    return verified(said, records, took=said["seconds"], megabytes=0.0)
+
+
 def verified(said: dict[str, Any], records: int, *, took: float, megabytes: float) -> Turn:
     """Raises NotVerified."""
     if said.get("intact") is not True or said.get("records") != records:
@@ -117,7 +146,16 @@ def verified(said: dict[str, Any], records: int, *, took: float, megabytes: floa
     return Turn(rate=records / took, more={"megabytes": megabytes})
 
 
-def section(heat: Heat, *, records: int, megabytes: float, rounds: int, facts: dict[str, str], took: float) -> Section:
+def section(
+    heat: Heat,
+    proofs: Mapping[str, float],
+    *,
+    records: int,
+    megabytes: float,
+    rounds: int,
+    facts: dict[str, str],
+    took: float,
+) -> Section:
     return Section(
         title=TITLE,
         introduction=_INTRODUCTION.format(
@@ -129,7 +167,12 @@ def section(heat: Heat, *, records: int, megabytes: float, rounds: int, facts: d
                 headings=["", "records/s", "of floor", "min–max", "memory, MB"],
                 cells=[_cells(contender) for contender in heat.everybody],
                 note=f"The floor itself varied by ±{heat.noise:.0%}.",
-            )
+            ),
+            Table(
+                title="The proof of one record",
+                headings=["", "ms"],
+                cells=[[name, f"{each:.1f}"] for name, each in proofs.items()],
+            ),
         ],
         verdicts=verdicts(heat),
         facts=facts,
@@ -163,7 +206,8 @@ for a first look at a tenth of it; `--write` puts it here.
 A bundle of {records:,} records ({megabytes:.0f} MB), written by the product from a log in a database, and checked as
 an auditor does: `python3 kaireon_verify.py`, nothing installed, the start of the interpreter included. It checks that
 every record is in canonical form, its place in the chain, its leaf and the tree over all of them, the checkpoint, every
-signature and every file. The *floor* only unzips the records and hashes them in one go.
+signature and every file. The *floor* only unzips the records and hashes them in one go. Beside it auditchain verifies
+as many records of the same content, which it holds in memory, parsed: the hashes of its chain, and nothing else.
 
 Medians of {rounds} rounds, on one core, each right beside the floor.
 """

@@ -27,9 +27,11 @@ def test_it_settles_nothing_on_a_busy_machine() -> None:
 
 
 def test_its_table_has_the_memory_of_the_verifier_only() -> None:
-    (table,) = bench.section(heat(90_000.0), records=10, megabytes=1.0, rounds=3, facts={}, took=60.0).tables
+    proofs = {"ours": 4.21, "peer": 396.0}
+    found = bench.section(heat(90_000.0), proofs, records=10, megabytes=1.0, rounds=3, facts={}, took=60.0).tables
 
-    assert [cells[-1] for cells in table.cells] == ["", "31"]
+    assert [cells[-1] for cells in found[0].cells] == ["", "31"]
+    assert found[1].cells == [["ours", "4.2"], ["peer", "396.0"]]
 
 
 @pytest.mark.parametrize("said", [{}, {"intact": False, "records": 10}, {"intact": True, "records": 9}])

@@ -1,0 +1,45 @@
+"""auditchain, which keeps its log in memory: `python -m tests.bench.offline.peer`, told in JSON lines.
+
+`{"fill": n}` appends so many records of ours, `{"verify": true}` checks them all, `{"prove": seq}` proves one, which is
+checked off the clock.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from auditchain import AuditLog, MemoryBackend
+
+from tests.bench import biglog
+from tests.bench.talker import answer
+
+
+def main() -> None:
+    log = AuditLog(MemoryBackend())
+    root = ""
+
+    def respond(order: dict[str, Any]) -> dict[str, Any]:
+        nonlocal root
+        if "fill" in order:
+            asyncio.run(log.append_many(list(_entries(order["fill"]))))
+            root = asyncio.run(log.merkle_root())
+            return {}
+        start = time.perf_counter()
+        if "verify" in order:
+            report = asyncio.run(log.verify())
+            return {"seconds": time.perf_counter() - start, "intact": report.ok, "records": report.records_checked}
+        proof = asyncio.run(log.inclusion_proof(order["prove"]))
+        return {"ms": (time.perf_counter() - start) * 1000, "holds": proof.verify(root)}
+
+    answer(respond)
+
+
+def _entries(count: int) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    for record in biglog.records("tenant-01", count):
+        told = {name: record[name] for name in ("changes", "before", "after", "requestId")}
+        yield record["userName"], record["action"], f"{record['entityType']}:{record['entityId']}", told
+
+
+if __name__ == "__main__":
+    main()
