@@ -6,6 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from audit import checkpoints, sequencer
 from compliance import holds, policies
 from cron import beat_rows, runner
 from cron.jobs import JOBS
@@ -23,7 +24,7 @@ from tests.browser.live import working
 from tests.browser.steps import sign_in
 from tests.browser.test_admin_story import until_completed
 from tests.browser.test_operations_story import locked, put_file
-from tests.cast import ADA
+from tests.cast import ACME, ADA
 from tests.outbox.conftest import Receiver, deliver_until_settled, destination, publish, receiver, say  # noqa: F401
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
@@ -49,8 +50,16 @@ def test_take_them(watched: Watched) -> None:
     page.goto("/admin/compliance/retentionpolicy/")
     page.locator("#result_list").get_by_role("link", name="decisions").click()
     take(page, "hold")
+    sequencer.drain(ACME)
+    while checkpoints.make(ACME):
+        pass
     page.goto("/admin/audit/auditrecord/")
     take(page, "audit")
+    page.goto("/admin/audit/auditrecord/?entity_type=RetentionPolicy&action=retention_config.legal_hold")
+    page.locator("#result_list tbody").get_by_role("link").first.click()
+    take(page, "audit-record")
+    page.locator("#proof-title").evaluate("title => title.closest('section').scrollIntoView()")
+    take(page, "audit-proof")
     assert watched.faults == []
 
 
