@@ -8,11 +8,13 @@ import sys
 import textwrap
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
 
 from audit import checkpoints, copying, export_jobs, notes
 from audit.models import AuditExport
@@ -258,3 +260,34 @@ def test_a_checkpoint_covers_what_leaves() -> None:
         newest = checkpoints.newest(ACME)
     assert newest is not None
     assert newest.tree_size >= status(export_id)["lastSeq"]
+
+
+@pytest.mark.parametrize("format_", ["ndjson", "csv"])
+def test_the_command_writes_the_same_to_a_file(tmp_path: Path, format_: str) -> None:
+    write(5, tenant=ACME)
+    target = tmp_path / "log"
+    call_command("audit_export", tenant=ACME, stream=True, format=format_, output=target, verbosity=0)
+    manifest = json.loads((tmp_path / "log.manifest.json").read_text())
+    content = target.read_bytes()
+    assert manifest["sha256"] == sha256(content).hexdigest()
+    assert (manifest["fileFormat"], manifest["bytes"]) == (format_, len(content))
+    assert manifest["records"] == len(content.splitlines()) - (format_ == "csv")
+    [recorded] = records(ACME, action="audit_log.export")
+    assert recorded.changes["sha256"] == manifest["sha256"]
+    assert recorded.user_name == "command:audit_export"
+    with pytest.raises(CommandError, match="exists"):
+        call_command("audit_export", tenant=ACME, stream=True, output=target, verbosity=0)
+    with pytest.raises(CommandError, match="--stream writes"):
+        call_command("audit_export", tenant=ACME, stream=True, format="bundle", output=tmp_path / "b", verbosity=0)
+
+
+def test_the_command_leaves_no_file_of_a_log_with_gaps(tmp_path: Path, superuser: psycopg.Connection) -> None:
+    write(5, tenant=ACME)
+    records(ACME)
+    with ADA.here():
+        export_jobs.checkpointed(ACME)
+    superuser.execute("SET session_replication_role = replica")
+    superuser.execute("DELETE FROM audit_record WHERE tenant_id = %s AND seq = 3", [ACME])
+    with pytest.raises(CommandError, match="audit_verify"):
+        call_command("audit_export", tenant=ACME, stream=True, output=tmp_path / "log", verbosity=0)
+    assert list(tmp_path.iterdir()) == []
