@@ -273,6 +273,7 @@ def test_the_command_writes_the_same_to_a_file(tmp_path: Path, format_: str) -> 
     assert (manifest["fileFormat"], manifest["bytes"]) == (format_, len(content))
     assert manifest["records"] == len(content.splitlines()) - (format_ == "csv")
     [recorded] = records(ACME, action="audit_log.export")
+    assert recorded.changes is not None
     assert recorded.changes["sha256"] == manifest["sha256"]
     assert recorded.user_name == "command:audit_export"
     with pytest.raises(CommandError, match="exists"):
