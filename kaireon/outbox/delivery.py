@@ -6,8 +6,12 @@ At least once: a crash between the sending and the settling sends again, with th
 import logging
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
+from queue import SimpleQueue
 from uuid import UUID
 
 from kaireon.api.breakers import BreakerOpen
@@ -16,7 +20,7 @@ from kaireon.lib.budget import Budget
 from kaireon.lib.sealing import CannotOpen
 from kaireon.outbox import destinations, payloads, services
 from kaireon.outbox.destinations import Endpoint
-from kaireon.outbox.models import Destination, Message, Payload
+from kaireon.outbox.models import Destination, Kind, Message, Payload
 from kaireon.outbox.sending import SEND_SECONDS, Outgoing, Refused
 from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
@@ -30,6 +34,9 @@ LOST_EVERY = 10
 SETTLE_SECONDS = 0.5
 # After so many failures in a row a destination's other messages wait for the next batch instead of timing out too.
 MOST_IN_A_ROW = 3
+# Deliveries under way at once: while one receiver thinks, the next is sent to. Of a webhook that took one, as many as
+# may fail in a row; of other kinds one after the other: who reads a stream finds first what came first.
+AT_ONCE = 8
 PAUSE = timedelta(seconds=5)
 
 
@@ -55,6 +62,8 @@ class _Batch:
     settled: float = field(default_factory=time.monotonic)
     sent: list[UUID] = field(default_factory=list)
     in_a_row: Counter[UUID] = field(default_factory=Counter)
+    # Destinations that took one.
+    well: set[UUID] = field(default_factory=set)
     # Destinations whose breaker is open, and for how many seconds.
     alone: dict[UUID, float] = field(default_factory=dict)
 
@@ -76,7 +85,7 @@ def deliver_due(*, budget: Budget, most: int | None = None) -> Delivered:
         if not batch.messages:
             break
         batches += 1
-        _deliver(batch, total, budget)
+        _Round(batch, total, budget).run()
     return total
 
 
@@ -98,50 +107,107 @@ def _endpoint(destination_id: UUID) -> Endpoint | Refused:
         return Refused(type(e).__name__)
 
 
-def _deliver(batch: _Batch, total: Delivered, budget: Budget) -> None:
-    left: list[UUID] = []
-    waiting: defaultdict[UUID, list[UUID]] = defaultdict(list)
-    for message in batch.messages:
-        if message.destination_id in batch.alone:
-            waiting[message.destination_id].append(message.pk)
-            continue
-        stuck = batch.in_a_row[message.destination_id] >= MOST_IN_A_ROW
-        if stuck or budget.spent or not batch.time_for_one():
-            left.append(message.pk)
-            continue
+class _Round:
+    """The deliveries of one batch: several under way at a time, each settled as it comes back."""
+
+    def __init__(self, batch: _Batch, total: Delivered, budget: Budget) -> None:
+        self._batch = batch
+        self._total = total
+        self._budget = budget
+        self._queue = batch.messages.copy()
+        self._under_way: Counter[UUID] = Counter()
+        self._outcomes: SimpleQueue[tuple[Message, Exception | None]] = SimpleQueue()
+        self._left: list[UUID] = []
+        self._waiting: defaultdict[UUID, list[UUID]] = defaultdict(list)
+
+    def run(self) -> None:
+        while self._start():
+            self._end(*self._outcomes.get())
+            if time.monotonic() - self._batch.settled > SETTLE_SECONDS:
+                _settle(self._batch, self._total)
+        _settle(self._batch, self._total)
+        self._give_back(self._left, PAUSE)
+        for destination, ids in self._waiting.items():
+            self._give_back(ids, timedelta(seconds=self._batch.alone[destination]))
+
+    def _start(self) -> bool:
+        """Send what can be sent now; whether anything is under way."""
+        batch = self._batch
+        while (message := self._next()) is not None:
+            destination = message.destination_id
+            stuck = batch.in_a_row[destination] >= MOST_IN_A_ROW
+            if destination in batch.alone:
+                self._waiting[destination].append(message.pk)
+            elif stuck or self._budget.spent or not batch.time_for_one():
+                self._left.append(message.pk)
+            else:
+                self._under_way[destination] += 1
+                _senders().submit(copy_context().run, self._try, message)
+        return self._under_way.total() > 0
+
+    def _next(self) -> Message | None:
+        """Taken out of the queue: the first one whose destination takes one more at this moment."""
+        if self._under_way.total() < AT_ONCE:
+            for place, message in enumerate(self._queue):
+                if self._under_way[message.destination_id] < self._abreast(message.destination_id):
+                    return self._queue.pop(place)
+        return None
+
+    def _abreast(self, destination: UUID) -> int:
+        """How many of this destination's may be under way at once."""
+        endpoint = self._batch.endpoints[destination]
+        if isinstance(endpoint, Refused) or endpoint.kind != Kind.WEBHOOK or destination not in self._batch.well:
+            return 1
+        return max(1, MOST_IN_A_ROW - self._batch.in_a_row[destination])
+
+    def _try(self, message: Message) -> None:
+        """In a thread that has no connection to the database and needs none. Who waits always hears."""
         try:
-            _send(batch, message)
-        except BreakerOpen as open_:
+            _send(self._batch, message)
+        except Exception as error:  # noqa: BLE001  raised where it is waited for
+            self._outcomes.put((message, error))
+        else:
+            self._outcomes.put((message, None))
+
+    def _end(self, message: Message, error: Exception | None) -> None:
+        batch, destination = self._batch, message.destination_id
+        self._under_way[destination] -= 1
+        if isinstance(error, BreakerOpen):
             # Nothing was sent, so it is no failure of this message.
-            batch.alone[message.destination_id] = open_.seconds
-            waiting[message.destination_id].append(message.pk)
-            logger.info("delivery_waits", extra={"topic": message.topic, "dependency": open_.dependency})
-            continue
-        except Refused as refusal:
-            if not refusal.permanent:
-                batch.in_a_row[message.destination_id] += 1
-            with transaction():
-                dead = services.failed(message=message, refusal=refusal, now=clock.now())
-            total.dead += dead
-            total.failed += not dead
-            logger.warning(
-                "delivery_failed", extra={"topic": message.topic, "error_type": refusal.code, "dead": bool(dead)}
-            )
-            continue
-        batch.in_a_row[message.destination_id] = 0
-        batch.sent.append(message.pk)
-        if time.monotonic() - batch.settled > SETTLE_SECONDS:
-            _settle(batch, total)
-    _settle(batch, total)
-    _give_back(batch, left, PAUSE, total)
-    for destination, ids in waiting.items():
-        _give_back(batch, ids, timedelta(seconds=batch.alone[destination]), total)
+            batch.alone[destination] = error.seconds
+            self._waiting[destination].append(message.pk)
+            logger.info("delivery_waits", extra={"topic": message.topic, "dependency": error.dependency})
+        elif isinstance(error, Refused):
+            batch.in_a_row[destination] += not error.permanent
+            self._failed(message, error)
+        elif error is not None:
+            raise error
+        else:
+            batch.in_a_row[destination] = 0
+            batch.well.add(destination)
+            batch.sent.append(message.pk)
 
-
-def _give_back(batch: _Batch, ids: list[UUID], pause: timedelta, total: Delivered) -> None:
-    if ids:
+    def _failed(self, message: Message, refusal: Refused) -> None:
         with transaction():
-            total.released += services.release(lease_token=batch.token, ids=ids, due_at=clock.now() + pause)
+            dead = services.failed(message=message, refusal=refusal, now=clock.now())
+        self._total.dead += dead
+        self._total.failed += not dead
+        logger.warning(
+            "delivery_failed", extra={"topic": message.topic, "error_type": refusal.code, "dead": bool(dead)}
+        )
+
+    def _give_back(self, ids: list[UUID], pause: timedelta) -> None:
+        if ids:
+            with transaction():
+                self._total.released += services.release(
+                    lease_token=self._batch.token, ids=ids, due_at=clock.now() + pause
+                )
+
+
+@cache
+def _senders() -> ThreadPoolExecutor:
+    """Threads of this process; made by the first delivery, after any fork."""
+    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="outbox")
 
 
 def _send(batch: _Batch, message: Message) -> None:

@@ -91,7 +91,9 @@ def test_a_failure_that_passes_is_delivered_after_a_pause(hook: Receiver) -> Non
 
 def test_it_waits_as_long_as_the_receiver_asks_but_an_hour_at_most(hook: Receiver) -> None:
     hook.answers = [say(429, Retry_After="120"), say(503, Retry_After="999999")]
-    first, second = publish(1), publish(2)
+    first = publish(1)
+    deliver()
+    second = publish(2)
     deliver()
     now = clock.now()
     assert 110 < (again(first).due_at - now).total_seconds() < 125
