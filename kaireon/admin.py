@@ -86,7 +86,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             if may(request, page.permission)
         ]
         if items:
-            groups.append({"title": title, "items": items, "collapsible": len(items) > 4})
+            groups.append({"title": title, "items": items, "collapsible": len(items) > 5})
     home = {"title": "Home", "icon": "home", "link": reverse("admin:index")}
     return [{"items": [home]}, *groups]
 
