@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_prerun, worker_init
+from celery.signals import setup_logging, task_prerun, worker_init, worker_shutting_down
 from django.db import close_old_connections, connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kaireon.settings")
@@ -62,3 +62,10 @@ def refuse_to_start_without_walls(**_: Any) -> None:
     finally:
         # The pool's processes are forked from this one and open connections of their own.
         connections.close_all()
+
+
+@worker_shutting_down.connect
+def end_when_told_to(**_: Any) -> None:
+    from kaireon.jobs import ending
+
+    ending.watch()
