@@ -43,7 +43,10 @@ def test_it_comes_back_when_its_connections_end_and_when_the_database_was_away(
     write(3, tenant=ACME)
     wait_until_sequenced(superuser, sequencer)
     # As a pooler does, or a failover.
-    superuser.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'kaireon_sequencer'")
+    superuser.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'kaireon_sequencer'"
+        " AND datname = current_database()"
+    )
     write(3, tenant=ACME)
     wait_until_sequenced(superuser, sequencer)
 
