@@ -66,6 +66,8 @@ def _install(wanted: "list[str]") -> None:
         with open(os.path.join(PROJECT, name)) as file:
             total += sum("==" in line for line in file)
     command = [PYTHON, "-m", "pip", "install", "--require-hashes", "--disable-pip-version-check", "--no-input"]
+    # What is imported is compiled then: a fraction of it all, and that takes as long as unpacking.
+    command.append("--no-compile")
     for name in wanted:
         command += ["-r", os.path.join(PROJECT, name)]
     _say("  Packages ({}) ".format(total))
