@@ -22,17 +22,19 @@ from django.utils.http import content_disposition_header
 from unfold.enums import ActionVariant
 
 import audit
-from audit import bundle, diff, search, verify_jobs
-from audit.bundle_api import MOST_RECORDS, AuditBundleView, bundle_response
-from audit.export_admin import PeriodForm
+from audit import diff, search
+from audit.exports import bundle
+from audit.exports.admin import PeriodForm
+from audit.exports.bundle_api import MOST_RECORDS, AuditBundleView, bundle_response
 from audit.models import ActorType, AuditRecord
-from audit.path import document, path
-from audit.reveal import Opened, has_sealed, may_reveal
-from audit.reveal import opened as open_record
+from audit.sealing.reveal import Opened, has_sealed, may_reveal
+from audit.sealing.reveal import opened as open_record
 from audit.search import BadSearch, Search
 from audit.state import state
-from audit.verification_runs import length
-from audit.verify import Verdict, verify
+from audit.tree.path import document, path
+from audit.verification import jobs as verify_jobs
+from audit.verification.runs import length
+from audit.verification.verify import Verdict, verify
 from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
 from kaireon.jobs import services as jobs

@@ -12,9 +12,10 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.response import Response
 
 import audit
-from audit import beginning, services
+from audit import services
 from audit.models import AuditRecord, AuditRecordQuerySet
-from audit.verify import verify
+from audit.pruning import beginning
+from audit.verification.verify import verify
 from kaireon.api.errors import BadRequest, Gone, NotFound
 from kaireon.api.paging import page_of, whole_number
 from kaireon.tenancy.roles import Permission

@@ -8,8 +8,8 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit log"
 
     def ready(self) -> None:
-        import_module("audit.spool_checks")
+        import_module("audit.spool.checks")
         import_module("audit.receivers")  # hears the signals of the layers below
-        import_module("audit.pruning")  # registers what a second person approves
+        import_module("audit.pruning.prune")  # registers what a second person approves
         import_module("audit.checks")  # registers the system checks
         import_module("audit.tasks")  # registers the job types

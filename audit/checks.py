@@ -6,8 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from audit import witness, witnessing
-from audit.notes import BadKey
+from audit.tree.notes import BadKey
+from audit.witness import ourselves
+from audit.witness import witnesses as witness
 from kaireon.outbox.destinations import DestinationRefused, check_webhook
 
 
@@ -46,7 +47,7 @@ def witnesses_can_be_read(app_configs: Sequence[Any] | None, **kwargs: Any) -> l
 @register
 def witnessing_is_whole(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     try:
-        witnessing.configured()
+        ourselves.configured()
     except BadKey as e:
         return [
             Error(

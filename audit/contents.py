@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from audit.chain import Canonical
-from audit.sealed import ERASED, WITHHELD, Sealer
+from audit.sealing.sealed import ERASED, WITHHELD, Sealer
 from kaireon.lib.canonical import MAX_DEPTH, canonical, loads_exact
 
 

@@ -22,8 +22,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
 
-from audit import spool
-from audit.spool import Damaged, Spool
+from audit.spool import spool
+from audit.spool.spool import Damaged, Spool
 from kaireon.api.breakers import DATABASE, Breaker, BreakerOpen
 from kaireon.lib import clock
 from kaireon.lib.canonical import exact
@@ -41,7 +41,7 @@ CHUNK = 200
 # Between two looks into the spool, and between two tries while the database is away.
 LOOK_SECONDS = 2.0
 LONGEST_PAUSE = 30.0
-# Ids of arrivals are kept for longer than an event may be late; see audit/spool.sql.
+# Ids of arrivals are kept for longer than an event may be late; see audit/spool/spool.sql.
 REMEMBERED = timedelta(days=31)
 
 _CONTEXT = "audit-spool"

@@ -76,7 +76,7 @@ class AuditInbox(models.Model):
     changes = models.JSONField(null=True)
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
-    # Names of the columns to seal, and of the one that holds whose they are; see audit.capture.
+    # Names of the columns to seal, and of the one that holds whose they are; see audit.capture.triggers.
     personal = models.TextField(null=True)
     subject = models.TextField(null=True)
     user_id = models.TextField(null=True)
@@ -107,7 +107,7 @@ class AuditHead(models.Model):
 
 
 class Tile(models.Model):
-    """Up to 256 hashes of a tenant's tree side by side; see audit.tiles. It grows at its end and never otherwise."""
+    """Up to 256 hashes of a tenant's tree side by side, see audit.tree.tiles. It grows at its end alone."""
 
     pk = models.CompositePrimaryKey("tenant_id", "level", "index")
     tenant_id = models.TextField()
@@ -359,7 +359,7 @@ class VerificationRunQuerySet(TenantQuerySet["VerificationRun"]):
 
 
 class VerificationRun(TenantModel):
-    """One verification of a log: what it covers, how far it came, what it found. Written by audit.verification_runs.
+    """One verification of a log: what it covers, how far it came, what it found. Written by audit.verification.runs.
 
     `reached_seq` of `until_seq` records is the progress; a run that is `running` and not updated for a while was
     interrupted and is resumed by the next one of its kind. `broken_at_id`, `broken_at_seq` and `broken_reason` name the

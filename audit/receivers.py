@@ -8,7 +8,8 @@ from django.db.models import Model
 from django.dispatch import receiver
 from django.urls import reverse
 
-from audit import checkpoints, events, services
+from audit import events, services
+from audit.tree import checkpoints
 from kaireon.approvals import signals as approval_signals
 from kaireon.approvals.models import ApprovalRequest, ApprovalVote
 from kaireon.tenancy import signals

@@ -15,9 +15,10 @@ from typing import Any
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 
-from audit import contents, subject_keys
+from audit import contents
 from audit.chain import GENESIS, integrity_hash, leaf_hash_around, timestamp_text
-from audit.sealed import Sealer
+from audit.sealing import subject_keys
+from audit.sealing.sealed import Sealer
 from kaireon.lib.ids import uuid7
 from kaireon.lib.sealing import CannotOpen
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import connection
 
-from audit import checkpoints
 from audit.models import AuditHead, AuditRecord, Checkpoint, Publication, VerificationRun, VerificationState
+from audit.tree import checkpoints
 from kaireon.tenancy.context import current, requires_transaction
 
 # Records that wait longer than this are waiting for a sequencer that does not run.

@@ -2,7 +2,9 @@
 
 from celery import shared_task
 
-from audit import events, export_jobs, sequencer, verify_jobs
+from audit import events, sequencer
+from audit.exports import jobs as export_jobs
+from audit.verification import jobs as verify_jobs
 from kaireon.jobs.registry import job_type
 from kaireon.jobs.runner import JobRun
 

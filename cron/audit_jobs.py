@@ -6,9 +6,10 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from audit import publication, witness
-from audit.witness import WitnessRefused
-from audit.witness_client import WitnessAway
+from audit.tree import publication
+from audit.witness import witnesses as witness
+from audit.witness.client import WitnessAway
+from audit.witness.witnesses import WitnessRefused
 from cron.work import Work
 from kaireon.api.breakers import BreakerOpen
 from kaireon.tenancy.context import platform_scope, transaction

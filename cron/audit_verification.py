@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audit import services, verification_runs
+from audit import services
 from audit.models import VerificationRun, VerificationState
-from audit.verification_runs import AlreadyRunning
+from audit.verification import runs
+from audit.verification.runs import AlreadyRunning
 from cron.work import Work
 from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import PLATFORM, current, platform_scope, transaction
@@ -36,11 +37,11 @@ def verify_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
 def _verified(work: Work, budget: Budget) -> tuple[Mapping[str, Any], Sequence[str]]:
     services.drain(current().tenant_id)
     with transaction():
-        kind = verification_runs.nightly_kind(work.now)
+        kind = runs.nightly_kind(work.now)
         if work.dry_run:
-            return {"kind": str(kind), "total": verification_runs.length()}, []
+            return {"kind": str(kind), "total": runs.length()}, []
     try:
-        row = verification_runs.run(kind, budget=budget)
+        row = runs.run(kind, budget=budget)
     except AlreadyRunning:
         return {"kind": str(kind), "skipped": "already running"}, []
     return _body(row), [_fault(row)] if row.state == VerificationState.BROKEN else []

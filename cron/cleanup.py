@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from audit import export_jobs
+from audit.exports import jobs as export_jobs
 from compliance import purge
 from cron.models import JobRun, RunState
 from cron.work import Work

@@ -15,8 +15,8 @@ from typing import Any
 
 from django.db.models import Q
 
-from audit import reveal, subject_keys
 from audit.models import AuditRecord
+from audit.sealing import reveal, subject_keys
 from customers.catalogue import CATALOGUE
 from customers.models import Customer
 from dsar.models import Dossier, DsarRequest

@@ -1,4 +1,4 @@
-"""The end of a subject's key in the audit log, under which their values stand there; see audit/subject_keys.py.
+"""The end of a subject's key in the audit log, under which their values stand there; see audit/sealing/subject_keys.py.
 
 It goes with the last of what an erasure retains: while rows of the person are held, the log that tells about them stays
 readable, and so it does while the log itself (the class `audit`) is held. What was retained is looked at again by the
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from audit import subject_keys
+from audit.sealing import subject_keys
 from compliance import holds
 from dsar.models import DsarRequest, Outcome, RequestType, Status
 from dsar.residue import residue

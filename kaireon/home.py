@@ -10,8 +10,8 @@ from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 
-from audit import publication
 from audit.state import state
+from audit.tree import publication
 from compliance import policies
 from compliance.models import RetentionPolicy
 from cron import overview

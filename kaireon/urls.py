@@ -6,11 +6,10 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from audit import api as audit
-from audit import bundle_api as bundles
-from audit import export_api as exports
-from audit import export_jobs_api as export_jobs
-from audit import proof_api as proofs
-from audit import witness_api
+from audit.exports import api as exports
+from audit.exports import bundle_api, jobs_api
+from audit.tree import proof_api
+from audit.witness import api as witness_api
 from compliance import api as compliance
 from cron import api as cron
 from cron import runs_api
@@ -33,18 +32,18 @@ api_v1 = [
     path("audit-logs", audit.AuditLogsView.as_view(), name="audit-logs"),
     path("audit-logs/verify", audit.AuditVerifyView.as_view(), name="audit-logs-verify"),
     path("audit-export", exports.AuditExportView.as_view(), name="audit-export"),
-    path("audit-exports", export_jobs.AuditExportsView.as_view(), name="audit-exports"),
-    path("audit-exports/<uuid:export_id>", export_jobs.AuditExportStatusView.as_view(), name="audit-export-status"),
+    path("audit-exports", jobs_api.AuditExportsView.as_view(), name="audit-exports"),
+    path("audit-exports/<uuid:export_id>", jobs_api.AuditExportStatusView.as_view(), name="audit-export-status"),
     path(
         "audit-exports/<uuid:export_id>/download",
-        export_jobs.AuditExportDownloadView.as_view(),
+        jobs_api.AuditExportDownloadView.as_view(),
         name="audit-export-download",
     ),
-    path("audit-logs/bundle", bundles.AuditBundleView.as_view(), name="audit-logs-bundle"),
-    path("audit-logs/checkpoint", proofs.AuditCheckpointView.as_view(), name="audit-logs-checkpoint"),
-    path("audit-logs/consistency", proofs.AuditConsistencyView.as_view(), name="audit-logs-consistency"),
+    path("audit-logs/bundle", bundle_api.AuditBundleView.as_view(), name="audit-logs-bundle"),
+    path("audit-logs/checkpoint", proof_api.AuditCheckpointView.as_view(), name="audit-logs-checkpoint"),
+    path("audit-logs/consistency", proof_api.AuditConsistencyView.as_view(), name="audit-logs-consistency"),
     path("audit-logs/<uuid:record_id>", audit.AuditLogView.as_view(), name="audit-log"),
-    path("audit-logs/<uuid:record_id>/proof", proofs.AuditProofView.as_view(), name="audit-log-proof"),
+    path("audit-logs/<uuid:record_id>/proof", proof_api.AuditProofView.as_view(), name="audit-log-proof"),
     path("customers", customers.CustomersView.as_view(), name="customers"),
     path("customers/<path:customer_id>", customers.CustomerView.as_view(), name="customer"),
     path("interactions", customers.InteractionsView.as_view(), name="interactions"),

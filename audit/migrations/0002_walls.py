@@ -4,10 +4,10 @@ from pathlib import Path
 
 from django.db import migrations
 
-from audit.capture import captured
+from audit.capture.triggers import captured
 
 WALLS = (Path(__file__).resolve().parent.parent / "walls.sql").read_text()
-KEYS = (Path(__file__).resolve().parent.parent / "keys.sql").read_text()
+KEYS = (Path(__file__).resolve().parent.parent / "sealing" / "keys.sql").read_text()
 
 
 class Migration(migrations.Migration):

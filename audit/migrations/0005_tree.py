@@ -5,9 +5,9 @@ from pathlib import Path
 import kaireon.lib.ids
 from django.db import migrations, models
 
-from audit.capture import captured
+from audit.capture.triggers import captured
 
-TREE = (Path(__file__).resolve().parent.parent / "tree.sql").read_text()
+TREE = (Path(__file__).resolve().parent.parent / "tree" / "tree.sql").read_text()
 
 
 class Migration(migrations.Migration):

@@ -7,10 +7,10 @@ import kaireon.lib.ids
 import kaireon.tenancy.context
 from django.db import migrations, models
 
-from audit.capture import captured
+from audit.capture.triggers import captured
 from kaireon.tenancy.rls import global_table, resolver_function, tenant_table
 
-WITNESS = (Path(__file__).resolve().parent.parent / "witness.sql").read_text()
+WITNESS = (Path(__file__).resolve().parent.parent / "witness" / "witness.sql").read_text()
 
 
 class Migration(migrations.Migration):

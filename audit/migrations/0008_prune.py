@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.db import migrations, models
 
-PRUNE = (Path(__file__).resolve().parent.parent / "prune.sql").read_text()
+PRUNE = (Path(__file__).resolve().parent.parent / "pruning" / "prune.sql").read_text()
 
 
 class Migration(migrations.Migration):

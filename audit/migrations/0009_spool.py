@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.db import migrations, models
 
-SPOOL = (Path(__file__).resolve().parent.parent / "spool.sql").read_text()
+SPOOL = (Path(__file__).resolve().parent.parent / "spool" / "spool.sql").read_text()
 
 
 class Migration(migrations.Migration):

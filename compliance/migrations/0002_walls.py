@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.db import migrations
 
-from audit.capture import captured
+from audit.capture.triggers import captured
 from compliance.guards import guarded, guarded_by_row, guarded_contents
 from kaireon.tenancy.rls import tenant_table
 

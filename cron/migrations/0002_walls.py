@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from audit.capture import captured
+from audit.capture.triggers import captured
 from kaireon.tenancy.rls import READ_WRITE, global_table
 
 SCHEDULES = ("crontabschedule", "intervalschedule", "solarschedule", "clockedschedule")

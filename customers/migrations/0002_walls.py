@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from audit.capture import captured, captured_in_bulk
+from audit.capture.triggers import captured, captured_in_bulk
 from kaireon.tenancy.rls import month_partitioned, tenant_reference, tenant_table
 
 PARTITIONED = {

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from audit.capture import captured
+from audit.capture.triggers import captured
 from compliance.guards import guarded, guarded_contents
 from kaireon.tenancy.rls import tenant_reference, tenant_table
 

@@ -17,7 +17,9 @@ from django.db import DatabaseError, connection, transaction
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from audit import events, publication, witness
+from audit import events
+from audit.tree import publication
+from audit.witness import witnesses
 from cron.jobs import JOBS
 from customers.catalogue import CATALOGUE
 from kaireon.api import breakers
@@ -65,7 +67,7 @@ def audit() -> list[Metric]:
     (records, oldest), *_ = _rows("SELECT * FROM public.gauge_inbox(%s)", MOST_COUNTED)
     (total, intact, broken, unverified, newest, longest_ago), *_ = _rows("SELECT * FROM public.gauge_logs()")
     (committed, unpublished, since, unwitnessed, unseen), *_ = _rows(
-        "SELECT * FROM public.gauge_checkpoints(%s, %s)", publication.channels(), witness.pinned_ids()
+        "SELECT * FROM public.gauge_checkpoints(%s, %s)", publication.channels(), witnesses.pinned_ids()
     )
     chains = {"intact": intact, "broken": broken, "unverified": unverified}
     runs = _rows("SELECT * FROM public.gauge_verifications()")

@@ -11,7 +11,8 @@ from django.db.migrations.executor import MigrationExecutor
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from audit import coverage, events
+from audit import events
+from audit.capture import coverage
 from kaireon.api import breakers
 from kaireon.jobs import pauses
 from kaireon.lib import clock
@@ -65,7 +66,7 @@ class MigrationsApplied:
 
 
 class AuditCoverage:
-    """Whether every change still brings its record and the log is append-only, as audit/coverage.py looks for it.
+    """Whether every change still brings its record and the log is append-only, as audit.capture.coverage sees it.
 
     A yes holds for some seconds: probes come often, and the answer is read from the catalogues. A no is asked anew
     each time, so that a repair is seen at once. While the database is away the last answer stands: `database` says so.

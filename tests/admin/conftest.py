@@ -7,7 +7,7 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 
-from audit import export_jobs
+from audit.exports import jobs as export_jobs
 from compliance import policies
 from cron.models import JobRun, Trigger
 from customers.demo.loader import Share, load

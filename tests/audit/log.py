@@ -3,8 +3,8 @@
 import audit
 from audit import services
 from audit.models import AuditRecord
-from audit.notes import Note
-from audit.verify import Verdict, verify
+from audit.tree.notes import Note
+from audit.verification.verify import Verdict, verify
 from kaireon.tenancy.context import Actor, scope, transaction
 
 WRITER = Actor.job("test")

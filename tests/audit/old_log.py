@@ -8,9 +8,11 @@ from uuid import UUID
 
 import psycopg
 
-from audit import checkpoints, pruning, publication, services
+from audit import services
 from audit.models import Tombstone
-from audit.pruning import Plan, Pruned
+from audit.pruning import prune
+from audit.pruning.prune import Plan, Pruned
+from audit.tree import checkpoints, publication
 from compliance import policies
 from kaireon.approvals import services as approvals
 from kaireon.approvals.models import ApprovalRequest
@@ -69,13 +71,13 @@ def policy(days: int = POLICY_DAYS, *, hold: bool | None = None) -> None:
 def planned(**more: Any) -> Plan:
     services.drain(ACME)
     with ADA.here(), transaction():
-        return pruning.make_plan(now=clock.now(), **more)
+        return prune.make_plan(now=clock.now(), **more)
 
 
 def asked() -> UUID:
     services.drain(ACME)
     with ADA.here(), transaction():
-        request = pruning.ask(pruning.make_plan(now=clock.now()), actor=ADA.actor, now=clock.now())
+        request = prune.ask(prune.make_plan(now=clock.now()), actor=ADA.actor, now=clock.now())
     return request.pk
 
 
@@ -92,9 +94,9 @@ def approved() -> UUID:
 
 def applied(request_id: UUID) -> Pruned:
     with ADA.here():
-        return pruning.apply(request_id=request_id, now=clock.now())
+        return prune.apply(request_id=request_id, now=clock.now())
 
 
 def tombstones() -> list[Tombstone]:
     with ADA.here(), transaction():
-        return pruning.tombstones_of(ACME)
+        return prune.tombstones_of(ACME)

@@ -15,7 +15,7 @@ from django.db import ProgrammingError, connection, models
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from audit import declared
+from audit.capture import declared
 from kaireon.tenancy.context import transaction
 from tests.cast import ACME, ADA
 

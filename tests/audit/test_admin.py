@@ -13,9 +13,10 @@ from django.db import connection
 from django.test import Client
 
 import audit
-from audit import checkpoints, merkle, notes, search, sequencer, services, signing
+from audit import search, sequencer, services
 from audit.chain import leaf_hash
 from audit.models import AuditRecord
+from audit.tree import checkpoints, merkle, notes, signing
 from customers.models import Customer
 from kaireon.jobs import runner
 from kaireon.jobs.models import Job

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit import checkpoints, merkle, notes, services, signing, tiles
+from audit import services
 from audit.models import Checkpoint
-from audit.verify import UnusableCheckpoint, _tiles_fit_above
+from audit.tree import checkpoints, merkle, notes, signing, tiles
+from audit.verification.verify import UnusableCheckpoint, _tiles_fit_above
 from kaireon.tenancy.context import transaction
 from tests.audit.log import records, verdict, write
 from tests.audit.test_verify import forged, row, store

@@ -13,7 +13,9 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
-from audit import bundle, checkpoints, services, signing
+from audit import services
+from audit.exports import bundle
+from audit.tree import checkpoints, signing
 from kaireon.lib import clock
 from kaireon.tenancy.context import scope, transaction
 from tests.audit.log import records, write
@@ -161,7 +163,7 @@ class TestRefusals:
         assert query.split("=", maxsplit=1)[0] in error_of(answer)["message"]
 
     def test_more_than_one_answer_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("audit.bundle_api.MOST_RECORDS", 100)
+        monkeypatch.setattr("audit.exports.bundle_api.MOST_RECORDS", 100)
         answer = with_key("aud").get("/audit-logs/bundle")
         assert answer.status_code == 400
         assert "audit_export" in error_of(answer)["message"]
@@ -241,7 +243,7 @@ class TestCommand:
         def full(*_: object) -> None:
             raise OSError("No space left on device")
 
-        monkeypatch.setattr("audit.bundle._proofs", full)
+        monkeypatch.setattr("audit.exports.bundle._proofs", full)
         with pytest.raises(OSError, match="No space"):
             self.run("--tenant", ACME, "--output", str(tmp_path / "out.zip"))
         assert list(tmp_path.iterdir()) == []

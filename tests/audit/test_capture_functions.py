@@ -10,7 +10,7 @@ from django.db import connection as django_connection
 from psycopg import sql
 
 import audit
-from audit.capture import captured
+from audit.capture.triggers import captured
 from audit.models import AuditRecord
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import ApiKey

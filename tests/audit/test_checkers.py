@@ -10,10 +10,12 @@ from multiprocessing import active_children
 import psycopg
 import pytest
 
-from audit import checkers, checkpoints, lines, services, spans
-from audit.spans import Link
-from audit.verdict import Verdict
-from audit.verify import verify
+from audit import services
+from audit.tree import checkpoints
+from audit.verification import checkers, lines, spans
+from audit.verification.spans import Link
+from audit.verification.verdict import Verdict
+from audit.verification.verify import verify
 from kaireon.tenancy.context import scope, transaction
 from tests.audit.log import WRITER, records, verdict, write
 from tests.cast import ACME

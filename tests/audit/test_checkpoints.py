@@ -8,9 +8,10 @@ import psycopg
 import pytest
 from django.db import connections
 
-from audit import checkpoints, merkle, notes, services, signing, tiles
-from audit.checkpoints import LogContradictsCheckpoint, Tree
+from audit import services
 from audit.models import Checkpoint, SigningKey, Tile
+from audit.tree import checkpoints, merkle, notes, signing, tiles
+from audit.tree.checkpoints import LogContradictsCheckpoint, Tree
 from kaireon.lib import clock
 from kaireon.tenancy.context import PLATFORM, Actor, scope, transaction
 from tests.audit.log import records, write

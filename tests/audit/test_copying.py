@@ -12,8 +12,8 @@ from django.db import connection
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from audit import copying, export, export_jobs
 from audit.chain import leaf_hash
+from audit.exports import copying, files, jobs
 from kaireon.lib import clock, csv_safe
 from kaireon.lib.canonical import loads_exact
 from kaireon.tenancy.context import platform_scope, scope, transaction
@@ -32,7 +32,7 @@ ODD: dict[str, object] = {
 
 def selection(**wanted: object) -> copying.Selection:
     with scope(tenant_id=ACME, actor=WRITER), transaction():
-        return export_jobs.selection(**{"since": None, "until": None, **wanted})  # type: ignore[arg-type]
+        return jobs.selection(**{"since": None, "until": None, **wanted})  # type: ignore[arg-type]
 
 
 def copied(format_: str, wanted: copying.Selection | None = None) -> tuple[bytes, copying.Written]:
@@ -58,7 +58,7 @@ def test_the_table_says_what_our_own_says() -> None:
     log = records(ACME)
     content, written = copied("csv")
     table = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
-    ours = list(csv.DictReader(io.StringIO("".join(export.as_csv(map(export.as_dict, log))), newline="")))
+    ours = list(csv.DictReader(io.StringIO("".join(files.as_csv(map(files.as_dict, log))), newline="")))
     for cells in (*table, *ours):
         for name in ("changes", "before", "after"):
             cells[name] = loads_exact(cells[name]) if cells[name] else None

@@ -12,8 +12,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from psycopg import sql
 
-from audit import coverage, declared
-from audit.coverage import EXEMPT
+from audit.capture import coverage, declared
+from audit.capture.coverage import EXEMPT
 from kaireon.ops import health
 from tests.cast import ACME
 from tests.ops.test_health import Probe

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from audit.export import AREAS, area_of
+from audit.exports.files import AREAS, area_of
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import ApiKey

@@ -16,8 +16,9 @@ import pytest
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 
-from audit import checkpoints, copying, export_jobs, notes
+from audit.exports import copying, jobs
 from audit.models import AuditExport
+from audit.tree import checkpoints, notes
 from cron import runner as cron
 from cron.models import Trigger
 from kaireon.jobs import cancelling, runner
@@ -139,7 +140,7 @@ def test_the_same_key_asks_once() -> None:
 
 
 def test_a_tenant_has_so_many_under_way_and_no_more() -> None:
-    made = [ask() for _ in range(export_jobs.MOST_OPEN)]
+    made = [ask() for _ in range(jobs.MOST_OPEN)]
     assert error_of(with_key("ada").post("/audit-exports", {"format": "csv"}))["code"] == "too_many_exports"
     work(made[0])
     ask()
@@ -175,7 +176,7 @@ def test_a_broken_log_is_not_exported(superuser: psycopg.Connection) -> None:
 def test_a_cancelled_one_has_failed() -> None:
     export_id = ask()
     with ADA.here(), transaction():
-        cancelling.cancel(job=Job.objects.get(type=export_jobs.JOB_TYPE), now=clock.now())
+        cancelling.cancel(job=Job.objects.get(type=jobs.JOB_TYPE), now=clock.now())
     assert (status(export_id)["status"], status(export_id)["error"]) == ("failed", "cancelled")
 
 
@@ -214,7 +215,7 @@ def test_a_killed_worker_leaves_nothing_to_download_and_the_next_one_finishes(wh
     write(6, tenant=ACME)
     export_id = ask()
     with ADA.here(), transaction():
-        job = Job.objects.get(type=export_jobs.JOB_TYPE)
+        job = Job.objects.get(type=jobs.JOB_TYPE)
     code = textwrap.dedent(DYING).replace("{where}", where).replace("{job}", str(job.pk))
     died = subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False)
     assert died.returncode == -signal.SIGKILL
@@ -237,14 +238,14 @@ def test_progress_is_told_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None
     seen: list[int] = []
     monkeypatch.setattr(copying, "SLICE", 10)
     monkeypatch.setattr(runner, "TELL_SECONDS", 0.0)
-    told = export_jobs._moved
+    told = jobs._moved
 
     def moved(*args: Any) -> None:
         told(*args)
         with transaction():
-            seen.append(export_jobs.progress_of(AuditExport.objects.get(pk=export_id)).percent)
+            seen.append(jobs.progress_of(AuditExport.objects.get(pk=export_id)).percent)
 
-    monkeypatch.setattr(export_jobs, "_moved", moved)
+    monkeypatch.setattr(jobs, "_moved", moved)
     work(export_id)
     assert len(seen) > 3
     assert seen == sorted(seen)
@@ -286,7 +287,7 @@ def test_the_command_leaves_no_file_of_a_log_with_gaps(tmp_path: Path, superuser
     write(5, tenant=ACME)
     records(ACME)
     with ADA.here():
-        export_jobs.checkpointed(ACME)
+        jobs.checkpointed(ACME)
     superuser.execute("SET session_replication_role = replica")
     superuser.execute("DELETE FROM audit_record WHERE tenant_id = %s AND seq = 3", [ACME])
     with pytest.raises(CommandError, match="audit_verify"):

@@ -12,9 +12,10 @@ from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit import lines, services
+from audit import services
 from audit.chain import integrity_hash, leaf_hash
-from audit.verify import verify
+from audit.verification import lines
+from audit.verification.verify import verify
 from kaireon.lib.canonical import NotCanonical, canonical, exact, loads_exact
 from kaireon.tenancy.context import scope, transaction
 from tests.audit.log import WRITER, records, verdict, write

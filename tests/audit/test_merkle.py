@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit import merkle
-from audit.merkle import OutsideTree, ProofRefused, leaf_hash, node_hash
+from audit.tree import merkle
+from audit.tree.merkle import OutsideTree, ProofRefused, leaf_hash, node_hash
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "merkle_rfc6962.json").read_text())
 LEAVES = [leaf_hash(bytes.fromhex(leaf)) for leaf in VECTORS["leaves"]]

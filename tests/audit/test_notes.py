@@ -5,7 +5,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit.notes import BadNote, Checkpoint, Note, NotSigned, PublicKey, sign
+from audit.tree.notes import BadNote, Checkpoint, Note, NotSigned, PublicKey, sign
 
 # The example of golang.org/x/mod/sumdb/note.
 NEUMANN = PublicKey("PeterNeumann", base64.b64decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")[1:])

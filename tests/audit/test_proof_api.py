@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from audit import checkpoints, merkle, notes, services
+from audit import services
+from audit.tree import checkpoints, merkle, notes
 from tests.audit.log import records, write
 from tests.caller import error_of, with_key
 from tests.cast import ACME

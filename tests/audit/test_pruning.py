@@ -16,21 +16,14 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
-from audit import (
-    archive,
-    bundle,
-    checkpoints,
-    merkle,
-    notes,
-    proofs,
-    pruning,
-    services,
-    signing,
-    tombstones,
-    verification_runs,
-)
+from audit import services
+from audit.exports import bundle
 from audit.models import AuditRecord, Checkpoint, Tombstone, VerificationKind, VerificationRun
 from audit.offline import kaireon_verify
+from audit.pruning import archive, tombstones
+from audit.pruning import prune as pruning
+from audit.tree import checkpoints, merkle, notes, proofs, signing
+from audit.verification import runs
 from kaireon import env
 from kaireon.tenancy.context import transaction
 from tests.audit.log import records, verdict, write
@@ -197,7 +190,7 @@ class TestPrune:
         def run(kind: VerificationKind) -> VerificationRun:
             services.drain(ACME)
             with ADA.here():
-                return verification_runs.run(kind)
+                return runs.run(kind)
 
         assert run(VerificationKind.FULL).state == "intact"
         applied(approved())

@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from audit import beginning, notes, pruning, signing, tombstones
 from audit.models import Tombstone
+from audit.pruning import beginning, tombstones
+from audit.pruning import prune as pruning
+from audit.tree import notes, signing
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.audit.log import records, verdict, write

@@ -9,8 +9,9 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from audit import checkpoints, checks, notes, publication, services, signing
+from audit import checks, services
 from audit.models import Publication
+from audit.tree import checkpoints, notes, publication, signing
 from cron import runner
 from cron.models import Trigger
 from kaireon import home

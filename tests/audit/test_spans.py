@@ -2,8 +2,8 @@
 
 import pytest
 
-from audit import spans
-from audit.spans import LENGTH, Span
+from audit.verification import spans
+from audit.verification.spans import LENGTH, Span
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
-from audit import events, services, spool
-from audit.spool import Spool, SpoolFull
-from audit.spool_checks import the_spool_can_be_written_to
+from audit import events, services
+from audit.spool import spool
+from audit.spool.checks import the_spool_can_be_written_to
+from audit.spool.spool import Spool, SpoolFull
 from kaireon.api import breakers
 from kaireon.lib import clock
 from kaireon.ops import gauges, health

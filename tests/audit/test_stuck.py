@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 import audit
-from audit import checkpoints, sequencer, services
+from audit import sequencer, services
+from audit.tree import checkpoints
 from kaireon.lib import clock
 from kaireon.ops import health
 from kaireon.tenancy import signals

@@ -15,9 +15,11 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db import transaction as django_transaction
 
-from audit import checkpoints, reveal, sequencer, services, subject_keys
+from audit import sequencer, services
 from audit.models import AuditRecord
-from audit.sealed import ERASED, WITHHELD, Sealer, key_id_of
+from audit.sealing import reveal, subject_keys
+from audit.sealing.sealed import ERASED, WITHHELD, Sealer, key_id_of
+from audit.tree import checkpoints
 from customers.models import Attachment, ConsentRecord, Customer, IdentityLink, ObjectRemoval
 from kaireon.lib import clock
 from kaireon.lib.sealing import Keyring, SealBroken
@@ -584,7 +586,7 @@ class TestKeysOfTheLog:
         assert verdict(ACME).intact
 
     def test_an_interrupted_rotation_is_gone_on_with(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from audit import key_rotation
+        from audit.sealing import key_rotation
 
         people = [customer(f"C-{n}") for n in range(5)]
         services.drain(ACME)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit import merkle, tiles
-from audit.merkle import OutsideTree, leaf_hash
+from audit.tree import merkle, tiles
+from audit.tree.merkle import OutsideTree, leaf_hash
 
 # Beyond 256^2, so that there are three levels.
 MANY = [leaf_hash(n.to_bytes(4)) for n in range(70_000)]

@@ -9,9 +9,11 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
-from audit import checkpoints, services, spans, verification_runs
+from audit import services
 from audit.models import VerificationKind, VerificationRun, VerificationState
-from audit.verification_runs import AlreadyRunning
+from audit.tree import checkpoints
+from audit.verification import runs, spans
+from audit.verification.runs import AlreadyRunning
 from cron import runner
 from cron.models import Trigger
 from kaireon.lib import clock
@@ -52,7 +54,7 @@ def grow(count: int = 10, *, commit: bool = True, tenant: str = ACME) -> int:
 def verified(kind: VerificationKind = FULL, **more: Any) -> VerificationRun:
     services.drain(ACME)
     with ADA.here():
-        return verification_runs.run(kind, **more)
+        return runs.run(kind, **more)
 
 
 def change(forger: psycopg.Connection, seq: int) -> None:
@@ -242,13 +244,13 @@ class TestInterrupted:
         self, short_spans: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         grow(1000)
-        monkeypatch.setattr(verification_runs, "SAVE_SECONDS", 0.0)
+        monkeypatch.setattr(runs, "SAVE_SECONDS", 0.0)
         taken: list[VerificationRun] = []
 
         def meanwhile(_done: int, _whole: int) -> None:
             if not taken:
                 with monkeypatch.context() as later:
-                    later.setattr(verification_runs, "LEASE", timedelta(0))
+                    later.setattr(runs, "LEASE", timedelta(0))
                     taken.append(verified())
 
         with pytest.raises(AlreadyRunning):
@@ -310,7 +312,7 @@ class TestTheCommand:
 class TestEveryNight:
     def kind(self, **later: float) -> str:
         with ADA.here(), transaction():
-            return verification_runs.nightly_kind(clock.now() + timedelta(**later))
+            return runs.nightly_kind(clock.now() + timedelta(**later))
 
     def test_whole_once_a_week_and_as_long_as_something_is_wrong(
         self, short_spans: int, forger: psycopg.Connection
@@ -349,10 +351,10 @@ class TestEveryNight:
     def test_the_platforms_log_has_runs_too(self) -> None:
         services.drain(PLATFORM)
         with platform_scope(actor=WRITER):
-            run = verification_runs.run(FULL)
+            run = runs.run(FULL)
             assert (run.state, run.tenant_id) == ("intact", PLATFORM)
             with transaction():
-                assert verification_runs.newest().pk == run.pk
+                assert runs.newest().pk == run.pk
 
     def test_runs_are_forgotten_once_a_newer_one_of_their_kind_is_intact(self, forger: psycopg.Connection) -> None:
         grow()

@@ -8,10 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg.rows import dict_row
 
-from audit import checkpoints, notes, services, signing
+from audit import services
 from audit.chain import RECORD_FIELDS, integrity_hash, leaf_hash, timestamp_text
 from audit.models import AuditRecord
-from audit.verify import UnusableCheckpoint
+from audit.tree import checkpoints, notes, signing
+from audit.verification.verify import UnusableCheckpoint
 from kaireon.tenancy.context import scope, transaction
 from kaireon.tenancy.models import ApiKey
 from tests.audit.log import records, verdict, write

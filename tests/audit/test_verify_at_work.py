@@ -9,9 +9,11 @@ import psycopg
 import pytest
 from django.db import connections
 
-from audit import checkpoints, sequencer, services, spans, verification_runs
+from audit import sequencer, services
 from audit.models import VerificationKind
-from audit.verify import verify
+from audit.tree import checkpoints
+from audit.verification import runs, spans
+from audit.verification.verify import verify
 from kaireon.tenancy.context import scope, transaction
 from tests.audit.log import WRITER, records, verdict, write
 from tests.bench import biglog
@@ -52,7 +54,7 @@ def test_it_says_nothing_false_while_sixteen_write() -> None:
                 assert found.intact, found
                 seen.append(found.total)
                 with ADA.here():
-                    run = verification_runs.run(VerificationKind.SINCE_LAST if turn % 2 else VerificationKind.FULL)
+                    run = runs.run(VerificationKind.SINCE_LAST if turn % 2 else VerificationKind.FULL)
                 assert run.state == "intact", (run.broken_reason, run.broken_at_seq)
         finally:
             done.set()

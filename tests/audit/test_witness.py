@@ -16,10 +16,13 @@ import pytest
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
-from audit import checkpoints, checks, notes, services, signing, witness, witness_client, witnessing
+from audit import checks, services
 from audit.models import Checkpoint, Cosignature, WitnessedLog
-from audit.witness import WitnessContradicts, WitnessRefused
-from audit.witness_client import WitnessAway
+from audit.tree import checkpoints, notes, signing
+from audit.witness import client, ourselves
+from audit.witness import witnesses as witness
+from audit.witness.client import WitnessAway
+from audit.witness.witnesses import WitnessContradicts, WitnessRefused
 from cron import runner
 from cron.models import Trigger
 from kaireon.lib import clock
@@ -163,9 +166,9 @@ def witness_line(checkpoint: Checkpoint) -> str:
 def test_a_witness_that_is_further_than_we_thought_is_asked_from_there() -> None:
     """It signed, and its answer never reached us."""
     first = made()
-    us = witnessing.configured()
+    us = ourselves.configured()
     assert us is not None
-    witnessing.add_checkpoint(witness.request_body(old=0, proof=[], note=first.note), us=us, now=clock.now())
+    ourselves.add_checkpoint(witness.request_body(old=0, proof=[], note=first.note), us=us, now=clock.now())
     second = made()
     ask(second)
     assert signed() == [second.tree_size]
@@ -243,7 +246,7 @@ def test_what_is_no_cosignature_is_not_kept(
 def test_a_slow_witness_costs_the_deadline_and_no_more(
     other: Receiver, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(witness_client, "SECONDS", 0.3)
+    monkeypatch.setattr(client, "SECONDS", 0.3)
     other.always = answer
     checkpoint = made()
     with pytest.raises(WitnessAway, match="timeout"):

@@ -9,8 +9,10 @@ from django.db import InternalError, ProgrammingError, connection
 from django.http import HttpResponse
 from django.test import Client
 
-from audit import checks, merkle, witnessing
+from audit import checks
 from audit.models import WitnessedLog
+from audit.tree import merkle
+from audit.witness import ourselves
 from kaireon.lib import clock
 from tests.audit.witnesses import OtherLog, base64_of, check_cosignature, private_key, verifier_key
 from tests.race import at_once
@@ -225,7 +227,7 @@ def test_it_tells_its_key(capsys: pytest.CaptureFixture[str], settings: Any) -> 
     call_command("audit_witness_key", "--make")
     made = capsys.readouterr().out.strip().removeprefix("WITNESS_KEY=")
     settings.WITNESS_KEY = made
-    us = witnessing.configured()
+    us = ourselves.configured()
     assert us is not None
     assert us.name == NAME
     settings.WITNESS_KEY = ""

@@ -6,7 +6,8 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from audit import checkpoints, sequencer
+from audit import sequencer
+from audit.tree import checkpoints
 from compliance import holds, policies
 from cron import beat_rows, runner
 from cron.jobs import JOBS

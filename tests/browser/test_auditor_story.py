@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from audit import checkpoints, sequencer
+from audit import sequencer
+from audit.tree import checkpoints
 from customers.models import Customer
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import ApiKey

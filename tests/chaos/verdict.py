@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from audit import services as audit_log
-from audit.verify import verify
+from audit.verification.verify import verify
 from kaireon.tenancy.context import PLATFORM, Actor, scope, transaction
 from tests.chaos import settled
 from tests.chaos.orders import BATCHES, ROWS, TENANTS, Order

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 from django.db import IntegrityError
 
-from audit import reveal, subject_keys
 from audit import services as audit_log
 from audit.models import AuditRecord
-from audit.sealed import ERASED
-from audit.verify import verify
+from audit.sealing import reveal, subject_keys
+from audit.sealing.sealed import ERASED
+from audit.verification.verify import verify
 from cron import runner as cron
 from cron.models import Trigger
 from customers import models as m

@@ -14,7 +14,7 @@ from django.test import override_settings
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from audit import services as log
-from audit.verify import verify
+from audit.verification.verify import verify
 from compliance import holds
 from dsar.models import RequestType
 from dsar.services import create_request

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django.apps import apps
 
-from audit.coverage import EXEMPT
+from audit.capture.coverage import EXEMPT
 from tests.cast import ACME
 
 CAPTURING = """

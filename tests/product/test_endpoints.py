@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from audit import checkpoints
 from audit import services as log
 from audit.models import AuditRecord
+from audit.tree import checkpoints
 from customers.models import Customer
 from dsar.models import DsarRequest
 from kaireon.approvals import services as approvals

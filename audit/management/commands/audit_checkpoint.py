@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import checkpoints, services, signing
+from audit import services
 from audit.models import Checkpoint
+from audit.tree import checkpoints, signing
 from kaireon.lib import clock
 from kaireon.tenancy import resolver
 from kaireon.tenancy.context import PLATFORM, Actor, scope, transaction

@@ -10,9 +10,12 @@ from typing import IO, Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import beginning, bundle, checkpoints, copying, export, export_jobs, reading, services
+from audit import reading, services
 from audit.api import moment
 from audit.chain import record_bytes
+from audit.exports import bundle, copying, files, jobs
+from audit.pruning import beginning
+from audit.tree import checkpoints
 from kaireon.api.errors import BadRequest
 from kaireon.lib import clock
 from kaireon.lib.progress import Progress
@@ -101,7 +104,7 @@ class Command(BaseCommand):
                 except beginning.BeganEarlier as error:
                     raise CommandError(f"--from {error}") from error
                 checkpoint = checkpoints.newest(tenant)
-                wanted = export_jobs.selection(since=between[0], until=between[1])
+                wanted = jobs.selection(since=between[0], until=between[1])
             if not wanted.last:
                 raise CommandError(f"{tenant}: no record lies between these moments.")
             total = wanted.last - wanted.first + 1
@@ -115,7 +118,7 @@ class Command(BaseCommand):
                     written = _whole_file(output, lambda file: copying.write(file, wanted, format_, moved=moved))
                 except copying.RecordsMissing as error:
                     raise CommandError(f"{tenant}: {error}. Run audit_verify.") from error
-            manifest = export_jobs.manifest(wanted, written, format_=format_, checkpoint=checkpoint, now=clock.now())
+            manifest = jobs.manifest(wanted, written, format_=format_, checkpoint=checkpoint, now=clock.now())
             described.write_text(json.dumps(manifest, indent=1) + "\n")
             names = ("firstSeq", "lastSeq", "records", "bytes", "sha256")
             with transaction():
@@ -180,7 +183,7 @@ def _as_ndjson(file: IO[bytes], tenant: str, wanted: bundle.Range, progress: Pro
 
 
 def _as_csv(file: IO[bytes], tenant: str, wanted: bundle.Range, progress: Progress) -> None:
-    for line in export.as_csv(_records(tenant, wanted, progress)):
+    for line in files.as_csv(_records(tenant, wanted, progress)):
         file.write(line.encode())
 
 

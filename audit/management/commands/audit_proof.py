@@ -6,8 +6,10 @@ from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
 
-from audit import beginning, checkpoints, merkle, proofs, services
+from audit import services
 from audit.models import AuditRecord
+from audit.pruning import beginning
+from audit.tree import checkpoints, merkle, proofs
 from kaireon.tenancy.commands import TenantCommand
 from kaireon.tenancy.context import current, transaction
 

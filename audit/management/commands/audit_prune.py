@@ -9,10 +9,11 @@ from django.db import OperationalError
 from django.utils.formats import localize
 from django.utils.timezone import localtime
 
-from audit import pruning, services
-from audit.archive import ArchiveRefused
+from audit import services
 from audit.models import Tombstone
-from audit.pruning import Plan, Pruned
+from audit.pruning import prune
+from audit.pruning.archive import ArchiveRefused
+from audit.pruning.prune import Plan, Pruned
 from kaireon import env
 from kaireon.approvals import services as approvals
 from kaireon.approvals.models import ApprovalRequest
@@ -63,19 +64,19 @@ class Command(TenantCommand):
             said, text = self._apply(options["request"], quiet=options["verbosity"] < 1)
         else:
             with transaction():
-                stones = pruning.tombstones_of(current().tenant_id)
-            said, text = {"tombstones": [pruning.wire(stone) for stone in stones]}, _list(stones)
+                stones = prune.tombstones_of(current().tenant_id)
+            said, text = {"tombstones": [prune.wire(stone) for stone in stones]}, _list(stones)
         self.stdout.write(json.dumps(said) if options["json"] else text)
 
     def _plan(self, email: str | None) -> tuple[dict[str, Any], str]:
         now = clock.now()
         with transaction():
-            plan = pruning.make_plan(now=now)
+            plan = prune.make_plan(now=now)
             if email is None:
                 return plan.as_dict(), _plan_text(plan)
             try:
-                asked = pruning.ask(plan, actor=_member(email), now=now)
-            except pruning.NothingToPrune as error:
+                asked = prune.ask(plan, actor=_member(email), now=now)
+            except prune.NothingToPrune as error:
                 raise CommandError(f"Nothing was asked for: {error}.") from error
             except approvals.RequesterMayNot as error:
                 raise CommandError(f"--ask-as {email}: their role may not manage retention.") from error
@@ -87,14 +88,14 @@ class Command(TenantCommand):
         try:
             if request_id is None:
                 with transaction():
-                    request_id = pruning.approved_request()
+                    request_id = prune.approved_request()
             with Progress("archive", total=_WHOLE, quiet=quiet) as progress:
-                pruned = pruning.apply(
+                pruned = prune.apply(
                     request_id=request_id,
                     now=clock.now(),
                     told=lambda done, total: progress.move_to(done * _WHOLE // total, f"{done:,} of {total:,} records"),
                 )
-        except (pruning.NotApproved, pruning.NothingToPrune, pruning.Refused, ArchiveRefused) as error:
+        except (prune.NotApproved, prune.NothingToPrune, prune.Refused, ArchiveRefused) as error:
             raise CommandError(f"Nothing was removed: {error}.") from error
         except OperationalError as error:
             raise CommandError("OWNER_DATABASE_URL or DATABASE_URL does not connect. Run it again.") from error

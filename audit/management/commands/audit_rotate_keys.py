@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import key_rotation
-from audit.key_rotation import Rotation
+from audit.sealing import key_rotation
+from audit.sealing.key_rotation import Rotation
 from kaireon.lib.progress import Progress
 from kaireon.lib.sealing import CannotOpen
 from kaireon.tenancy import resolver

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import coverage, declared
+from audit.capture import coverage, declared
 
 
 class Command(BaseCommand):

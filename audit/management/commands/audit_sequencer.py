@@ -10,7 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, connections
 
-from audit import checkpoints, events, sequencer
+from audit import events, sequencer
+from audit.tree import checkpoints
 
 logger = logging.getLogger("kaireon.audit.sequencer")
 

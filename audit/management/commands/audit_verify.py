@@ -7,10 +7,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import checkers, notes, services, verification_runs
+from audit import services
 from audit.models import VerificationKind
-from audit.verification_runs import AlreadyRunning
-from audit.verify import UnusableCheckpoint, Verdict, verify
+from audit.tree import notes
+from audit.verification import checkers, runs
+from audit.verification.runs import AlreadyRunning
+from audit.verification.verify import UnusableCheckpoint, Verdict, verify
 from kaireon.lib.progress import Progress
 from kaireon.tenancy import resolver
 from kaireon.tenancy.context import PLATFORM, Actor, scope, transaction
@@ -106,12 +108,10 @@ def _run(tenant: str, *, since_last: bool, jobs: int) -> Verdict:
     kind = VerificationKind.SINCE_LAST if since_last else VerificationKind.FULL
     with scope(tenant_id=tenant, actor=_ACTOR):
         with transaction():
-            total = verification_runs.length()
+            total = runs.length()
         with Progress(tenant, total=total, quiet=total < checkers.WORTH_A_PROCESS) as progress:
-            row = verification_runs.run(
-                kind, jobs=jobs, moved=lambda done, _whole: progress.move_to(done, f"{done:,} records")
-            )
-    return verification_runs.verdict_of(row)
+            row = runs.run(kind, jobs=jobs, moved=lambda done, _whole: progress.move_to(done, f"{done:,} records"))
+    return runs.verdict_of(row)
 
 
 def _part(

@@ -7,8 +7,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import witnessing
-from audit.notes import BadKey
+from audit.tree.notes import BadKey
+from audit.witness import ourselves
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"witnessKey": secret}) if options["json"] else f"WITNESS_KEY={secret}")
             return
         try:
-            us = witnessing.configured()
+            us = ourselves.configured()
         except BadKey as error:
             raise CommandError(f"{error}.") from error
         if us is None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from audit.verify import verify
+from audit.verification.verify import verify
 from kaireon.tenancy.context import scope, transaction
 from tests.audit.log import WRITER
 

@@ -4,9 +4,11 @@ import psycopg
 import pytest
 from django.db import connections
 
-from audit import checkpoints, reveal, sequencer
+from audit import sequencer
 from audit.models import Checkpoint
-from audit.notes import Note
+from audit.sealing import reveal
+from audit.tree import checkpoints
+from audit.tree.notes import Note
 from customers.models import Customer
 from kaireon.tenancy.context import PLATFORM, scope, transaction
 from kaireon.tenancy.principal import Principal

@@ -12,7 +12,7 @@ from typing import Any
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit import merkle
+from audit.tree import merkle
 
 Json = Any
 Record = dict[str, Json]

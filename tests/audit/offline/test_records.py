@@ -6,9 +6,9 @@ import json
 import pytest
 import rfc8785
 
-from audit import merkle
 from audit.offline import kaireon_verify
 from audit.offline.kaireon_verify import MOST_LINE, Broken, NothingToSay
+from audit.tree import merkle
 from tests.audit.offline.bundle import Log, base64_of, chained, line, plain_record
 
 PLAIN = chained(plain_record(number) for number in range(1, 6))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit import merkle
 from audit.offline import kaireon_verify
 from audit.offline.kaireon_verify import Broken, Tree, cover, leaf_hash
+from audit.tree import merkle
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 TREES = json.loads((VECTORS / "merkle_rfc6962.json").read_text())

@@ -22,7 +22,7 @@ def main(tenant: str) -> None:
     django.setup()
     from django.db import connection
 
-    from audit import copying, export_jobs
+    from audit.exports import copying, jobs
     from kaireon.tenancy.context import Actor, scope, transaction
 
     def raw(file: IO[bytes]) -> int:
@@ -34,7 +34,7 @@ def main(tenant: str) -> None:
 
     def exported(file: IO[bytes], format_: str) -> int:
         with transaction():
-            wanted = export_jobs.selection(since=None, until=None)
+            wanted = jobs.selection(since=None, until=None)
         return copying.write(file, wanted, format_).records
 
     loaded = _most_memory()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from audit import merkle
+from audit.tree import merkle
 
 Said = Mapping[str, Any]
 

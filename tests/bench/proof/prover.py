@@ -18,8 +18,9 @@ from tests.bench.talker import answer
 
 def main() -> None:
     django.setup()
-    from audit import bundle, checkpoints, proofs
+    from audit.exports import bundle
     from audit.models import AuditRecord
+    from audit.tree import checkpoints, proofs
     from kaireon.tenancy import keys, tenants
     from kaireon.tenancy.context import Actor, scope, transaction
     from kaireon.tenancy.roles import Role

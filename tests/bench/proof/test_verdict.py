@@ -2,8 +2,8 @@
 
 import pytest
 
-from audit import merkle
 from audit.chain import leaf_hash
+from audit.tree import merkle
 from tests.bench import biglog
 from tests.bench.proof import bench
 from tests.bench.proof.checks import CHECKS

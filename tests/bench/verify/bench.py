@@ -145,7 +145,7 @@ A log of {records:,} records under signed checkpoints, whole in PostgreSQL's mem
 format, every row received and thrown away. *Verifying* is what `audit_verify` does: canonical form, integrity hash,
 link, number and leaf of every record, the tree against the newest checkpoint, and the tiles against both. On one core
 the reader and the process of PostgreSQL that serves it share that core; on two, two processes read. *The ORM* makes an
-object of each row and asks `audit/chain.py` and `audit/merkle.py` the same questions, of {sample:,} records. Memory is
+object of each row and asks `audit/chain.py` and `audit/tree/merkle.py` the same, of {sample:,} records. Memory is
 the most that any one process ever held, and how much of it was not there before the log was touched: the rest is the
 product itself, loaded.
 

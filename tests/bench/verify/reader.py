@@ -30,9 +30,9 @@ def main(tenant: str, cores: int) -> None:
     from django.db import connection
 
     from audit.chain import GENESIS, integrity_hash, leaf_hash, timestamp_text
-    from audit.merkle import Stack
     from audit.models import AuditRecord
-    from audit.verify import newest_commitment, verify
+    from audit.tree.merkle import Stack
+    from audit.verification.verify import newest_commitment, verify
     from kaireon.tenancy.context import Actor, scope, transaction
 
     def copied(_order: dict[str, Any]) -> int:

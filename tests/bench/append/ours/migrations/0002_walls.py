@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from audit.capture import captured
+from audit.capture.triggers import captured
 from kaireon.tenancy.rls import tenant_table
 
 PEERS_TABLES = (

@@ -1,0 +1,1 @@
+"""What puts a table under audit, and whether all of it still stands."""

@@ -1,0 +1,1 @@
+"""The log as files: for people, for auditors, as a background job."""

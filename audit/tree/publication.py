@@ -1,0 +1,188 @@
+"""Checkpoints that leave the database: into storage, to the operator's webhook, to a destination of the tenant's.
+
+The newest checkpoint commits to all before it, so only it is published. Each channel stands for itself: the row that
+says it was published is written when storage gave the object back or the receiver answered, and not before, so what
+failed is tried again by the next call, and shows until then.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from uuid import UUID, uuid5
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connections, transaction
+
+from audit.models import Channel, Checkpoint, Publication
+from audit.tree import checkpoints, notes
+from kaireon.lib import clock
+from kaireon.lib.sealing import CannotOpen
+from kaireon.outbox import destinations
+from kaireon.outbox.destinations import Endpoint, UnknownDestination
+from kaireon.outbox.models import Destination, Kind
+from kaireon.outbox.sending import Outgoing, Refused
+from kaireon.tenancy.context import PLATFORM, current
+from kaireon.tenancy.context import transaction as tenant_transaction
+
+logger = logging.getLogger("kaireon.audit.publication")
+
+TOPIC = "audit.checkpoint"
+# A tenant that has a destination of this name gets its checkpoints there.
+DESTINATION = "audit-checkpoints"
+# Makes the id of a message from what it says: the same checkpoint sent twice is known for the same.
+_IDS = UUID("b1c4f9a2-6d57-4c1e-9a53-2f6f0f7f7c11")
+# What a channel may fail with. Anything else is a defect, and stops the rest too.
+_FAILURES = (OSError, BotoCoreError, ClientError, Refused, CannotOpen, UnknownDestination)
+
+Publish = Callable[[Checkpoint], str]
+
+
+class PublishedOtherwise(RuntimeError):
+    """Under the checkpoint's name storage holds something else. Compare them: one of the two was tampered with."""
+
+
+def object_name(checkpoint: Checkpoint) -> str:
+    """Sorted by name is sorted by size."""
+    return f"checkpoints/{checkpoint.tenant_id}/{checkpoint.tree_size:018d}.txt"
+
+
+def channels() -> list[str]:
+    """By which every log's checkpoints leave here; a tenant's own destination comes on top."""
+    return [Channel.STORAGE, Channel.WEBHOOK] if settings.AUDIT_PUBLISH_URL else [Channel.STORAGE]
+
+
+def unpublished() -> Checkpoint | None:
+    """The active scope's newest checkpoint, when it has not left by every channel yet."""
+    newest = checkpoints.newest(current().tenant_id)
+    return newest if newest is not None and _waiting(newest) else None
+
+
+def waiting_since() -> datetime | None:
+    """When the active scope's newest checkpoint was signed, if it has not left by every channel yet."""
+    waiting = unpublished()
+    return waiting.signed_at if waiting else None
+
+
+def publish() -> Checkpoint | None:
+    """Publish the active scope's newest checkpoint; None when it is published already, or there is none.
+
+    Opens its own transactions: what is done outside cannot be rolled back. Every channel is tried; then the first
+    failure is raised: PublishedOtherwise, what the storage raises (OSError, botocore's errors), sending.Refused,
+    BreakerOpen. The next call tries again.
+    """
+    with tenant_transaction():
+        newest = unpublished()
+        ways = _waiting(newest) if newest else {}
+    failures: list[Exception] = []
+    for channel, send in ways.items():
+        assert newest is not None  # noqa: S101  there are no ways without one
+        try:
+            name = send(newest)
+        except (PublishedOtherwise, *_FAILURES) as error:
+            logger.warning("not_published", extra={"channel": str(channel), "error_type": type(error).__name__})
+            failures.append(error)
+        else:
+            _write_down(newest, channel, name)
+    if failures:
+        raise failures[0]
+    return newest
+
+
+def _waiting(checkpoint: Checkpoint) -> dict[str, Publish]:
+    """How to send it by each channel that it has not left by."""
+    ways: dict[str, Publish] = {Channel.STORAGE: _store}
+    if settings.AUDIT_PUBLISH_URL:
+        ways[Channel.WEBHOOK] = partial(_send, Channel.WEBHOOK, _operators)
+    if _tenant_has_one():
+        ways[Channel.DESTINATION] = partial(_send, Channel.DESTINATION, _tenants)
+    rows = Publication.objects.filter(tenant_id=checkpoint.tenant_id, tree_size=checkpoint.tree_size)
+    done = set(rows.values_list("channel", flat=True))
+    return {channel: send for channel, send in ways.items() if channel not in done}
+
+
+def _store(checkpoint: Checkpoint) -> str:
+    """Written once, read back; an object that is there already must say the same."""
+    name = object_name(checkpoint)
+    note = checkpoint.note.encode()
+    there = _read(name, len(note) + 1)
+    if there is not None and there != note and note.startswith(there):
+        # Whoever wrote it was stopped in the middle.
+        default_storage.delete(name)
+        there = None
+    if there is None:
+        saved = default_storage.save(name, ContentFile(note))
+        if saved != name:
+            # Another one was faster; its object is compared now.
+            default_storage.delete(saved)
+        there = _read(name, len(note) + 1)
+    if there != note:
+        raise PublishedOtherwise(f"{name} is not the checkpoint of {checkpoint.tree_size} records")
+    return name
+
+
+def _send(channel: str, endpoint: Callable[[], Endpoint], checkpoint: Checkpoint) -> str:
+    """By the outbox's own ways, but not from its table: the row of the publication is what survives, and comes again.
+
+    Gives the message's id. Raises Refused, BreakerOpen, CannotOpen.
+    """
+    message = outgoing(checkpoint, channel)
+    endpoint().send(message)
+    return str(message.id)
+
+
+def outgoing(checkpoint: Checkpoint, channel: str) -> Outgoing:
+    """The message that carries a checkpoint: the same bytes under the same id at every attempt."""
+    note = notes.Note.parse(checkpoint.note)
+    origin = note.text.partition("\n")[0]
+    return Outgoing(
+        id=uuid5(_IDS, f"{channel}\n{checkpoint.note}"),
+        tenant_id=checkpoint.tenant_id,
+        topic=TOPIC,
+        created_at=checkpoint.signed_at,
+        payload={
+            "origin": origin,
+            "treeSize": checkpoint.tree_size,
+            "rootHash": checkpoint.root_hash,
+            "keyId": note.signatures[0].key_id.hex(),
+            "checkpoint": checkpoint.note,
+        },
+    )
+
+
+def _operators() -> Endpoint:
+    return Endpoint(_IDS, Kind.WEBHOOK, {"url": settings.AUDIT_PUBLISH_URL}, settings.AUDIT_PUBLISH_SECRET)
+
+
+def _tenants() -> Endpoint:
+    with tenant_transaction():
+        row = destinations.find(DESTINATION)
+        if row.kind == Kind.EMAIL:
+            raise Refused("kind_cannot_carry_it", permanent=True)
+        return destinations.endpoint(row.pk)
+
+
+def _tenant_has_one() -> bool:
+    if current().tenant_id == PLATFORM:
+        return False
+    return Destination.objects.filter(name=DESTINATION, is_enabled=True).exists()
+
+
+def _write_down(checkpoint: Checkpoint, channel: str, name: str) -> None:
+    with transaction.atomic(using=checkpoints.ALIAS), connections[checkpoints.ALIAS].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO public.audit_publication (tenant_id, tree_size, channel, object_name, published_at)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [checkpoint.tenant_id, checkpoint.tree_size, channel, name, clock.now()],
+        )
+
+
+def _read(name: str, most: int) -> bytes | None:
+    """The first bytes of an object; None when there is none."""
+    if not default_storage.exists(name):
+        return None
+    with default_storage.open(name) as stored:
+        return bytes(stored.read(most))
