@@ -184,7 +184,7 @@ DYING = """
 import django; django.setup()
 import os, signal
 from django.core.files.storage import default_storage
-from audit import copying, export_jobs
+from audit.exports import copying, jobs
 from kaireon.jobs import runner
 from kaireon.tenancy.context import Actor, scope
 
@@ -193,9 +193,9 @@ def die(*_, **__):
 
 if "{where}" == "copying":
     copying.SLICE = 2
-    export_jobs._moved = die
+    jobs._moved = die
 elif "{where}" == "saved":
-    export_jobs._completed = die
+    jobs._completed = die
 else:
     real = default_storage._wrapped if hasattr(default_storage, "_wrapped") else default_storage
     default_storage.exists("x")
