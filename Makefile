@@ -6,6 +6,8 @@ BIN := .venv/bin
 TESTS ?=
 # One process per core.
 JOBS ?= 2
+# Packages come uncompiled, and everything here starts processes: the first compiles for all, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run servers stop reset test check lint types layers migrations settings generated \
