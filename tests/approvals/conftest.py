@@ -17,6 +17,7 @@ from tests.cast import ACME, ADA, PASSWORD, SETUP, Person
 BEA = Person("bea@acme.example", ACME, Role.ADMIN)
 CY = Person("cy@acme.example", ACME, Role.ADMIN)
 NOON = clock.at("12:00")
+TWO_STAGES = (Stage(role=Role.ADMIN), Stage(permission=Permission.MANAGE_RETENTION))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What somebody with every right over the database, and more, does to the log; see the table in docs/evidence.md.
 
-Single records are in test_verify.py, purges that never were in test_pruning_walls.py.
+Single records are in test_verify.py, purges that never were in pruning/test_walls.py.
 """
 
 from hashlib import sha256

@@ -17,37 +17,13 @@ from audit.pruning import prune as pruning
 from audit.tree import notes, signing
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
-from tests.audit.log import records, verdict, write
-from tests.audit.old_log import (
-    OLD,
-    POLICY_DAYS,
-    applied,
-    approved,
-    asked,
-    make_bea,
-    planned,
-    policy,
-    sealed,
-    triggers_off,
-)
-from tests.audit.old_log import (
-    tombstones as stones,
-)
+from tests.audit.log import records, verdict
+from tests.audit.pruning.old_log import OLD, applied, approved, asked, planned, policy, triggers_off
+from tests.audit.pruning.old_log import tombstones as stones
 from tests.cast import ACME, ADA
 from tests.servers import SUITE
 
-pytestmark = pytest.mark.usefixtures("db")
-
-
-@pytest.fixture(autouse=True)
-def size(db: str, superuser: psycopg.Connection) -> int:
-    """Of the checkpoint that seals the old part; a younger part follows it."""
-    make_bea()
-    policy()
-    size = sealed(OLD, superuser, days_ago=POLICY_DAYS + 1)
-    sealed(20, superuser, days_ago=10)
-    write(5, tenant=ACME)
-    return size
+pytestmark = pytest.mark.usefixtures("size")
 
 
 @pytest.fixture
