@@ -50,7 +50,7 @@ class Live:
                 stderr=file,
                 start_new_session=True,
             )
-        wait_until(self.is_ready, or_show=self.log)
+        wait_until(self._is_up, or_show=self.log)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,6 +67,12 @@ class Live:
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def _is_up(self) -> bool:
+        """Raises as soon as it has ended: nobody waits for what will not come."""
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text(errors="replace")[-4000:]
+        return self.is_ready()
 
     def is_ready(self) -> bool:
         raise TypeError("say when it is ready")

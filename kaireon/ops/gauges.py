@@ -25,7 +25,7 @@ from customers.catalogue import CATALOGUE
 from kaireon.api import breakers
 from kaireon.jobs import pauses
 from kaireon.lib import clock
-from kaireon.ops.deadline import Question, TookTooLong
+from kaireon.ops.deadline import Question, TookTooLong, all_at_once
 from kaireon.outbox import dead_letters
 from kaireon.outbox.services import QUEUE as OUTBOX
 
@@ -233,14 +233,14 @@ class State(Collector):
 
     def collect(self) -> Iterator[Metric]:
         up: dict[str, int] = {}
-        for question in self.questions:
+        for asked in all_at_once(self.questions):
             try:
-                found = question.answer()
+                found = asked.answer()
             except (DatabaseError, redis.RedisError, OSError, TookTooLong) as error:
-                logger.warning("source_down", extra={"source": question.name, "error_type": type(error).__name__})
-                up[question.name] = 0
+                logger.warning("source_down", extra={"source": asked.name, "error_type": type(error).__name__})
+                up[asked.name] = 0
                 continue
-            up[question.name] = 1
+            up[asked.name] = 1
             yield from found
         yield _gauge("kaireon_source_up", "0: these figures could not be had in this scrape.", "source", up)
 

@@ -16,7 +16,7 @@ from audit.capture import coverage
 from kaireon.api import breakers
 from kaireon.jobs import pauses
 from kaireon.lib import clock
-from kaireon.ops.deadline import Question, TookTooLong
+from kaireon.ops.deadline import Asked, Question, TookTooLong, all_at_once
 
 logger = logging.getLogger("kaireon.ops")
 
@@ -158,7 +158,7 @@ _DEGRADATIONS = {name: Question(name, look, seconds=LIMIT) for name, look in DEG
 
 def checked() -> dict[str, bool]:
     """Every check by name, and whether it passed within its time."""
-    return {name: bool(_answer(question)) for name, question in _CHECKS.items()}
+    return {asked.name: bool(_answer(asked)) for asked in all_at_once(_CHECKS.values())}
 
 
 def reasons() -> dict[str, list[str]]:
@@ -168,12 +168,12 @@ def reasons() -> dict[str, list[str]]:
 
 def degraded() -> list[str]:
     """What is worse than it should be. What cannot be found out is not: the checks say what is away."""
-    return [name for name, question in _DEGRADATIONS.items() if _answer(question)]
+    return [asked.name for asked in all_at_once(_DEGRADATIONS.values()) if _answer(asked)]
 
 
-def _answer(question: Question[bool]) -> bool | None:
+def _answer(asked: Asked[bool]) -> bool | None:
     try:
-        return question.answer()
+        return asked.answer()
     except (Error, DatabaseError, redis.RedisError, OSError, TookTooLong) as error:
-        logger.warning("readiness", extra={"check": question.name, "error_type": type(error).__name__})
+        logger.warning("readiness", extra={"check": asked.name, "error_type": type(error).__name__})
         return None

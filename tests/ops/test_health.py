@@ -1,5 +1,7 @@
 """The operations port."""
 
+from collections.abc import Callable
+from threading import Barrier
 from typing import Any
 
 import psycopg
@@ -8,7 +10,8 @@ from django.conf import settings
 from django.test import Client, override_settings
 
 from audit import sequencer
-from kaireon.ops import health
+from kaireon.ops import gauges, health
+from kaireon.ops.deadline import Question
 from tests.caller import error_of
 
 
@@ -51,6 +54,31 @@ def test_it_is_not_ready_with_a_migration_missing(db: str, superuser_url: str) -
     with psycopg.connect(superuser_url) as connection:
         connection.execute("DELETE FROM django_migrations WHERE app = 'django_celery_beat' AND name LIKE '0019%'")
     assert health.MigrationsApplied()() is False
+
+
+def together(number: int, answer: Any) -> tuple[Question[Any], ...]:
+    """So many questions, none of which is answered before all are asked."""
+    met = Barrier(number)
+
+    def ask() -> Any:
+        met.wait(timeout=20)
+        return answer
+
+    return tuple(Question(f"question {n}", ask, seconds=30) for n in range(number))
+
+
+def test_a_database_that_hangs_costs_a_scrape_one_limit_and_not_one_for_each_source() -> None:
+    questions = together(len(gauges.SOURCES), [])
+    [up] = gauges.State(questions).collect()
+    assert [sample.value for sample in up.samples] == [1.0] * len(questions)
+
+
+@pytest.mark.parametrize(("asked", "say"), [("_CHECKS", health.checked), ("_DEGRADATIONS", health.degraded)])
+def test_it_costs_a_probe_one_limit_too(asked: str, say: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = together(len(getattr(health, asked)), True)
+    monkeypatch.setattr(health, asked, {question.name: question for question in questions})
+    said = say()
+    assert list(said) == [question.name for question in questions]
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/api/v1/docs/", "/"])
