@@ -2,7 +2,6 @@
 
 import html
 import re
-from datetime import timedelta
 
 import pytest
 from django.db import connections
@@ -12,7 +11,7 @@ from django_celery_beat.models import PeriodicTask
 from audit import services as log
 from cron import beat_rows, runner
 from cron.jobs import JOBS
-from cron.models import JobRun, RunState, Trigger
+from cron.models import JobRun, Trigger
 from cron.timings import when
 from kaireon.lib import clock
 from tests.cast import ADA, AUD, ED, MALLORY, PASSWORD, VI
@@ -29,29 +28,6 @@ def sign_in(db):
         return client
 
     return signed_in
-
-
-@pytest.fixture
-def run(db):
-    """A run that went well in Acme and failed in Globex, a while ago."""
-    started = clock.now() - timedelta(hours=1)
-    outcomes = [
-        {"tenantId": "acme", "deleted": {"interactionHistory": 41}, "errors": [], "ok": True, "seconds": 0.2},
-        {"tenantId": "globex", "errors": ["OperationalError"], "ok": False, "seconds": 0.1},
-    ]
-    return JobRun.objects.create(
-        job="cleanup",
-        trigger=Trigger.HTTP,
-        slot=started.replace(microsecond=0),
-        started_at=started,
-        finished_at=started + timedelta(seconds=2.5),
-        state=RunState.FAILED,
-        error="1 of 2 tenants failed",
-        outcomes=outcomes,
-        result={"ok": False, "partitionsCreated": 7, "perTenant": outcomes},
-        actor_name="Ada",
-        request_id="req-7",
-    )
 
 
 def text_of(answer):
