@@ -54,14 +54,14 @@ class Race:
                 time.sleep(PACE)
             self.written_more()
             self.end.touch()
-            assert [_status(pid) for pid in self.writers] == [0] * WRITERS
+            assert _ended(self.writers) == [0] * WRITERS
             # Told to end, a sequencer ends by itself.
             for pid in self.sequencers:
                 os.kill(pid, signal.SIGTERM)
-            assert [_status(pid) for pid in self.sequencers] == [0] * SEQUENCERS
+            assert _ended(self.sequencers) == [0] * SEQUENCERS
         except BaseException:
-            for pid in (*self.writers, *self.sequencers):
-                os.kill(pid, signal.SIGKILL)
+            while living := self.writers or self.sequencers:
+                self._kill(living)
             raise
 
     def kill_a_writer(self) -> None:
@@ -132,5 +132,10 @@ def _log_of(name: str) -> str:
     return LOGS[int(name.split("-")[1]) % 3 == 0]
 
 
-def _status(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def _ended(living: list[int]) -> list[int]:
+    """How each ended. None is on the list any more by then: its number may be a stranger's."""
+    codes = []
+    while living:
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(living[0], 0)[1]))
+        del living[0]
+    return codes
