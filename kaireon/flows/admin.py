@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin
@@ -70,7 +69,7 @@ class PipelineForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["time_zone"].choices = [(z, z) for z in sorted(available_timezones())]  # type: ignore[attr-defined]
+        self.fields["time_zone"].choices = [(z, z) for z in sorted(schedule.zones())]  # type: ignore[attr-defined]
 
     def schedule_given(self) -> dict[str, Any] | None:
         """As `schedule.parse` takes it."""

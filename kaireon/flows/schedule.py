@@ -8,6 +8,7 @@ A wall-clock time that does not exist moves by what was left out; one that comes
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -180,12 +181,18 @@ def parse(given: Any, *, now: datetime) -> Schedule:
 
 
 def _zone(name: Any) -> ZoneInfo:
-    if not isinstance(name, str) or name not in available_timezones():
+    if not isinstance(name, str) or name not in zones():
         raise ScheduleInvalid("timeZone", "must be a name of the IANA database, such as Europe/Berlin.")
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as e:
         raise ScheduleInvalid("timeZone", "is not known here.") from e
+
+
+@cache
+def zones() -> frozenset[str]:
+    """The names of all. Looked up once in a process: it walks through every folder of the zone database."""
+    return frozenset(available_timezones())
 
 
 def _cron(given: Mapping[str, Any], zone: ZoneInfo, missed: str, now: datetime) -> Schedule:

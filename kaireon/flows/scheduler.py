@@ -63,7 +63,6 @@ def _start_next(done: Ticked, now: datetime) -> bool:
             done.errors.append("a schedule cannot be read any more")
             following = None
         else:
-            slots, following = due_slots(found, pipeline.next_run_at or now, now)
             waits = found.missed == "all"
             jobs = [job for slot in slots if (job := _start(done, pipeline, slot, now=now, waits=waits))]
         # In the same transaction as its runs: a crash starts neither.

@@ -5,9 +5,11 @@ What is expected is worked out here by looking at the clock of the zone minute b
 
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,10 +18,11 @@ from django.db.models import Min
 
 from cron.models import Trigger
 from cron.runner import run_job
-from kaireon.flows import pipelines, schedule
+from kaireon.flows import pipelines, schedule, scheduler
 from kaireon.flows.models import FlowRun, Pipeline, RunState
 from kaireon.jobs.models import Job
 from kaireon.lib import clock
+from kaireon.lib.budget import Budget
 from kaireon.lib.clock import at
 from kaireon.tenancy.context import transaction
 from tests.cast import ADA
@@ -66,28 +69,25 @@ class Day:
     def end(self) -> datetime:
         return datetime.combine(self.on + timedelta(days=1), time(), ZoneInfo(self.zone)).astimezone(UTC)
 
-    def minutes(self) -> Iterator[datetime]:
-        minute = self.first
-        while minute < self.end:
-            yield minute
-            minute += MINUTE
-
-    def shown(self, minute: datetime) -> time:
-        return minute.astimezone(ZoneInfo(self.zone)).time()
+    @cached_property
+    def shown(self) -> dict[datetime, time]:
+        """Each minute of the day, and what the clock of the zone shows in it."""
+        length = (self.end - self.first) // MINUTE
+        minutes = (self.first + n * MINUTE for n in range(length))
+        return {minute: minute.astimezone(ZoneInfo(self.zone)).time() for minute in minutes}
 
     def when(self, wall: time) -> datetime:
         """The first minute whose clock shows this; of a time that is left out, as much later as clocks jump."""
-        found = [minute for minute in self.minutes() if self.shown(minute) == wall]
-        if found:
-            return found[0]
+        for minute, shown in self.shown.items():
+            if shown == wall:
+                return minute
         # The last minute before the gap, and from there on as if nothing had been left out.
-        before = max(minute for minute in self.minutes() if self.shown(minute) < wall and minute < self._gap())
-        return before + (datetime.combine(self.on, wall) - datetime.combine(self.on, self.shown(before)))
+        before = self._gap() - MINUTE
+        return before + (datetime.combine(self.on, wall) - datetime.combine(self.on, self.shown[before]))
 
     def _gap(self) -> datetime:
-        minutes = list(self.minutes())
-        walls = [datetime.combine(self.on, self.shown(minute)) for minute in minutes]
-        return next(minutes[n] for n in range(1, len(minutes)) if walls[n] - walls[n - 1] > MINUTE)
+        walls = {minute: datetime.combine(self.on, shown) for minute, shown in self.shown.items()}
+        return next(after for before, after in pairwise(walls) if walls[after] - walls[before] > MINUTE)
 
     def slots(self, name: str) -> list[datetime]:
         match name:
@@ -98,10 +98,10 @@ class Day:
             case "third hours":
                 return [self.when(time(hour, 5)) for hour in range(0, 24, 3)]
             case "interval":
-                return [m for m in self.minutes() if (m - BEGUN) % timedelta(seconds=9000) == timedelta(0)]
+                return [m for m in self.shown if (m - BEGUN) % timedelta(seconds=9000) == timedelta(0)]
             case "odd minutes":
-                return [m for m in self.minutes() if (m - BEGUN) % timedelta(minutes=50) == timedelta(0)]
-        return [minute for minute in self.minutes() if self.shown(minute).minute == 5]
+                return [m for m in self.shown if (m - BEGUN) % timedelta(minutes=50) == timedelta(0)]
+        return [minute for minute, shown in self.shown.items() if shown.minute == 5]
 
     def runs(self, name: str, away: tuple[datetime, datetime]) -> list[datetime]:
         """The slots that are to be run, when nobody looked for a while."""
@@ -129,9 +129,13 @@ def put_up(day: Day) -> dict[str, Pipeline]:
 
 
 def tick(now: datetime) -> None:
-    """As its beat row does it."""
+    """Of the scheduler; now and then as its beat row does it, in every tenant and with a run of the job."""
     with clock.freeze(now):
-        assert run_job("flow-scheduler-tick", trigger=Trigger.BEAT, slot=now.replace(second=0)).ok
+        if now.hour % 4:
+            with ADA.here():
+                assert not scheduler.tick(now=now, budget=Budget(60)).errors
+        else:
+            assert run_job("flow-scheduler-tick", trigger=Trigger.BEAT, slot=now.replace(second=0)).ok
 
 
 def work_off(now: datetime) -> None:
@@ -148,7 +152,8 @@ def work_off(now: datetime) -> None:
 
 def next_due() -> datetime:
     with ADA.here(), transaction():
-        return Pipeline.objects.aggregate(at=Min("next_run_at"))["at"]
+        first: datetime = Pipeline.objects.aggregate(at=Min("next_run_at"))["at"]
+        return first
 
 
 def test_the_next_slots_are_those_the_clock_shows(day: Day) -> None:
@@ -167,7 +172,7 @@ def test_each_schedule_is_run_as_its_row_says(db: str, day: Day) -> None:
         made = put_up(day)
     away = (day.first + timedelta(hours=1), day.first + timedelta(hours=5, minutes=1))
     due = next_due()
-    for minute in day.minutes():
+    for minute in day.shown:
         now = minute + timedelta(seconds=2)
         if away[0] <= minute < away[1]:
             continue
@@ -185,13 +190,14 @@ def test_each_schedule_is_run_as_its_row_says(db: str, day: Day) -> None:
             assert set(runs.values_list("state", flat=True)) == {RunState.DONE}, name
 
 
-# A scheduler that ticks each minute when something is due, and is killed in one of them.
-SCHEDULER = """
+# Schedulers that tick each minute when something is due, one after the other, each killed in one of them.
+SCHEDULERS = """
 import os, signal, sys
 from datetime import datetime, timedelta
 import django
 
 django.setup()
+from django.db import connections
 from cron.runner import run_job
 from kaireon.flows import pipelines, scheduler
 from kaireon.flows.models import FlowRun, Pipeline
@@ -200,51 +206,58 @@ from kaireon.lib import clock
 from kaireon.tenancy.context import Actor, scope, transaction
 
 minute, end = map(datetime.fromisoformat, sys.argv[1:3])
-how, which = sys.argv[3], int(sys.argv[4])
-calls = []
+deaths = [death.split() for death in sys.argv[3:]]
+looked = open(os.environ["LOOKED"], "a+")
 
-def killed(owner, name):
-    there = getattr(owner, name)
-    def wrapped(*args, **kwargs):
+def kill(owner, name, which):
+    there, calls = getattr(owner, name), []
+    def killed(*args, **kwargs):
         calls.append(name)
         given = there(*args, **kwargs)
         if len(calls) == which:
             os.kill(os.getpid(), signal.SIGKILL)
         return given
-    setattr(owner, name, wrapped)
+    setattr(owner, name, killed)
 
-match how:
-    case "uncommitted": killed(scheduler, "_start")
-    case "before the message": killed(pipelines, "wake")
-due = minute
-while minute < end:
-    now = minute + timedelta(seconds=2)
-    if due <= now:
-        print(minute.isoformat(), flush=True)
-        with clock.freeze(now):
-            assert run_job("flow-scheduler-tick", trigger="beat").ok
-        with scope(tenant_id="acme", actor=Actor.system("test")), transaction():
-            FlowRun.objects.open().exclude(job_ref=None).update(state="done", finished_at=now, keeps_batches=False)
-            Job.objects.all().delete()
-            due = min(Pipeline.objects.values_list("next_run_at", flat=True))
-    minute += timedelta(minutes=1)
+def live(minute):
+    due = minute
+    while minute < end:
+        now = minute + timedelta(seconds=2)
+        if due <= now:
+            print(minute.isoformat(), file=looked, flush=True)
+            with clock.freeze(now):
+                assert run_job("flow-scheduler-tick", trigger="beat").ok
+            with scope(tenant_id="acme", actor=Actor.system("test")), transaction():
+                FlowRun.objects.open().exclude(job_ref=None).update(state="done", finished_at=now, keeps_batches=False)
+                Job.objects.all().delete()
+                due = min(Pipeline.objects.values_list("next_run_at", flat=True))
+        minute += timedelta(minutes=1)
+
+# Nothing was opened yet that two processes must not share.
+for how, which in [*deaths, ("not at all", 0)]:
+    pid = os.fork()
+    if pid == 0:
+        match how:
+            case "uncommitted": kill(scheduler, "_start", int(which))
+            case "unsaid": kill(pipelines, "wake", int(which))
+        live(minute)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    looked.seek(0)
+    minute = datetime.fromisoformat(looked.read().split()[-1]) + timedelta(minutes=1)
 """
 
 
-@pytest.mark.parametrize("how", ["uncommitted", "before the message"])
-def test_a_scheduler_that_is_killed_and_started_again_loses_and_doubles_nothing(db: str, how: str) -> None:
+def test_a_scheduler_that_is_killed_and_started_again_loses_and_doubles_nothing(db: str, tmp_path: Path) -> None:
+    """Killed before its transaction is committed, and between that and the messages to the workers."""
     day = Day("Australia/Lord_Howe", date(2026, 4, 5))
     with ADA.here():
         made = put_up(day)
-    minute, deaths = day.first, 0
-    # Killed three times on its way through the day; beat sends no minute again that it has sent.
-    for which in (2, 9, 14, 0):
-        died = process(SCHEDULER, minute.isoformat(), day.end.isoformat(), how, which)
-        assert died.stdout, died.stderr
-        deaths += died.returncode == -signal.SIGKILL
-        assert died.returncode in (0, -signal.SIGKILL), died.stderr
-        minute = datetime.fromisoformat(died.stdout.split()[-1]) + MINUTE
-    assert deaths == 3
+    deaths = ("uncommitted 2", "unsaid 9", "uncommitted 14", "unsaid 2", "uncommitted 25", "unsaid 14")
+    # Beat sends no minute again that it has sent.
+    ran = process(SCHEDULERS, day.first.isoformat(), day.end.isoformat(), *deaths, LOOKED=str(tmp_path / "looked"))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == [*[str(-signal.SIGKILL)] * len(deaths), "0"], ran.stderr
     with ADA.here(), transaction():
         for name, pipeline in made.items():
             slots = list(FlowRun.objects.filter(pipeline=pipeline).order_by("slot").values_list("slot", flat=True))
