@@ -182,24 +182,25 @@ SELECT job, success.at, ended.seconds, ended.state
 
 
 def jobs() -> list[Metric]:
+    # The label is not called job: that is Prometheus' own, which would rename ours at the scrape.
     rows = _rows(_RUNS, list(JOBS))
     return [
         _gauge(
             "kaireon_job_last_success_timestamp_seconds",
             "When the job last ended well; 0: never.",
-            "job",
+            "name",
             {job: _moment(at) for job, at, _, _ in rows},
         ),
         _gauge(
             "kaireon_job_last_duration_seconds",
             "How long its last run took.",
-            "job",
+            "name",
             {job: seconds for job, _, seconds, _ in rows if seconds is not None},
         ),
         _gauge(
             "kaireon_job_last_run_ok",
             "1 when its last run succeeded.",
-            "job",
+            "name",
             {job: int(state == "succeeded") for job, _, _, state in rows if state is not None},
         ),
     ]

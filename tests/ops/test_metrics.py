@@ -46,7 +46,7 @@ ALWAYS = {
     "kaireon_dsar_oldest_open_seconds",
     "kaireon_dsar_overdue",
     'kaireon_dsar_open{status="failed"}',
-    'kaireon_job_last_success_timestamp_seconds{job="cleanup"}',
+    'kaireon_job_last_success_timestamp_seconds{name="cleanup"}',
     'kaireon_breaker_state{dependency="storage"}',
 }
 
@@ -135,9 +135,9 @@ def test_it_sees_the_worker_that_runs_beside_it(tmp_path: Path, db: str):
             capture_output=True,
         )
         after = site.figures()
-        assert after['kaireon_job_last_success_timestamp_seconds{job="cleanup"}'] > time.time() - 60
-        assert after['kaireon_job_last_duration_seconds{job="cleanup"}'] > 0
-        assert after['kaireon_job_last_run_ok{job="cleanup"}'] == 1
+        assert after['kaireon_job_last_success_timestamp_seconds{name="cleanup"}'] > time.time() - 60
+        assert after['kaireon_job_last_duration_seconds{name="cleanup"}'] > 0
+        assert after['kaireon_job_last_run_ok{name="cleanup"}'] == 1
 
 
 def test_a_worker_that_was_replaced_leaves_its_counts(tmp_path: Path, db: str):
