@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, NewType
+
+import orjson
 
 from kaireon.lib import clock
-from kaireon.lib.canonical import LoneSurrogate, canonical
+from kaireon.lib.canonical import LoneSurrogate, NotCanonical, canonical
 
 # What the first record of a log names as the one before it.
 GENESIS = "genesis"
@@ -35,15 +37,12 @@ RECORD_FIELDS = frozenset(
 )
 
 _LARGE = frozenset(("changes", "before", "after"))
-_FIRST = frozenset(("action", "actorType"))
 _LEAF = b"\x00"
+_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 
-class Canonical(bytes):
-    """JSON that `canonical` wrote, to be taken over as it is."""
-
-
-_NULL = Canonical(b"null")
+# JSON that `canonical` wrote, to be taken over as it is.
+Canonical = NewType("Canonical", bytes)
 
 
 class IncompleteRecord(ValueError):
@@ -73,16 +72,14 @@ def integrity_hash(
     timestamp is not among them, so this alone does not protect a record: the leaf hash does. Raises NotCanonical for
     what has no canonical form.
     """
-    changes_text = "" if changes is None else (changes if type(changes) is Canonical else canonical(changes)).decode()
-    joined = (
-        f"{action}{entity_type}{entity_id or ''}{entity_name or ''}{changes_text}"
-        f"{user_id or ''}{user_name or ''}{tenant_id or ''}{request_id or ''}{prev_hash}"
-    )
+    said = b"" if changes is None else changes if type(changes) is bytes else canonical(changes)
     try:
-        return sha256(joined.encode()).hexdigest()
+        about = f"{action}{entity_type}{entity_id or ''}{entity_name or ''}".encode()
+        context = f"{user_id or ''}{user_name or ''}{tenant_id or ''}{request_id or ''}{prev_hash}".encode()
     except UnicodeEncodeError:
         # `from None`: the exception underneath carries the record's text.
         raise LoneSurrogate("a field of the record holds half of a surrogate pair") from None
+    return sha256(b"%b%b%b" % (about, said, context)).hexdigest()
 
 
 def record_bytes(record: Mapping[str, Any]) -> bytes:
@@ -103,14 +100,24 @@ def leaf_hash(record: Mapping[str, Any]) -> str:
 def leaf_hash_around(
     record: dict[str, Any], *, changes: Canonical | None, before: Canonical | None, after: Canonical | None
 ) -> str:
-    """The leaf hash of a record whose three large fields are canonical JSON already; `record` has all the others.
+    """The leaf hash of a record whose three large fields are canonical JSON already.
 
-    Raises as `record_bytes` does.
+    `record` has all the others: texts, whole numbers within ±(2^53-1), None. Raises as `record_bytes` does.
     """
-    if record.keys() | _LARGE != RECORD_FIELDS or record.keys() & _LARGE:
+    if len(record) + len(_LARGE) != len(RECORD_FIELDS):
         raise IncompleteRecord(f"a record around {', '.join(sorted(_LARGE))} needs all other fields and no more")
-    # In the order of their names these come right after the first two.
-    first = canonical({"action": record["action"], "actorType": record["actorType"]})
-    rest = canonical({name: value for name, value in record.items() if name not in _FIRST})
-    middle = b',"after":%b,"before":%b,"changes":%b,' % (after or _NULL, before or _NULL, changes or _NULL)
-    return sha256(b"".join((_LEAF, first[:-1], middle, rest[1:]))).hexdigest()
+    whole = {
+        **record,
+        "after": None if after is None else orjson.Fragment(after),
+        "before": None if before is None else orjson.Fragment(before),
+        "changes": None if changes is None else orjson.Fragment(changes),
+    }
+    if whole.keys() != RECORD_FIELDS:
+        raise IncompleteRecord(f"a record around {', '.join(sorted(_LARGE))} needs all other fields and no more")
+    try:
+        # All names are ASCII, whose order is one everywhere.
+        said = orjson.dumps(whole, option=_SORTED)
+    except orjson.JSONEncodeError:
+        # `from None`: the exception underneath carries the record's text.
+        raise NotCanonical("a field of the record has no canonical form") from None
+    return sha256(_LEAF + said).hexdigest()

@@ -9,13 +9,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import orjson
+
 from audit.chain import Canonical
 from audit.sealing.sealed import ERASED, WITHHELD, Sealer
 from kaireon.lib.canonical import MAX_DEPTH, canonical, loads_exact
 
 
 class Contents(NamedTuple):
-    """The three as canonical JSON, the row's version, and the JSON to store where it is not what the trigger wrote."""
+    """The three as canonical JSON, the row's version, and the JSON to store where it is not what the trigger wrote.
+
+    The changes of a creation or deletion are the row itself, and stored as it.
+    """
 
     changes: Canonical | None
     before: Canonical | None
@@ -24,8 +29,13 @@ class Contents(NamedTuple):
     texts: tuple[str | None, str | None, str | None]
 
 
-# A number that loads_exact may have turned into text is at least this long: jsonb prints numbers without exponents.
-_MAYBE_INEXACT = re.compile(r"[\d.]{16}|\\u")
+# Almost every row is tame: C code reads and writes it as the long way would. A number that loads_exact would turn into
+# text is at least this long, since jsonb prints numbers without exponents.
+_NUMERIC = bytes(ord("0") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
+_MAYBE_INEXACT = b"0" * 16
+_MAYBE_DEEP = 2 * (MAX_DEPTH - 2)
+_FLAT = frozenset((str, int, bool, type(None)))
+
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{},:]', re.DOTALL)
 
 _dumped = json.JSONEncoder(ensure_ascii=False).encode
@@ -33,15 +43,19 @@ _dumped = json.JSONEncoder(ensure_ascii=False).encode
 
 def plain(operation: str, changes_text: str | None, before_text: str | None, after_text: str | None) -> Contents:
     """Of an event (E), a bulk fact (B), or a row without personal columns."""
-    before, after = _loaded(before_text), _loaded(after_text)
-    changes = (
-        _loaded(changes_text) if operation in "BE" else _settled(changes_of(before, after), before_text, after_text)
-    )
-    found = _written(changes, before, after)
-    pairs = ((changes_text, changes), (before_text, before), (after_text, after))
-    if any(text is not None and (_MAYBE_INEXACT.search(text) or type(value) is str) for text, value in pairs):
-        return found
-    return found._replace(texts=(found.texts[0] if operation == "U" else None, None, None))
+    texts = (changes_text, before_text, after_text)
+    raws = [None if text is None else _tame(text) for text in texts]
+    is_tame = raws.count(None) == texts.count(None)
+    changes, before, after = map(_read, raws) if is_tame else map(_loaded, texts)
+    if operation not in "BE":
+        changes = changes_of(before, after)
+        if not is_tame:
+            changes = _settled(changes, before_text, after_text)
+    if not is_tame:
+        return _written(changes, before, after)
+    old, new = _json(before), _json(after)
+    said = old if changes is before else new if changes is after else _json(changes)
+    return Contents(said, old, new, _version(after), (_text(said) if operation == "U" else None, None, None))
 
 
 def sealed(
@@ -58,22 +72,71 @@ def sealed(
     `subjects` say whose the values before and after are; where a row names nobody, the other row's subject is taken.
     """
     named = columns.split(",")
-    before, after = _columns(before_text), _columns(after_text)
+    rows = [None if text is None else _tame_row(text) for text in (before_text, after_text)]
+    is_tame = rows.count(None) == (before_text, after_text).count(None)
+    before, after = rows if is_tame else (_columns(before_text), _columns(after_text))
     changed = None if before is None or after is None else _changed(before, after)
     whose_before, whose_after = subjects[0] or subjects[1], subjects[1] or subjects[0]
     # Equal values of one subject are sealed once.
     hide = partial(_hidden, kind=kind, named=named)
-    hidden_before = None if before is None else hide(before, whose_before, key_of)
-    same = before if hidden_before is not None and whose_before == whose_after else {}
-    hidden_after = None if after is None else hide(after, whose_after, key_of, like=(same or {}, hidden_before or {}))
+    old = None if before is None else hide(before, whose_before, key_of)
+    same = before if old is not None and whose_before == whose_after else {}
+    new = None if after is None else hide(after, whose_after, key_of, like=(same or {}, old or {}))
+    if is_tame:
+        old, new = _flat(old, named), _flat(new, named)
     changes = None
-    if changed is not None and hidden_before is not None and hidden_after is not None:
-        changes = {column: [hidden_before.get(column), hidden_after.get(column)] for column in changed}
-    old, new, changes = (_settled(value, before_text, after_text) for value in (hidden_before, hidden_after, changes))
+    if changed is not None and old is not None and new is not None:
+        changes = {column: [old.get(column), new.get(column)] for column in changed}
+    if is_tame:
+        before_said, after_said = _sorted(old), _sorted(new)
+        said = (after_said or before_said) if changes is None else _sorted(changes)
+        texts = (None if changes is None else _text(said), _text(before_said), _text(after_said))
+        return Contents(said, before_said, after_said, _version(after), texts)
+    old, new, changes = (_settled(value, before_text, after_text) for value in (old, new, changes))
     if changes is None:
         # Of a creation or deletion, the row itself.
         changes = new if old is None else old
     return _written(changes, old, new)
+
+
+def _tame(text: str) -> bytes | None:
+    """`jsonb::text` in UTF-8, unless it needs the long way: for a number, an escape or its depth."""
+    raw = text.encode()
+    if b"\\u" in raw or _MAYBE_INEXACT in raw.translate(_NUMERIC):
+        return None
+    is_deep = len(raw) > _MAYBE_DEEP and raw.count(b"[") + raw.count(b"{") >= MAX_DEPTH - 2
+    return None if is_deep else raw
+
+
+def _tame_row(text: str) -> dict[str, Any] | None:
+    row = _read(_tame(text))
+    # Beyond ASCII the order of keys may be another one.
+    return row if isinstance(row, dict) and "".join(row).isascii() else None
+
+
+def _read(raw: bytes | None) -> Any:
+    return None if raw is None else orjson.loads(raw)
+
+
+def _json(value: Any) -> Canonical | None:
+    """Of what was tame."""
+    if type(value) is dict and _FLAT.issuperset(map(type, value.values())) and "".join(value).isascii():
+        return _sorted(value)
+    return None if value is None else Canonical(canonical(value))
+
+
+def _flat(row: dict[str, Any] | None, named: list[str]) -> dict[str, Any] | None:
+    """The row with whatever orjson might not write in canonical form written already; `named` are hidden."""
+    if row is None:
+        return None
+    for column, value in row.items():
+        if type(value) not in _FLAT and column not in named:
+            row[column] = orjson.Fragment(canonical(value))
+    return row
+
+
+def _sorted(value: dict[str, Any] | None) -> Canonical | None:
+    return None if value is None else Canonical(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
 
 def _written(changes: Any, before: Any, after: Any) -> Contents:
@@ -85,9 +148,12 @@ def _written(changes: Any, before: Any, after: Any) -> Contents:
         said = new if changes is after else old
     else:
         said = Canonical(canonical(changes))
+    return Contents(said, old, new, _version(after), (_text(said), _text(old), _text(new)))
+
+
+def _version(after: Any) -> int | None:
     version = after.get("version") if isinstance(after, dict) else None
-    texts = (_text(said), _text(old), _text(new))
-    return Contents(said, old, new, version if type(version) is int else None, texts)
+    return version if type(version) is int else None
 
 
 def _text(part: Canonical | None) -> str | None:
@@ -105,7 +171,15 @@ def changes_of(before: Any, after: Any) -> Any:
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    return [column for column in {**before, **after} if _differ(before.get(column), after.get(column))]
+    if before.keys() != after.keys():
+        return [column for column in {**before, **after} if _differ(before.get(column), after.get(column))]
+    return [
+        column
+        for column, new in after.items()
+        # Most values are the same, of a kind for which that is all: decided here, without a call.
+        if ((old := before[column]) != new or type(old) is not type(new) or type(new) not in _FLAT)
+        and _differ(old, new)
+    ]
 
 
 def _differ(old: Any, new: Any) -> bool:

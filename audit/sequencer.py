@@ -8,7 +8,7 @@ personal values are sealed under here, and nothing else.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,55 +19,59 @@ from audit import contents
 from audit.chain import GENESIS, integrity_hash, leaf_hash_around, timestamp_text
 from audit.sealing import subject_keys
 from audit.sealing.sealed import Sealer
-from kaireon.lib.ids import uuid7
+from kaireon.lib.ids import uuid7_texts
 from kaireon.lib.sealing import CannotOpen
 
 logger = logging.getLogger("kaireon.audit.sequencer")
 
 ALIAS = "sequencer"
-# Records of one tenant in one transaction, and tenants in it.
+# Records of one tenant in one transaction; as long as it has fewer, it takes another tenant's too.
 BATCH = 500
-GROUP = 20
 # Bytes, as stored, of one tenant's records in one transaction; the first record is taken whatever its size.
 BATCH_BYTES = 4 * 1024 * 1024
 # Seconds for which a tenant whose next record cannot be sequenced is left alone, at first and at most.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 
-_TENANTS = """
+# From tenant to tenant along the key, as far as one transaction goes. The inbox is analysed when it happens to be
+# empty, and then looks too small for its indexes: so the statements that follow shall use them.
+_TAKE = """
 WITH RECURSIVE waiting AS (
-    (SELECT tenant_id FROM public.audit_inbox ORDER BY tenant_id LIMIT 1)
+    SELECT %(after)s::text AS tenant, 0::bigint AS records
     UNION ALL
-    SELECT (SELECT i.tenant_id FROM public.audit_inbox i WHERE i.tenant_id > w.tenant_id ORDER BY i.tenant_id LIMIT 1)
-      FROM waiting w WHERE w.tenant_id IS NOT NULL
+    SELECT n.tenant_id, w.records + CASE WHEN n.tenant_id = ANY(%(stuck)s::text[]) THEN 0 ELSE (
+               SELECT count(*) FROM (SELECT FROM public.audit_inbox i WHERE i.tenant_id = n.tenant_id LIMIT %(batch)s) i
+           ) END
+      FROM waiting w CROSS JOIN LATERAL (
+        SELECT i.tenant_id FROM public.audit_inbox i WHERE i.tenant_id > w.tenant ORDER BY i.tenant_id LIMIT 1) n
+     WHERE w.records < %(batch)s
 )
-SELECT tenant_id FROM waiting WHERE tenant_id IS NOT NULL
-"""
-
-# The inbox is analysed when it happens to be empty, and then looks too small for its indexes.
-_TRY_LOCKS = """
-SELECT tenant, pg_try_advisory_xact_lock(hashtextextended('audit:' || tenant, 0)),
+SELECT tenant, records, CASE WHEN tenant = ANY(%(stuck)s::text[]) THEN false
+                             ELSE pg_try_advisory_xact_lock(hashtextextended('audit:' || tenant, 0)) END,
        set_config('enable_seqscan', 'off', true)
-  FROM unnest(%s::text[]) tenant
+  FROM waiting WHERE tenant <> %(after)s
+"""
+_TRY_LOCK = """
+SELECT pg_try_advisory_xact_lock(hashtextextended('audit:' || %s, 0)), set_config('enable_seqscan', 'off', true)
 """
 _LOCK = """
 SELECT pg_advisory_xact_lock(hashtextextended('audit:' || %s, 0)), set_config('enable_seqscan', 'off', true)
 """
 
-_HEADS = "SELECT tenant_id, seq, integrity_hash FROM public.audit_head WHERE tenant_id = ANY(%s)"
-
+# The head comes with a tenant's first record.
 _WAITING = """
-SELECT place, tenant_id, operation, action, entity_type, entity_id, entity_name,
+SELECT place, tenant, operation, action, entity_type, entity_id, entity_name,
        changes::text, before::text, after::text, personal, before ->> subject, after ->> subject,
-       user_id, user_name, actor_type, request_id, "timestamp"
-  FROM unnest(%s::text[]) tenant CROSS JOIN LATERAL (
+       user_id, user_name, actor_type, request_id, "timestamp",
+       CASE n WHEN 1 THEN head.seq END, CASE n WHEN 1 THEN head.integrity_hash END
+  FROM unnest(%s::text[]) tenant LEFT JOIN public.audit_head head ON head.tenant_id = tenant CROSS JOIN LATERAL (
     SELECT *, sum(coalesce(pg_column_size(changes), 0) + coalesce(pg_column_size(before), 0)
                   + coalesce(pg_column_size(after), 0)) OVER (ORDER BY id) AS bytes,
            row_number() OVER (ORDER BY id) AS n
-      FROM (SELECT ctid AS place, * FROM public.audit_inbox WHERE tenant_id = tenant ORDER BY id LIMIT %s) first
+      FROM (SELECT ctid AS place, i.* FROM public.audit_inbox i WHERE tenant_id = tenant ORDER BY id LIMIT %s) first
   ) waiting
  WHERE bytes <= %s OR n = 1
- ORDER BY tenant_id, id
+ ORDER BY tenant, id
 """
 
 # The rows are named by where they stand: nothing moves them between two statements of one transaction, for nobody may
@@ -91,21 +95,27 @@ _ARRAYS = [
     *["string_to_array(%s, E'\\x1f', '')"] * len(_JSON),
 ]
 _APPEND = f"""
-WITH sequenced AS (DELETE FROM public.audit_inbox WHERE ctid = ANY(%s::tid[]) RETURNING ctid AS place, *)
+WITH sequenced AS (
+    DELETE FROM public.audit_inbox i
+     USING unnest({", ".join(_ARRAYS)}) l ({", ".join((*_LINK_TYPES, *(f"{name}_said" for name in _JSON)))})
+     WHERE i.ctid = l.place
+    RETURNING i.*, l.*
+)
 INSERT INTO public.audit_record (
     id, tenant_id, seq, action, entity_type, entity_id, entity_name, changes, before, after, entity_version,
     user_id, user_name, actor_type, request_id, "timestamp", integrity_hash, prev_hash, leaf_hash
 )
-SELECT l.record_id, i.tenant_id, l.seq, i.action, i.entity_type, i.entity_id, i.entity_name,
-       coalesce(l.changes::jsonb, CASE WHEN i.personal IS NOT NULL THEN NULL
-                                       WHEN i.operation = 'I' THEN i.after WHEN i.operation = 'D' THEN i.before
-                                       ELSE i.changes END),
-       coalesce(l.before::jsonb, CASE WHEN i.personal IS NULL THEN i.before END),
-       coalesce(l.after::jsonb, CASE WHEN i.personal IS NULL THEN i.after END), l.entity_version,
-       i.user_id, i.user_name, i.actor_type, i.request_id, i."timestamp", l.integrity_hash, l.prev_hash, l.leaf_hash
-  FROM sequenced i
-  JOIN unnest({", ".join(_ARRAYS)}) l ({", ".join((*_LINK_TYPES, *_JSON))})
-    ON l.place = i.place
+SELECT s.record_id, s.tenant_id, s.seq, s.action, s.entity_type, s.entity_id, s.entity_name,
+       CASE s.operation WHEN 'I' THEN new WHEN 'D' THEN old
+                        ELSE coalesce(s.changes_said::jsonb, CASE WHEN s.personal IS NULL THEN s.changes END) END,
+       old, new, s.entity_version,
+       s.user_id, s.user_name, s.actor_type, s.request_id, s."timestamp", s.integrity_hash, s.prev_hash, s.leaf_hash
+  FROM sequenced s CROSS JOIN LATERAL (
+    SELECT coalesce(s.before_said::jsonb, CASE WHEN s.personal IS NULL THEN s.before END) AS old,
+           coalesce(s.after_said::jsonb, CASE WHEN s.personal IS NULL THEN s.after END) AS new
+    -- Each is worked out once.
+    OFFSET 0
+  ) rows
 """  # noqa: S608 - names and types of this file
 
 _MOVE_HEADS = """
@@ -134,10 +144,11 @@ def sweep(*, batch: int = BATCH) -> int:
 
     A tenant whose records cannot be sequenced is passed by, and logged as `tenant_not_sequenced`.
     """
-    with connections[ALIAS].cursor() as cursor:
-        cursor.execute(_TENANTS)
-        waiting = [tenant for (tenant,) in cursor.fetchall() if not _stuck.is_left_alone(tenant)]
-    return sum(_sweep_group(waiting[n : n + GROUP], batch) for n in range(0, len(waiting), GROUP))
+    made, last = _sweep_after("", batch)
+    while last is not None:
+        some, last = _sweep_after(last, batch)
+        made += some
+    return made
 
 
 def drain(tenant: str, *, wholly: bool = False) -> int:
@@ -159,21 +170,34 @@ def drain(tenant: str, *, wholly: bool = False) -> int:
     return made
 
 
-def _sweep_group(group: list[str], batch: int) -> int:
-    """Together in one transaction; when something is wrong with one of them, each behind a savepoint of its own."""
+def _sweep_after(after: str, batch: int) -> tuple[int, str | None]:
+    """Several tenants' in one transaction; how many records, and the last of these tenants if there may be more.
+
+    When something is wrong with one of them, they are sequenced anew, each behind a savepoint of its own.
+    """
+    tenants: list[str] = []
+    last = None
+    try:
+        with transaction.atomic(using=ALIAS), connections[ALIAS].cursor() as cursor:
+            cursor.execute(_TAKE, {"after": after, "batch": batch, "stuck": _stuck.left_alone()})
+            found = cursor.fetchall()
+            tenants = [tenant for tenant, _, locked, _ in found if locked]
+            if found and max(records for _, records, *_ in found) >= batch:
+                last = max(tenant for tenant, *_ in found)
+            made = _sequence(cursor, tenants, batch)
+    except (DatabaseError, ValueError):
+        if not connections[ALIAS].is_usable():
+            raise
+        return sum(_sweep_alone(tenant, batch) for tenant in tenants), last
+    for tenant in tenants:
+        _stuck.forget(tenant)
+    return made, last
+
+
+def _sweep_alone(tenant: str, batch: int) -> int:
     with transaction.atomic(using=ALIAS), connections[ALIAS].cursor() as cursor:
-        cursor.execute(_TRY_LOCKS, [group])
-        tenants = [tenant for tenant, locked, _ in cursor.fetchall() if locked]
-        try:
-            with transaction.atomic(using=ALIAS):
-                made = _sequence(cursor, tenants, batch)
-            for tenant in tenants:
-                _stuck.forget(tenant)
-            return made
-        except (DatabaseError, ValueError):
-            if not connections[ALIAS].is_usable():
-                raise
-        return sum(_sweep_one(cursor, tenant, batch) for tenant in tenants)
+        cursor.execute(_TRY_LOCK, [tenant])
+        return _sweep_one(cursor, tenant, batch) if cursor.fetchone()[0] else 0
 
 
 def _sweep_one(cursor: CursorWrapper, tenant: str, batch: int) -> int:
@@ -214,6 +238,9 @@ class _Stuck:
     def is_left_alone(self, tenant: str) -> bool:
         return time.monotonic() < self.until.get(tenant, 0.0)
 
+    def left_alone(self) -> list[str]:
+        return [tenant for tenant in self.until if self.is_left_alone(tenant)]
+
     def note(self, tenant: str) -> None:
         pause = self.pauses[tenant] = min(2 * self.pauses.get(tenant, FIRST_PAUSE / 2), LONGEST_PAUSE)
         self.until[tenant] = time.monotonic() + pause
@@ -236,18 +263,24 @@ def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
     """Move the tenants' waiting records to the log. Their locks are held: the heads stand still."""
     if not tenants:
         return 0
-    cursor.execute(_HEADS, [list(tenants)])
-    heads = {tenant: _Head(seq, digest) for tenant, seq, digest in cursor.fetchall()}
     cursor.execute(_WAITING, [list(tenants), batch, BATCH_BYTES])
     rows = cursor.fetchall()
     if not rows:
         return 0
     keys = subject_keys.for_batch(cursor, {(row[1], subject) for row in rows for subject in row[11:13] if subject})
-    links = [_linked(heads.setdefault(row[1], _Head(0, GENESIS)), row, keys) for row in rows]
-    columns = [list(column) for column in zip(*links, strict=True)]
+    heads: dict[str, _Head] = {}
+    links: list[tuple[Any, ...]] = []
+    # Given here, not in the writer's transaction: it costs nobody there time, and the log's index grows at its end.
+    for record_id, row in zip(uuid7_texts(len(rows)), rows, strict=True):
+        tenant = row[1]
+        if (head := heads.get(tenant)) is None:
+            head = heads[tenant] = _Head(row[18] or 0, row[19] or GENESIS)
+        links.append(_linked(head, row, record_id, keys))
+    columns = list(zip(*links, strict=True))
     named, texts = columns[: len(_LINK_TYPES)], columns[len(_LINK_TYPES) :]
-    joined = [_SEPARATOR.join(text or "" for text in column) for column in texts]
-    cursor.execute(_APPEND, [columns[0], *named, *joined])
+    cursor.execute(
+        _APPEND, [*map(_array, named), *(_SEPARATOR.join(text or "" for text in column) for column in texts)]
+    )
     if cursor.rowcount != len(links):
         raise InboxMoved(f"{len(links)} records were read from the inbox and {cursor.rowcount} found again.")
     cursor.execute(
@@ -256,10 +289,17 @@ def _sequence(cursor: CursorWrapper, tenants: Sequence[str], batch: int) -> int:
     return len(links)
 
 
-def _linked(head: _Head, row: tuple[Any, ...], keys: Mapping[subject_keys.Subject, Sealer | None]) -> tuple[Any, ...]:
+def _array(values: Iterable[object]) -> str:
+    """As PostgreSQL reads it, of what never holds a quote or a backslash."""
+    return "{" + ",".join(["NULL" if value is None else f'"{value}"' for value in values]) + "}"
+
+
+def _linked(
+    head: _Head, row: tuple[Any, ...], record_id: str, keys: Mapping[subject_keys.Subject, Sealer | None]
+) -> tuple[Any, ...]:
     """What the sequencer adds to one inbox row, in the order of _LINK_TYPES and _JSON; moves `head` on."""
     (place, tenant, operation, action, kind, entity_id, name, changes_text, before_text, after_text) = row[:10]
-    personal, subject_before, subject_after, user_id, user_name, actor_type, request_id, timestamp = row[10:]
+    personal, subject_before, subject_after, user_id, user_name, actor_type, request_id, timestamp = row[10:18]
     if personal is None:
         stored = contents.plain(operation, changes_text, before_text, after_text)
     else:
@@ -271,8 +311,6 @@ def _linked(head: _Head, row: tuple[Any, ...], keys: Mapping[subject_keys.Subjec
             subjects=(subject_before, subject_after),
             key_of=lambda subject: keys[tenant, subject],
         )
-    # Given here, not in the writer's transaction: it costs nobody there time, and the log's index grows at its end.
-    record_id = uuid7()
     prev_hash, head.seq = head.integrity_hash, head.seq + 1
     head.integrity_hash = integrity_hash(
         action=action,
@@ -288,7 +326,7 @@ def _linked(head: _Head, row: tuple[Any, ...], keys: Mapping[subject_keys.Subjec
     )
     leaf = leaf_hash_around(
         {
-            "id": str(record_id),
+            "id": record_id,
             "seq": head.seq,
             "action": action,
             "entityType": kind,

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from kaireon.lib import ids
-from kaireon.lib.ids import moment_of, uuid7
+from kaireon.lib.ids import moment_of, uuid7, uuid7_texts
 
 
 def test_it_is_a_version_7_uuid_of_this_moment():
@@ -28,6 +28,15 @@ def test_identifiers_rise_and_differ_across_threads():
 
     assert all(run == sorted(run) for run in runs)
     assert len({identifier for run in runs for identifier in run}) == 8000
+
+
+def test_many_at_once_are_the_same_kind_and_rise_between_the_others():
+    first, many, last = uuid7(), uuid7_texts(300), uuid7()
+
+    assert [str(UUID(text)) for text in many] == many
+    assert {UUID(text).version for text in many} == {7}
+    assert {UUID(text).variant for text in many} == {"specified in RFC 4122"}
+    assert [str(first), *many, str(last)] == sorted({str(first), *many, str(last)})
 
 
 def test_they_keep_rising_when_the_clock_is_set_back(monkeypatch):
