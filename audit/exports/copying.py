@@ -1,4 +1,4 @@
-"""The log as NDJSON or CSV, written by PostgreSQL itself (COPY): values are spelled there, here come the keys of JSON.
+"""The log as NDJSON or CSV, written by PostgreSQL itself (COPY): whatever is spelled, is spelled there.
 
 A slice of `seq` at a time, each in a transaction of its own: no snapshot is held while millions of records go by, and
 whoever waits can be told how far it is. The log only grows, so the slices make one whole.
@@ -6,7 +6,7 @@ whoever waits can be told how far it is. The log only grows, so the slices make 
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,10 +16,11 @@ from threading import Barrier
 from typing import IO, Any
 
 from django.db import connection
-from psycopg.abc import Buffer
+from psycopg import Copy
 
+from audit.exports import spelling
 from audit.exports.files import COLUMNS
-from kaireon.lib.csv_safe import INVISIBLE, STARTERS
+from kaireon.lib import copied
 from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
 
@@ -29,81 +30,17 @@ SLICE = 20_000
 # beyond that in a temporary file.
 CONNECTIONS = 2
 _IN_MEMORY = 16 * 1024 * 1024
-# Spelled at once: as much as stays near the processor.
+# Handled at once: as much as stays near the processor.
 _BLOCK_BYTES = 64 * 1024
 
-# What each column of audit.exports.files.COLUMNS is in SQL.
-_SQL = {
-    "seq": "seq",
-    "timestamp": """to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
-    "action": "action",
-    "entityType": "entity_type",
-    "entityId": "entity_id",
-    "entityName": "entity_name",
-    "userId": "user_id",
-    "userName": "user_name",
-    "actorType": "actor_type",
-    "requestId": "request_id",
-    "changes": "changes",
-    "before": "before",
-    "after": "after",
-    "entityVersion": "entity_version",
-    "tenantId": "tenant_id",
-    "id": "id",
-    "integrityHash": "integrity_hash",
-    "prevHash": "prev_hash",
-}
-# The columns in which others' words may stand as they are: a spreadsheet would run them. JSON text begins with a
-# bracket, a quotation mark or a number; the rest is our own.
-_OTHERS_WORDS = frozenset({"action", "entityType", "entityId", "entityName", "userId", "userName", "requestId"})
-
-
-def _text(characters: Iterable[str]) -> str:
-    """An SQL literal; by code points, so that no session's setting reads it otherwise. NUL is in no text there."""
-    return "U&'" + "".join(f"\\+{ord(c):06x}" for c in sorted(characters) if c != "\x00") + "'"
-
-
-def neutral(value: str) -> str:
-    """SQL that does to a text what `kaireon.lib.csv_safe.neutral` does.
-
-    Most texts are none, or begin with a letter, a bracket or a digit: that is asked first, of one character.
-    """
-    harmless = f"{value} IS NULL OR ascii({value}) BETWEEN 65 AND 125 OR ascii({value}) BETWEEN 48 AND 57"
-    dangerous = " OR ".join(
-        f"strpos({_text(STARTERS)}, left({found}, 1)) > 0 AND {found} <> ''"
-        for found in (value, f"ltrim({value}, {_text(INVISIBLE)})")
-    )
-    return f"CASE WHEN {harmless} THEN {value} WHEN {dangerous} THEN '''' || {value} ELSE {value} END"
-
-
-_FROM = """
-  FROM public.audit_record
- WHERE tenant_id = {tenant} AND seq >= {first} AND seq <= {last}{wanted}
- ORDER BY seq
+# A slice looks large enough to the planner to read the whole table for it, with several processes, and to sort it on
+# disk: along the index it takes half the time. And the zone in which moments are spelled.
+_SETTINGS = """
+SELECT set_config(name, value, true)
+  FROM (VALUES ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('max_parallel_workers_per_gather', '0'),
+               ('timezone', 'UTC')) setting (name, value)
 """
-_CELLS = ", ".join(neutral(column) if name in _OTHERS_WORDS else column for name, column in _SQL.items())
-_VALUES = ", ".join(f"to_json({column})" if name in _OTHERS_WORDS else column for name, column in _SQL.items())
-# What parts the values of a record on their way here, and quotes them: neither occurs in JSON.
-_PARTS, _QUOTES = b"\x01", b"\x02"
-_COPY = {
-    "ndjson": f"COPY (SELECT {_VALUES}{_FROM}) TO STDOUT"
-    r" (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02', NULL 'null', ENCODING 'UTF8')",
-    "csv": f"COPY (SELECT {_CELLS}{_FROM}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')",
-}
 HEADS = {"ndjson": b"", "csv": ",".join(COLUMNS).encode() + b"\n"}
-# Of the columns that are no JSON by themselves.
-_QUOTED = frozenset({"timestamp", "actorType", "tenantId", "id", "integrityHash", "prevHash"})
-_LINE = b"{%b}\n" % b",".join(
-    b'"%b":"%%b"' % name.encode() if name in _QUOTED else b'"%b":%%b' % name.encode() for name in COLUMNS
-)
-
-
-def _json_lines(rows: bytes) -> bytes:
-    """Rows as COPY sends them, each ended by a newline; of all of them at once, for there are a million."""
-    # A JSON null is quoted, to be told from none.
-    values = rows.replace(_QUOTES, b"") if _QUOTES in rows else rows
-    # JSON has no newline inside a value.
-    return _LINE * values.count(b"\n") % tuple(values[:-1].replace(b"\n", _PARTS).split(_PARTS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,15 +95,15 @@ def write(
     _put(file, HEADS[format_], written)
     starts = range(wanted.first, wanted.last + 1, SLICE)
     pieces = (replace(wanted, first=first, last=min(first + SLICE - 1, wanted.last)) for first in starts)
-    for piece, (copied, slice_) in _in_order(pieces, format_, at_once=min(CONNECTIONS, len(starts))):
-        if wanted.is_whole and copied != piece.last - piece.first + 1:
-            missing = piece.last - piece.first + 1 - copied
+    for piece, (found, slice_) in _in_order(pieces, format_, at_once=min(CONNECTIONS, len(starts))):
+        if wanted.is_whole and found != piece.last - piece.first + 1:
+            missing = piece.last - piece.first + 1 - found
             raise RecordsMissing(f"{missing} records between {piece.first} and {piece.last} are missing")
         with slice_:
             slice_.seek(0)
             while block := slice_.read(_BLOCK_BYTES):
                 _put(file, block, written)
-        written.records += copied
+        written.records += found
         moved(piece.last)
     return written
 
@@ -199,8 +136,8 @@ def _in_order(
         try:
             running = deque((piece, pool.submit(copy, piece)) for piece in islice(pieces, at_once))
             while running:
-                piece, copied = running.popleft()
-                done = copied.result()
+                piece, copying = running.popleft()
+                done = copying.result()
                 running.extend((following, pool.submit(copy, following)) for following in islice(pieces, 1))
                 yield piece, done
         finally:
@@ -208,20 +145,29 @@ def _in_order(
                 pool.submit(close)
 
 
+class _TooLarge(RuntimeError):
+    """A record is among them that must travel alone."""
+
+
 def _copy(wanted: Selection, format_: str) -> tuple[int, IO[bytes]]:
-    """How many records a slice has, and their lines."""
+    """How many records a slice has, and their lines. Whoever asked closes them."""
+    if format_ == "csv":
+        return _received(wanted, spelling.cells, _rows)
+    try:
+        return _received(wanted, spelling.lines_together, _lines)
+    except _TooLarge:
+        return _received(wanted, spelling.lines, _lines)
+
+
+def _received(
+    wanted: Selection, query: Callable[[str], str], taken: Callable[[Copy], Iterator[tuple[int, bytes]]]
+) -> tuple[int, IO[bytes]]:
     conditions = {
         ' AND "timestamp" >= %(since)s': wanted.since,
         ' AND "timestamp" <= %(until)s': wanted.until,
         " AND entity_type = %(entity_type)s": wanted.entity_type,
         " AND action = %(action)s": wanted.action,
     }
-    query = _COPY[format_].format(
-        tenant="%(tenant)s",
-        first="%(first)s",
-        last="%(last)s",
-        wanted="".join(condition for condition, value in conditions.items() if value),
-    )
     given = {
         "tenant": wanted.tenant_id,
         "first": wanted.first,
@@ -231,22 +177,30 @@ def _copy(wanted: Selection, format_: str) -> tuple[int, IO[bytes]]:
         "entity_type": wanted.entity_type,
         "action": wanted.action,
     }
-    spelled = _json_lines if format_ == "ndjson" else bytes
-    # Whoever asked closes it.
+    asked = query("".join(condition for condition, value in conditions.items() if value))
     slice_: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+    count = 0
     with transaction(), connection.cursor() as cursor:
-        with cursor.copy(query, given) as rows:
-            block: list[Buffer] = []
-            waiting = 0
-            for row in rows:
-                block.append(row)
-                waiting += len(row)
-                if waiting >= _BLOCK_BYTES:
-                    slice_.write(spelled(b"".join(block)))
-                    block, waiting = [], 0
-            if block:
-                slice_.write(spelled(b"".join(block)))
-        return int(cursor.rowcount), slice_
+        cursor.execute(_SETTINGS)
+        with cursor.copy(asked, given) as copy:
+            for records, block in taken(copy):
+                slice_.write(block)
+                count += records
+    return count, slice_
+
+
+def _rows(copy: Copy) -> Iterator[tuple[int, bytes]]:
+    for rows in copied.batches(copy, size=_BLOCK_BYTES):
+        yield len(rows), b"".join(rows)
+
+
+def _lines(copy: Copy) -> Iterator[tuple[int, bytes]]:
+    """Raises _TooLarge."""
+    for lines in copied.texts(copy, size=_BLOCK_BYTES):
+        if spelling.LARGE in lines:
+            raise _TooLarge
+        # JSON has no newline inside a value.
+        yield lines.count(b"\n"), lines
 
 
 def _put(file: IO[bytes], block: bytes, written: Written) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import random
 from datetime import timedelta
 from hashlib import sha256
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from audit.chain import leaf_hash
-from audit.exports import copying, files, jobs
+from audit.exports import copying, files, jobs, spelling
 from kaireon.lib import clock, csv_safe
 from kaireon.lib.canonical import loads_exact
 from kaireon.tenancy.context import platform_scope, scope, transaction
@@ -121,6 +122,52 @@ def test_slices_larger_than_memory_go_by_way_of_the_disk(monkeypatch: pytest.Mon
     assert copied("ndjson")[0] == whole
 
 
+def test_large_records_travel_alone_and_nothing_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(300, tenant=ACME, changes=ODD)
+    asked: list[str] = []
+
+    def noted(name: str) -> None:
+        query = getattr(spelling, name)
+
+        def told(conditions: str) -> str:
+            asked.append(name)
+            return str(query(conditions))
+
+        monkeypatch.setattr(spelling, name, told)
+
+    noted("lines")
+    noted("lines_together")
+    log = records(ACME)
+    content, written = copied("ndjson")
+    assert asked == ["lines_together"]
+    assert written.records == len(log) == content.count(b"\n")
+
+    noise = random.Random(1).randbytes(2 * spelling.LARGE_BYTES).hex()
+    write(1, tenant=ACME, changes={"noise": noise})
+    log = records(ACME)
+    asked.clear()
+    content, written = copied("ndjson")
+    assert asked == ["lines_together", "lines"]
+    assert written.records == len(log)
+    assert [leaf_hash(loads_exact(line)) for line in content.decode().splitlines()] == [row.leaf_hash for row in log]  # type: ignore[arg-type]
+
+
+def test_no_slice_reads_the_whole_table(superuser: psycopg.Connection) -> None:
+    write(30, tenant=ACME)
+    records(ACME)
+    superuser.execute("ANALYZE audit_record")
+    wanted = selection()
+    given: dict[str, str | int] = {"tenant": ACME, "first": 1, "last": wanted.last}
+    with scope(tenant_id=ACME, actor=WRITER), transaction(), connection.cursor() as cursor:
+        cursor.execute(copying._SETTINGS)
+        for query in (spelling.cells, spelling.lines, spelling.lines_together):
+            inner = query("").strip().removeprefix("COPY (").partition(") TO STDOUT")[0]
+            cursor.execute(f"EXPLAIN {inner}", given)
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert "Index Scan using audit_record_seq" in plan, plan
+            assert "Sort" not in plan
+
+
 def test_another_tenants_scope_gives_nothing() -> None:
     write(2, tenant=ACME)
     records(ACME)
@@ -147,6 +194,6 @@ CELLS = st.text(
 def test_sql_neutralises_what_python_does(cells: list[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {copying.neutral('cell')} FROM unnest(%s::text[]) WITH ORDINALITY c (cell, n) ORDER BY n", [cells]
+            f"SELECT {spelling.neutral('cell')} FROM unnest(%s::text[]) WITH ORDINALITY c (cell, n) ORDER BY n", [cells]
         )
         assert [found for (found,) in cursor.fetchall()] == [csv_safe.neutral(cell) for cell in cells]

@@ -121,12 +121,12 @@ _INTRODUCTION = """\
 Repeat it with `make bench BENCH=export`, about {minutes} minutes; `.venv/bin/python -m tests.bench export --quick` is a
 look at a tenth of the log; `--write` puts it here.
 
-A log of {records:,} records, whole in PostgreSQL's memory. The *raw COPY* is `COPY (SELECT *) TO STDOUT` in the order
-of `seq`, each row written to a file as it comes. *NDJSON* and *CSV* are what `audit_export --stream` and the job of
-`POST /api/v1/audit-exports` do: the fields of the contract, moments as RFC 3339, JSON escaped, in CSV no cell that a
-spreadsheet would run, counted and hashed with SHA-256 on the way, over two connections. Client and server have two
-cores together. Memory is the most that the writing process ever held, and how much of it was not there before: the rest
-is the product itself.
+A log of {records:,} records, whole in PostgreSQL's memory. The *raw COPY* is `COPY (SELECT …) TO STDOUT` of the same
+columns, as they are stored, in the order of `seq`, each row written to a file as it comes. *NDJSON* and *CSV* are what
+`audit_export --stream` and the job of `POST /api/v1/audit-exports` do: the fields of the contract, moments as RFC 3339,
+JSON escaped, in CSV no cell that a spreadsheet would run, counted and hashed with SHA-256 on the way, over two
+connections. Client and server have two cores together. Memory is the most that the writing process ever held, and how
+much of it was not there before: the rest is the product itself.
 
 Medians of {rounds} rounds, in each of which everybody stands right beside a turn of the raw COPY.
 """

@@ -15,7 +15,12 @@ import django
 
 from tests.bench.talker import answer
 
-_RAW = "COPY (SELECT * FROM public.audit_record WHERE tenant_id = %s ORDER BY seq) TO STDOUT"
+# The columns of an export, as they are stored.
+_COLUMNS = """
+    seq, "timestamp", action, entity_type, entity_id, entity_name, user_id, user_name, actor_type, request_id,
+    changes, before, after, entity_version, tenant_id, id, integrity_hash, prev_hash
+"""
+_RAW = f"COPY (SELECT {_COLUMNS} FROM public.audit_record WHERE tenant_id = %s ORDER BY seq) TO STDOUT"
 
 
 def main(tenant: str) -> None:
