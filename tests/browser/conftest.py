@@ -1,6 +1,7 @@
 """A headless Chromium and the product behind it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from kaireon.tenancy import tenants
 from kaireon.tenancy.context import scope, transaction
 from kaireon.tenancy.roles import Role
 from tests.browser.chrome import chrome
-from tests.browser.live import serving, working
 from tests.browser.steps import sign_in
 from tests.cast import ACME, ADA, GLOBEX, SETUP, Person
+from tests.live import Web, Worker, together
 
 # A hundredth of the demo, for each tenant its own.
 SHARES = {ACME: Share(prefix="A", rest=0, of=120), GLOBEX: Share(prefix="G", rest=1, of=120)}
@@ -29,27 +30,35 @@ def browser() -> Iterator[Browser]:
         yield launched
 
 
-@pytest.fixture
-def live(browser: Browser, db: str, tmp_path: Path) -> Iterator[str]:
+@contextmanager
+def demo(folder: Path) -> Iterator[str]:
     """The product on demo data, with Ada an administrator of Acme and a viewer at Globex; gives its address."""
     for tenant, share in SHARES.items():
         with scope(tenant_id=tenant, actor=SETUP):
             load(share, now=clock.now(), advance=lambda _: None)
     with scope(tenant_id=GLOBEX, actor=SETUP), transaction():
         tenants.add_member(user=ADA.user, role=Role.VIEWER)
-    with serving(tmp_path) as url, working(tmp_path, "dsar-jobs", "batch-jobs"):
+    web, worker = Web(folder / "web.log"), Worker(folder / "worker.log", "dsar-jobs", "batch-jobs")
+    with together(web, worker):
+        yield web.url
+
+
+@pytest.fixture
+def live(browser: Browser, db: str, tmp_path: Path) -> Iterator[str]:
+    with demo(tmp_path) as url:
         yield url
 
 
 @pytest.fixture
-def empty(browser: Browser, db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def empty(browser: Browser, db: str, tmp_path: Path) -> Iterator[str]:
     """The product with the cast and no data, with a worker of every queue; gives its address.
 
     It may call its own machine, where the tests' receivers are.
     """
-    monkeypatch.setenv("ALLOW_PRIVATE_DESTINATIONS", "true")
-    with serving(tmp_path) as url, working(tmp_path, *settings.QUEUES):
-        yield url
+    own = {"ALLOW_PRIVATE_DESTINATIONS": "true"}
+    web, worker = Web(tmp_path / "web.log", **own), Worker(tmp_path / "worker.log", *settings.QUEUES, **own)
+    with together(web, worker):
+        yield web.url
 
 
 class Watched:

@@ -21,11 +21,11 @@ from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.approvals.conftest import BEA, admins  # noqa: F401
 from tests.browser.conftest import Watched
-from tests.browser.live import working
 from tests.browser.steps import sign_in
 from tests.browser.test_admin_story import until_completed
 from tests.browser.test_operations_story import locked, put_file
 from tests.cast import ACME, ADA
+from tests.live import Worker
 from tests.outbox.conftest import Receiver, deliver_until_settled, destination, publish, receiver, say  # noqa: F401
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
@@ -93,7 +93,7 @@ def test_take_the_engine_room(
 
     pipeline = make_pipeline()
     (tmp_path / "pipelines").mkdir()
-    with working(tmp_path / "pipelines", "pipeline-jobs"), locked(superuser_url):
+    with Worker(tmp_path / "pipelines" / "worker.log", "pipeline-jobs"), locked(superuser_url):
         page.goto(f"/admin/flows/pipeline/{pipeline.pk}/run/")
         page.get_by_role("button", name="Run it now").click()
         expect(page.locator("[data-figure=out]")).to_have_text("999")

@@ -1,16 +1,32 @@
 """An officer's day in the admin, in a real browser, with a real worker."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Watched
+from tests.browser.conftest import Watched, demo
 from tests.browser.steps import focus_on, overflow, sign_in, tab_to
 from tests.cast import ADA, PASSWORD
+from tests.servers import SUITE
 
 NUMBER = "A-00120"
+
+
+@pytest.fixture(scope="module")
+def live(browser: Browser, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One installation for all of this: the officer changes what no other test here looks at."""
+    with django_db_blocker.unblock(), SUITE.database(), demo(tmp_path_factory.mktemp("live")) as url:
+        yield url
+    SUITE.flush_redis()
+
+
+@pytest.fixture(autouse=True)
+def _clean_redis() -> None:
+    """Not between these tests: it is the installation's own."""
 
 
 @pytest.mark.slow

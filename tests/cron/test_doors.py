@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from kaireon.tenancy.context import Actor, platform_scope, scope, transaction
 from kaireon.tenancy.models import IdempotencyKey
 from tests.cast import ACME, ADA, GLOBEX, PASSWORD, SETUP
 from tests.cron.test_schedule import command
-from tests.live import Beat, Live, Web, Worker, wait_until
+from tests.live import Beat, Web, Worker, together, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -35,21 +34,6 @@ CRON = {"Authorization": "Bearer test-cron-secret"}
 SKIPPED = {"ok": True, "skipped": "already running"}
 # Often enough for a test to wait for it.
 SECONDS = 2
-
-
-@contextmanager
-def together(*processes: Live) -> Iterator[None]:
-    """Start them all at once: most of a start is imports."""
-    with ThreadPoolExecutor(len(processes)) as pool:
-        started = [pool.submit(process.__enter__) for process in processes]
-    try:
-        for each in started:
-            each.result()
-        yield
-    finally:
-        for process in processes:
-            if process.process is not None:
-                process.__exit__()
 
 
 @pytest.fixture
