@@ -8,24 +8,28 @@ from audit.tree import checkpoints, merkle
 
 def inclusion(tenant_id: str, row: AuditRecord, size: int) -> dict[str, Any]:
     """That the record is in the tree of `size` records, up to the newest checkpoint's. Raises merkle.OutsideTree."""
-    node = checkpoints.Tree(tenant_id).node()
+    root, hashes = checkpoints.Tree(tenant_id).answer(
+        lambda node: (merkle.root(size, node), merkle.inclusion(row.seq - 1, size, node))
+    )
     return {
         "id": str(row.pk),
         "leafIndex": row.seq - 1,
         "treeSize": size,
         "leafHash": row.leaf_hash,
-        "rootHash": merkle.root(size, node).hex(),
-        "hashes": [h.hex() for h in merkle.inclusion(row.seq - 1, size, node)],
+        "rootHash": root.hex(),
+        "hashes": [each.hex() for each in hashes],
     }
 
 
 def consistency(tenant_id: str, first: int, second: int) -> dict[str, Any]:
     """That the log of `first` records begins that of `second`. Raises merkle.OutsideTree."""
-    node = checkpoints.Tree(tenant_id).node()
+    first_root, second_root, hashes = checkpoints.Tree(tenant_id).answer(
+        lambda node: (merkle.root(first, node), merkle.root(second, node), merkle.consistency(first, second, node))
+    )
     return {
         "first": first,
         "second": second,
-        "firstRoot": merkle.root(first, node).hex(),
-        "secondRoot": merkle.root(second, node).hex(),
-        "hashes": [h.hex() for h in merkle.consistency(first, second, node)],
+        "firstRoot": first_root.hex(),
+        "secondRoot": second_root.hex(),
+        "hashes": [each.hex() for each in hashes],
     }

@@ -31,6 +31,19 @@ def node(read: ReadTile) -> Callable[[int, int], bytes]:
     return perfect_subtree
 
 
+def needed(question: Callable[[Callable[[int, int], bytes]], object]) -> set[tuple[int, int]]:
+    """The tiles, level and index, in which `question` would look: it is asked of a tree in which every hash is zero."""
+    asked: set[tuple[int, int]] = set()
+
+    def perfect_subtree(level: int, index: int) -> bytes:
+        tile_level, rest = divmod(level, HEIGHT)
+        asked.add((tile_level, index << rest >> HEIGHT))
+        return bytes(HASH_BYTES)
+
+    question(perfect_subtree)
+    return asked
+
+
 def grown(size: int, leaves: Sequence[bytes], read: ReadTile) -> Iterator[tuple[int, int, bytes]]:
     """The tiles that change when a tree of `size` gets these leaves: tile level, index, all its bytes.
 

@@ -4,9 +4,11 @@ import base64
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 from audit import services
 from audit.tree import checkpoints, merkle, notes
@@ -121,6 +123,23 @@ def test_sizes_that_the_log_does_not_have(size: int, query: str, name: str) -> N
     answer = with_key("aud").get(f"/audit-logs/{query.format(id=record.pk)}")
     assert answer.status_code == 400
     assert name in error_of(answer)["message"]
+
+
+def test_a_proof_takes_few_questions(size: int) -> None:
+    [record] = records(ACME, seq=3)
+    aud = with_key("aud")
+    asked: list[str] = []
+
+    def noted(execute: Any, sql: str, *rest: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, *rest)
+
+    for path in (f"{record.pk}/proof", "consistency?first=7"):
+        with connections["default"].execute_wrapper(noted), connections["sequencer"].execute_wrapper(noted):
+            assert aud.get(f"/audit-logs/{path}").status_code == 200
+    assert len([sql for sql in asked if "audit_tile" in sql]) == 2
+    # Nothing that waits in the inbox can be in a checkpoint.
+    assert not [sql for sql in asked if "audit_inbox" in sql]
 
 
 def test_asking_is_recorded(size: int) -> None:

@@ -86,3 +86,21 @@ def test_it_refuses_a_tile_that_is_not_as_long_as_the_tree():
         list(tiles.grown(10, MANY[:1], lambda *_: b"\x00" * 32))
     with pytest.raises(OutsideTree):
         tiles.node(lambda *_: b"")(0, 0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_it_knows_beforehand_which_tiles_a_proof_needs(large, data):
+    size = data.draw(st.integers(1, len(MANY)))
+    index = data.draw(st.integers(0, size - 1))
+    seen = set()
+
+    def read(level, at):
+        seen.add((level, at))
+        return large.get((level, at), b"")
+
+    def question(node):
+        return merkle.root(size, node), merkle.inclusion(index, size, node), merkle.consistency(index, size, node)
+
+    question(tiles.node(read))
+    assert tiles.needed(question) == seen
