@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,6 +106,9 @@ class Suite:
             )
             self._redis.start()
             self.redis_url = self._redis.url()
+        # Some hundred processes start in a run: what one of them has compiled the others need not.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        sys.dont_write_bytecode = False
         os.environ.update(
             {
                 "DJANGO_SETTINGS_MODULE": "kaireon.settings",
