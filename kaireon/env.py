@@ -98,6 +98,8 @@ else:
 # How long work whose worker stopped renewing it is left alone before another one takes it over.
 JOB_LEASE_SECONDS: int = whole_number("JOB_LEASE_SECONDS", default=30)
 OUTBOX_LEASE_SECONDS: int = whole_number("OUTBOX_LEASE_SECONDS", default=60)
+# The first pause before what failed is tried again.
+RETRY_SECONDS: int = whole_number("RETRY_SECONDS", default=5)
 
 DSAR_PACKAGE_DAYS: int = whole_number("DSAR_PACKAGE_DAYS", default=30)
 OBJECT_ROOT: str = env.str("OBJECT_ROOT", default=str(BASE_DIR / ".local" / "objects"))

@@ -211,8 +211,8 @@ def retry(*, job: Job, now: datetime) -> None:
 
 
 def retry_delay(failures: int) -> timedelta:
-    """5, 15, 45 … seconds, each times 0.5 to 1.5 so that what failed together does not come back together."""
-    return timedelta(seconds=5 * 3 ** (failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+    """RETRY_SECONDS, then three times that and so on; times 0.5 to 1.5, so that what failed together comes apart."""
+    return timedelta(seconds=settings.RETRY_SECONDS * 3 ** (failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311
 
 
 def type_name(error: BaseException) -> str:

@@ -238,8 +238,8 @@ def forget(*, now: datetime, most: int = 10_000) -> int:
 
 
 def retry_delay(failures: int) -> timedelta:
-    """5, 15 … seconds, each times 0.5 to 1.5 so that what failed together does not come back together."""
-    return timedelta(seconds=5 * 3 ** (failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+    """RETRY_SECONDS, then three times that and so on; times 0.5 to 1.5, so that what failed together comes apart."""
+    return timedelta(seconds=settings.RETRY_SECONDS * 3 ** (failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311
 
 
 def _bury(message: Message, *, code: str, permanent: bool, now: datetime) -> bool:

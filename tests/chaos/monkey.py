@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from redis.exceptions import RedisError
 
@@ -34,9 +35,11 @@ class Monkey:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + self.rng.uniform(*PAUSES)
-        name, kill = next(self._rounds)
-        if kill():
-            self.deaths.append(f"{time.monotonic() - self._began:.1f} s {name}")
+        # The next one that is not dead already.
+        for name, kill in islice(self._rounds, self.rounds_of):
+            if kill():
+                self.deaths.append(f"{time.monotonic() - self._began:.1f} s {name}")
+                return
 
     @property
     def rounds_of(self) -> int:

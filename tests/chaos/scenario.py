@@ -39,6 +39,7 @@ def run(stage: Stage, plan: Plan) -> list[str]:
             with stage.superuser() as connection:
                 connection.execute(TABLE)
             ordering.furnish(ordered, hook.url)
+            ordering.hurry()
         with step("Workers, beat, sequencer"):
             stage.start_processes()
         reader = Reader(stage.redis.url(3), ordering.streams())

@@ -26,8 +26,9 @@ from kaireon.local.server import ServerDidNotStart
 
 DATABASE = "kaireon"
 WORK = "tests.chaos.work"  # what the workers can do besides the product's own jobs
-# Seconds after which the work of the dead is taken over. As short as the product allows, so that a run shows it often.
-LEASES = {"JOB_LEASE_SECONDS": "6", "OUTBOX_LEASE_SECONDS": "20"}
+# Seconds after which the work of the dead is taken over. About as short as the product allows, so that a run shows it
+# often. What failed is tried again soon, and yet not three times while a server is down.
+PAUSES = {"JOB_LEASE_SECONDS": "6", "OUTBOX_LEASE_SECONDS": "20", "RETRY_SECONDS": "2"}
 
 _START_SECONDS = 60.0
 _SETTLED_SECONDS = 2.0
@@ -87,7 +88,7 @@ class Stage:
             "ALLOW_PRIVATE_DESTINATIONS": "true",
             "REDIS_URL": self.redis.url(),
             "PYTHONUNBUFFERED": "1",
-            **LEASES,
+            **PAUSES,
             **self.urls.environment(),
         }
         for name in _INHERITED:

@@ -17,7 +17,7 @@ SEED = "20261121"
 def test_whatever_dies_nothing_is_lost_and_nothing_happens_twice(tmp_path: Path) -> None:
     """In a process of its own: it brings its own servers, which this one's settings know nothing of."""
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--seed", SEED, "--minutes", "0.25", "--keep", str(tmp_path / "chaos")],
+        [sys.executable, "-m", "tests.chaos", "--seed", SEED, "--minutes", "0.17", "--keep", str(tmp_path / "chaos")],
         cwd=PROJECT,
         env={name: value for name, value in os.environ.items() if name != "KAIREON_TEST_RUN"},
         capture_output=True,

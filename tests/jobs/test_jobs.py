@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -171,7 +172,11 @@ def test_of_workers_racing_for_one_job_exactly_one_runs_it(acme: str) -> None:
     assert _again(job).attempts == 1
 
 
-def test_a_failure_is_retried_three_times_with_growing_pauses_and_then_given_up(acme: str) -> None:
+@pytest.mark.parametrize("first", [5, 60])
+def test_a_failure_is_retried_three_times_with_growing_pauses_and_then_given_up(
+    acme: str, settings: Any, first: int
+) -> None:
+    settings.RETRY_SECONDS = first
     job = _enqueue(**{"raise": "no_luck"})
     pauses = []
     for _ in range(4):
@@ -185,7 +190,7 @@ def test_a_failure_is_retried_three_times_with_growing_pauses_and_then_given_up(
     assert row.failures == 4
     assert len(SEEN) == 4
     assert [job.pk] == GAVE_UP
-    for pause, base in zip(pauses[:3], (5, 15, 45), strict=True):
+    for pause, base in zip(pauses[:3], (first, 3 * first, 9 * first), strict=True):
         assert base * 0.5 <= pause.total_seconds() <= base * 1.5 + 1
     assert runner.run(job_id=job.pk) is None
 
