@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from django.db import connections
 
+from audit.management.commands import audit_sequencer
 from tests.audit.log import verdict, write
 from tests.cast import ACME
 from tests.live import Live, wait_until
@@ -74,3 +75,22 @@ def test_it_ends_when_told_to_also_while_it_waits_for_the_database(
         wait_until(lambda: len(lines(sequencer.log, "sequencer_waits")) > 4, or_show=sequencer.log)
         sequencer.process.send_signal(signal.SIGTERM)
         assert sequencer.process.wait(timeout=60) == 0
+
+
+def test_a_chore_of_many_steps_is_done_a_slice_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_sequencer, "SLICE_SECONDS", 0.0)
+    begun: list[int] = []
+
+    def work() -> Iterator[int]:
+        for step in range(3):
+            begun.append(step)
+            yield step
+
+    chore = audit_sequencer.Chore(1000.0, work)
+    for turn in range(1, 4):
+        chore.do_when_due()
+        assert begun == list(range(turn))
+    # It ends, and is not due again.
+    for _ in range(3):
+        chore.do_when_due()
+    assert (begun, chore.left) == ([0, 1, 2], None)

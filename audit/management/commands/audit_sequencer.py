@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,20 +23,31 @@ STEP_SECONDS = 0.2
 CHECKPOINT_SECONDS = 1.0
 SPOOL_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
+# What a chore may take of a turn. A step is not cut short.
+SLICE_SECONDS = 0.02
 
 
 @dataclass
 class Chore:
-    """What is done beside sequencing, once in a while."""
+    """What is done beside sequencing, once in a while, step by step where there are many."""
 
     every: float
-    do: Callable[[], object]
+    do: Callable[[], Iterator[object] | None]
     done_at: float = field(default=float("-inf"))
+    left: Iterator[object] | None = None
 
     def do_when_due(self) -> None:
-        if time.monotonic() - self.done_at >= self.every:
-            self.do()
-            self.done_at = time.monotonic()
+        """As many steps as a slice of time has room for: no record shall wait for all of them."""
+        start = time.monotonic()
+        if self.left is None:
+            if start - self.done_at < self.every:
+                return
+            self.left = self.do() or iter(())
+        for _ in self.left:
+            if time.monotonic() - start >= SLICE_SECONDS:
+                return
+        self.left = None
+        self.done_at = time.monotonic()
 
 
 class Command(BaseCommand):
@@ -58,9 +69,9 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         chores = [
-            Chore(CHECKPOINT_SECONDS, checkpoints.make_due),
+            Chore(CHECKPOINT_SECONDS, checkpoints.make_each_due),
             Chore(SPOOL_SECONDS, _replay),
-            Chore(FORGET_SECONDS, events.forget_arrivals),
+            Chore(FORGET_SECONDS, _forget),
         ]
         pause = IDLE_SECONDS
         while not self.stopping:
@@ -77,8 +88,10 @@ class Command(BaseCommand):
                 )
                 connections.close_all()
                 made = 0
+                for chore in chores:
+                    chore.left = None
             # A full batch means that more is waiting.
-            if made < sequencer.BATCH:
+            if made < sequencer.BATCH and not any(chore.left for chore in chores):
                 self._sleep(pause)
 
     def _sleep(self, seconds: float) -> None:
@@ -97,3 +110,7 @@ def _replay() -> None:
     except OSError as error:
         # A disk that refuses is told by its gauge; sequencing needs none.
         logger.warning("replay_waits", extra={"error_type": type(error).__name__})
+
+
+def _forget() -> None:
+    events.forget_arrivals()
