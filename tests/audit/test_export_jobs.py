@@ -28,6 +28,7 @@ from kaireon.tenancy.context import transaction
 from tests.audit.log import records, verdict, write
 from tests.caller import error_of, with_key
 from tests.cast import ACME, ADA
+from tests.s3 import Bucket
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -178,6 +179,49 @@ def test_a_cancelled_one_has_failed() -> None:
     with ADA.here(), transaction():
         cancelling.cancel(job=Job.objects.get(type=jobs.JOB_TYPE), now=clock.now())
     assert (status(export_id)["status"], status(export_id)["error"]) == ("failed", "cancelled")
+
+
+def in_bucket(s3: Bucket, export_id: str) -> list[str]:
+    return [name for name in s3.names() if name.startswith(f"audit-exports/{ACME}/{export_id}/")]
+
+
+def test_a_bucket_keeps_the_file_and_gives_it_back_until_its_time_is_over(s3: Bucket) -> None:
+    write(5, tenant=ACME)
+    export_id = ask(format="csv")
+    assert work(export_id).state == JobState.DONE
+    told = status(export_id)
+    [key] = in_bucket(s3, export_id)
+    content = s3.read(key)
+    assert (sha256(content).hexdigest(), len(content)) == (told["sha256"], told["bytes"])
+    assert b"".join(download(export_id).streaming_content) == content
+
+    with clock.freeze(clock.now() + timedelta(days=8)):
+        cron.run_job("cleanup", trigger=Trigger.COMMAND)
+        assert error_of(download(export_id))["code"] == "file_gone"
+    assert in_bucket(s3, export_id) == []
+
+
+def test_a_file_that_is_gone_from_the_bucket_is_said_to_be_gone(s3: Bucket) -> None:
+    export_id = ask()
+    work(export_id)
+    [key] = in_bucket(s3, export_id)
+    s3.client.delete_object(Bucket=s3.name, Key=key)
+    assert error_of(download(export_id))["code"] == "file_gone"
+
+
+def test_a_bucket_that_is_away_is_tried_again(s3: Bucket) -> None:
+    write(5, tenant=ACME)
+    export_id = ask()
+    s3.client.delete_bucket(Bucket=s3.name)
+    assert work(export_id).state == JobState.QUEUED
+    assert status(export_id)["status"] == "processing"
+    assert error_of(download(export_id))["code"] == "not_completed"
+
+    s3.make(s3.name)
+    with clock.freeze(clock.now() + timedelta(minutes=5)):
+        assert work(export_id).state == JobState.DONE
+    [key] = in_bucket(s3, export_id)
+    assert sha256(s3.read(key)).hexdigest() == status(export_id)["sha256"]
 
 
 DYING = """

@@ -1,7 +1,7 @@
 """auditchain, which keeps its log in memory: `python -m tests.bench.offline.peer`, told in JSON lines.
 
-`{"fill": n}` appends so many records of ours, `{"verify": true}` checks them all, `{"prove": seq}` proves one, which is
-checked off the clock.
+`{"fill": n}` appends so many records of ours, `{"verify": true}` checks them all and gives seconds of the processor,
+`{"prove": seq}` proves one and gives milliseconds; the proof is checked off the clock.
 """
 
 import asyncio
@@ -25,10 +25,11 @@ def main() -> None:
             asyncio.run(log.append_many(list(_entries(order["fill"]))))
             root = asyncio.run(log.merkle_root())
             return {}
-        start = time.perf_counter()
         if "verify" in order:
+            start = time.process_time()
             report = asyncio.run(log.verify())
-            return {"seconds": time.perf_counter() - start, "intact": report.ok, "records": report.records_checked}
+            return {"seconds": time.process_time() - start, "intact": report.ok, "records": report.records_checked}
+        start = time.perf_counter()
         proof = asyncio.run(log.inclusion_proof(order["prove"]))
         return {"ms": (time.perf_counter() - start) * 1000, "holds": proof.verify(root)}
 

@@ -171,8 +171,8 @@ a first look, without the largest log; `--write` puts it here.
 
 Logs of a thousand records to a million, each of a tenant of its own in one database, under signed checkpoints. Proofs
 of records and earlier sizes at random, all of them checked, off the clock. *From the service* is one transaction of the
-tenant's; *over HTTP* is a request with an API key to the server of `make run`, which records that it was asked. The *floor* is the smallest log: a tree of a million leaves is twice as deep as one of a
-thousand.
+tenant's; *over HTTP* is a request with an API key to the server of `make run`, which records that it was asked. The
+*floor* is the smallest log: a tree of a million leaves is twice as deep as one of a thousand.
 
 {times:,} proofs a turn; each p50 and p99 is that of a turn, the median of {rounds} rounds.
 """
