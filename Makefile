@@ -29,7 +29,7 @@ reset: venv ## Remove all local data, after asking (YES=1 answers)
 	@YES=$(YES) $(BIN)/python -m kaireon.local reset
 
 test: dev ## All tests, on embedded servers or on a superuser's DATABASE_URL (TESTS="tests/audit -k chain" for some)
-	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 check: lint types layers migrations settings generated test ## Everything CI wants
 

@@ -28,6 +28,22 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402
 # The suite signs in some hundred times; the strength of Django's hasher is not what it tests.
 PBKDF2PasswordHasher.iterations = 1_000
 
+from whitenoise.middleware import WhiteNoiseMiddleware  # noqa: E402
+
+_look_for_files = WhiteNoiseMiddleware.add_files_from_finders
+_static_files: dict[str, object] = {}
+
+
+def _find_files_once(middleware: WhiteNoiseMiddleware) -> None:
+    """Every client loads the middleware anew, which then looks at each static file: they are the same for all."""
+    if not _static_files:
+        _look_for_files(middleware)
+        _static_files.update(middleware.files)
+    middleware.files.update(_static_files)
+
+
+WhiteNoiseMiddleware.add_files_from_finders = _find_files_once
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # The controller of pytest-xdist lives longer than its workers, so the cluster hangs on it.
@@ -38,6 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
             SUITE.start_postgres()
         except (NotASuperuser, psycopg.OperationalError) as e:
             raise pytest.UsageError(str(e)) from e
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: one that starts last would run alone, with the other cores idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_unconfigure() -> None:

@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
@@ -72,6 +73,10 @@ class Suite:
         self._redis: EmbeddedRedis | None = None
         self._superuser_url = ""
         self._clones = 0
+        # The next copy is made, and the last one dropped, while a test runs.
+        self._copier = ThreadPoolExecutor(1, "copier")
+        self._ahead: Future[str] | None = None
+        self._drops: list[Future[None]] = []
         self.redis_url = os.environ.get("TEST_REDIS_URL", "")
 
     @property
@@ -144,19 +149,27 @@ class Suite:
     def database(self) -> Iterator[str]:
         """A fresh clone of the template, with every connection of this process pointed at it; yields its name."""
         self._ensure_template()
+        for dropped in [task for task in self._drops if task.done()]:
+            self._drops.remove(dropped)
+            dropped.result()
+        name = (self._ahead or self._copier.submit(self._copied)).result()
+        self._ahead = self._copier.submit(self._copied)
+        try:
+            with self._pointing_at(name):
+                yield name
+        finally:
+            self._drops.append(self._copier.submit(self._drop, name))
+            shutil.rmtree(self._objects, ignore_errors=True)
+            shutil.rmtree(self._spool, ignore_errors=True)
+
+    def _copied(self) -> str:
         self._clones += 1
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         name = f"kaireon_test_{self.run}_{worker}_{self._clones}"
         with psycopg.connect(self._superuser_url, autocommit=True) as connection:
             self._create(connection, name, template=self.template)
         databases.grant(with_database(self._superuser_url, name))
-        try:
-            with self._pointing_at(name):
-                yield name
-        finally:
-            self._drop(name)
-            shutil.rmtree(self._objects, ignore_errors=True)
-            shutil.rmtree(self._spool, ignore_errors=True)
+        return name
 
     def flush_redis(self) -> None:
         if self._redis is not None:
@@ -171,6 +184,12 @@ class Suite:
         if self._redis is not None:
             self._redis.stop()
             self._redis = None
+        if self._ahead is not None:
+            # A server of our own goes with all its databases.
+            ahead, self._ahead = self._ahead, None
+            if not ahead.cancel() and self._outside_url:
+                self._drop(ahead.result())
+        self._copier.shutdown()
         if self.is_first and self._outside_url and self._superuser_url:
             self._drop(self.template)
             self._superuser_url = ""
