@@ -5,15 +5,17 @@ What is proven, verified and exported afterwards cannot tell the difference: eve
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import orjson
 import psycopg
-from psycopg.types.json import Jsonb
 
 from audit.chain import GENESIS, integrity_hash, leaf_hash, timestamp_text
 
 _BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+_AT_ONCE = 500
 _EVERY = 10_000
 
 # Of a record, as it is named in the log and on the wire.
@@ -66,14 +68,25 @@ def load(superuser_url: str, sizes: Mapping[str, int], *, moved: Callable[[str],
 def _copy(connection: "psycopg.Connection[Any]", tenant: str, size: int, moved: Callable[[str], object]) -> str:
     columns = ", ".join(f'"{name}"' for name in (*_COLUMNS, "leaf_hash"))
     last = GENESIS
+    made = records(tenant, size)
     with connection.cursor().copy(f"COPY public.audit_record ({columns}) FROM STDIN") as rows:
-        for record in records(tenant, size):
-            row = [record[name] for name in _COLUMNS.values()]
-            rows.write_row([*(Jsonb(value) if isinstance(value, dict) else value for value in row), leaf_hash(record)])
-            last = record["integrityHash"]
-            if record["seq"] % _EVERY == 0:
-                moved(f"writing a log: {record['seq']:,} of {size:,} records")
+        for first in range(0, size, _AT_ONCE):
+            some = list(islice(made, _AT_ONCE))
+            rows.write("".join([_line(record) for record in some]))
+            last = some[-1]["integrityHash"]
+            if first % _EVERY == 0:
+                moved(f"writing a log: {first:,} of {size:,} records")
     return last
+
+
+def _line(record: dict[str, Any]) -> str:
+    """As COPY reads it; no value here holds what it would have to escape."""
+    values = [record[name] for name in _COLUMNS.values()]
+    texts = [
+        "\\N" if value is None else orjson.dumps(value).decode() if type(value) is dict else str(value)
+        for value in values
+    ]
+    return "\t".join([*texts, leaf_hash(record)]) + "\n"
 
 
 def records(tenant: str, size: int) -> Iterator[dict[str, Any]]:
