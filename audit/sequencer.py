@@ -16,7 +16,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from audit import contents
-from audit.chain import GENESIS, integrity_hash, leaf_hash_around, timestamp_text
+from audit.chain import GENESIS, integrity_hash, leaf_hash_around
 from audit.sealing import subject_keys
 from audit.sealing.sealed import Sealer
 from kaireon.lib.ids import uuid7_texts
@@ -49,7 +49,7 @@ WITH RECURSIVE waiting AS (
 SELECT tenant, records, CASE WHEN tenant = ANY(%(stuck)s::text[]) THEN false
                              ELSE pg_try_advisory_xact_lock(hashtextextended('audit:' || tenant, 0)) END,
        set_config('enable_seqscan', 'off', true)
-  FROM waiting WHERE tenant <> %(after)s
+  FROM waiting WHERE tenant <> %(after)s ORDER BY tenant
 """
 _TRY_LOCK = """
 SELECT pg_try_advisory_xact_lock(hashtextextended('audit:' || %s, 0)), set_config('enable_seqscan', 'off', true)
@@ -58,11 +58,12 @@ _LOCK = """
 SELECT pg_advisory_xact_lock(hashtextextended('audit:' || %s, 0)), set_config('enable_seqscan', 'off', true)
 """
 
-# The head comes with a tenant's first record.
+# The head comes with a tenant's first record, the moment as audit.chain.timestamp_text spells it.
 _WAITING = """
 SELECT place, tenant, operation, action, entity_type, entity_id, entity_name,
        changes::text, before::text, after::text, personal, before ->> subject, after ->> subject,
-       user_id, user_name, actor_type, request_id, "timestamp",
+       user_id, user_name, actor_type, request_id,
+       to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        CASE n WHEN 1 THEN head.seq END, CASE n WHEN 1 THEN head.integrity_hash END
   FROM unnest(%s::text[]) tenant LEFT JOIN public.audit_head head ON head.tenant_id = tenant CROSS JOIN LATERAL (
     SELECT *, sum(coalesce(pg_column_size(changes), 0) + coalesce(pg_column_size(before), 0)
@@ -183,7 +184,8 @@ def _sweep_after(after: str, batch: int) -> tuple[int, str | None]:
             found = cursor.fetchall()
             tenants = [tenant for tenant, _, locked, _ in found if locked]
             if found and max(records for _, records, *_ in found) >= batch:
-                last = max(tenant for tenant, *_ in found)
+                # By the order of the database, whose collation need not be Python's.
+                last = found[-1][0]
             made = _sequence(cursor, tenants, batch)
     except (DatabaseError, ValueError):
         if not connections[ALIAS].is_usable():
@@ -338,7 +340,7 @@ def _linked(
             "actorType": actor_type,
             "tenantId": tenant,
             "requestId": request_id,
-            "timestamp": timestamp_text(timestamp),
+            "timestamp": timestamp,
             "integrityHash": head.integrity_hash,
             "prevHash": prev_hash,
         },

@@ -5,11 +5,13 @@ A subject whose key is gone gets none again. Nothing here outlives the transacti
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from uuid import UUID
 
+import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection
@@ -27,14 +29,14 @@ Subject = tuple[str, str]
 
 _NONCE_BYTES = 12
 
+# The subjects' keys, and those of their logs. As JSON the names are read at once, where an array takes each apart.
 _KEYS = """
 SELECT k.tenant_id, k.subject_id, k.id, k.key_version, k.key_wrapped
-  FROM unnest(%s::text[], %s::text[]) wanted (tenant_id, subject_id)
+  FROM ROWS FROM (json_array_elements_text(%s), json_array_elements_text(%s)) wanted (tenant_id, subject_id)
   JOIN public.audit_subjectkey k ON k.tenant_id = wanted.tenant_id AND k.subject_id = wanted.subject_id
-"""
-_TENANT_KEYS = """
-SELECT tenant_id, version, key_sealed FROM public.audit_tenantkey
- WHERE tenant_id = ANY(%s) AND retired_at IS NULL ORDER BY tenant_id, version
+UNION ALL
+SELECT tenant_id, NULL, NULL, version, key_sealed FROM public.audit_tenantkey
+ WHERE tenant_id = ANY(%s) AND retired_at IS NULL
 """
 _MAKE_TENANT_KEY = """
 INSERT INTO public.audit_tenantkey (id, tenant_id, version, key_sealed, created_at) VALUES (%s, %s, %s, %s, now())
@@ -95,22 +97,30 @@ def for_batch(cursor: CursorWrapper, subjects: Collection[Subject]) -> dict[Subj
     if not subjects:
         return {}
     wanted = sorted(subjects)
-    cursor.execute(_KEYS, [[tenant for tenant, _ in wanted], [subject for _, subject in wanted]])
-    found = {(tenant, subject): rest for tenant, subject, *rest in cursor.fetchall()}
+    tenants = sorted({tenant for tenant, _ in wanted})
+    names = [orjson.dumps(column).decode() for column in zip(*wanted, strict=True)]
+    cursor.execute(_KEYS, [*names, tenants])
+    found: dict[Subject, tuple[UUID, int, bytes | None]] = {}
+    sealed: dict[tuple[str, int], bytes] = {}
+    for tenant, subject, key_id, version, key in cursor.fetchall():
+        if subject is None:
+            sealed[tenant, version] = key
+        else:
+            found[tenant, subject] = (key_id, version, key)
     live = {tenant for tenant, subject in wanted if found.get((tenant, subject), (True,))[-1] is not None}
-    ciphers = _tenant_ciphers(cursor, sorted(live))
+    ciphers = _tenant_ciphers(cursor, live, sealed)
+    newest = {tenant: cipher for (tenant, _), cipher in sorted(ciphers.items(), key=itemgetter(0))}
     keys: dict[Subject, Sealer | None] = {}
     made: list[tuple[UUID, str, str, int, bytes]] = []
     for tenant, subject in wanted:
         if (tenant, subject) not in found:
-            newest = _newest(ciphers, tenant)
-            key, key_id = os.urandom(KEY_BYTES), uuid7()
-            made.append((key_id, tenant, subject, newest.version, newest.wrap(key, subject_id=subject)))
+            key, key_id, cipher = os.urandom(KEY_BYTES), uuid7(), newest[tenant]
+            made.append((key_id, tenant, subject, cipher.version, cipher.wrap(key, subject_id=subject)))
             keys[tenant, subject] = Sealer(tenant, subject, key_id, AESGCM(key))
             continue
         key_id, version, wrapped = found[tenant, subject]
-        cipher = ciphers.get((tenant, version))
-        keys[tenant, subject] = None if wrapped is None else _opened(cipher, subject, key_id, bytes(wrapped))
+        opens = ciphers.get((tenant, version))
+        keys[tenant, subject] = None if wrapped is None else _opened(opens, subject, key_id, bytes(wrapped))
     if made:
         cursor.execute(_MAKE_KEYS, [list(column) for column in zip(*made, strict=True)])
     return keys
@@ -181,20 +191,16 @@ def lock_log(tenant: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('audit:' || %s, 0))", [tenant])
 
 
-def _tenant_ciphers(cursor: CursorWrapper, tenants: list[str]) -> dict[tuple[str, int], TenantCipher]:
-    """The logs' own keys by log and version; the first one is made here."""
-    cursor.execute(_TENANT_KEYS, [tenants])
-    rows = cursor.fetchall()
-    for tenant in set(tenants) - {tenant for tenant, _, _ in rows}:
-        sealed = new_tenant_key(tenant, 1)
+def _tenant_ciphers(
+    cursor: CursorWrapper, tenants: set[str], sealed: dict[tuple[str, int], bytes]
+) -> dict[tuple[str, int], TenantCipher]:
+    """The keys of these logs by log and version, opened; the first one is made here."""
+    sealed = {place: key for place, key in sealed.items() if place[0] in tenants}
+    for tenant in tenants - {tenant for tenant, _ in sealed}:
+        key = sealed[tenant, 1] = new_tenant_key(tenant, 1)
         cursor.execute(_AS_SEQUENCER)
-        cursor.execute(_MAKE_TENANT_KEY, [uuid7(), tenant, 1, sealed])
-        rows.append((tenant, 1, sealed))
-    return {(tenant, version): tenant_cipher(tenant, version, bytes(sealed)) for tenant, version, sealed in rows}
-
-
-def _newest(ciphers: Mapping[tuple[str, int], TenantCipher], tenant: str) -> TenantCipher:
-    return ciphers[max(key for key in ciphers if key[0] == tenant)]
+        cursor.execute(_MAKE_TENANT_KEY, [uuid7(), tenant, 1, key])
+    return {place: tenant_cipher(*place, bytes(key)) for place, key in sealed.items()}
 
 
 def _opened(cipher: TenantCipher | None, subject: str, key_id: UUID, wrapped: bytes) -> Sealer:
