@@ -77,6 +77,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "kaireon.ops.middleware.OpsPortMiddleware",
     "kaireon.api.middleware.RequestIdMiddleware",
+    "kaireon.api.content_security.ContentSecurityMiddleware",
     "kaireon.api.blocked_routes.BlockedRoutesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -191,7 +192,7 @@ def _object_storage() -> dict[str, Any]:
     from botocore.config import Config
 
     return {
-        "BACKEND": "kaireon.api.storage.GuardedBucket",
+        "BACKEND": "kaireon.api.buckets.GuardedBucket",
         "OPTIONS": {
             "bucket_name": env.OBJECT_BUCKET,
             "endpoint_url": env.OBJECT_ENDPOINT_URL or None,
@@ -313,25 +314,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("kaireon/favicon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
-    "BORDER_RADIUS": "8px",
-    "COLORS": {
-        "primary": {
-            "50": "#f1f7f9",
-            "100": "#dcecf1",
-            "200": "#bddbe4",
-            "300": "#8fc1d0",
-            "400": "#5a9fb4",
-            "500": "#3e8399",
-            "600": "#2b6a80",
-            "700": "#265668",
-            "800": "#254857",
-            "900": "#233d4a",
-            "950": "#122732",
-        },
-    },
     "DASHBOARD_CALLBACK": "kaireon.admin.dashboard",
     "GLOBAL_CALLBACK": "kaireon.admin.everywhere",
-    "STYLES": [lambda request: static("kaireon/admin.css")],
+    "STYLES": [lambda request: static("kaireon/palette.css"), lambda request: static("kaireon/admin.css")],
+    "SCRIPTS": [lambda request: static("kaireon/htmx.js")],
     "SIDEBAR": {"show_search": True, "navigation": "kaireon.admin.navigation"},
     "SITE_DROPDOWN": "kaireon.admin.tenant_switcher",
 }

@@ -1,5 +1,7 @@
 """The configured storage behind its breakers: whoever uses `default_storage` is covered, wherever it lies.
 
+A bucket is in kaireon/api/buckets.py: its client is a tenth of what a process imports, and most have no bucket.
+
 Reading and writing have one each: a bucket that is full still answers, before each write, that the object is not there.
 """
 
@@ -10,12 +12,11 @@ from botocore.exceptions import ClientError
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
-from storages.backends.s3 import S3Storage
 
 from kaireon.api.breakers import STORAGE, Breaker
 
 
-class _Guarded:
+class Guarded:
     """Besides what the storage raises, each may raise BreakerOpen, which is an OSError."""
 
     def place(self) -> str:
@@ -47,18 +48,11 @@ class _Guarded:
         return cast(int, self.reads.call(super().size, name))  # type: ignore[misc]
 
 
-class GuardedFolder(_Guarded, FileSystemStorage):
+class GuardedFolder(Guarded, FileSystemStorage):
     """A folder, which may lie on another machine."""
 
     def place(self) -> str:
         return str(self.base_location)
-
-
-class GuardedBucket(_Guarded, S3Storage):  # type: ignore[misc]
-    """A bucket of an S3 API."""
-
-    def place(self) -> str:
-        return f"s3:{self.bucket_name}"
 
 
 def _is_no_fault(error: BaseException) -> bool:

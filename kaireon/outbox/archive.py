@@ -24,7 +24,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, default_storage
 
-from kaireon.api.storage import GuardedBucket, GuardedFolder
+from kaireon.api.storage import GuardedFolder
 from kaireon.lib.canonical import canonical
 from kaireon.lib.clock import rfc3339
 from kaireon.lib.ids import uuid7
@@ -75,6 +75,8 @@ def place(dest: str = "") -> Place:
     if parts.scheme == "file" and not parts.netloc and Path(parts.path).is_absolute():
         return Place(GuardedFolder(location=parts.path))
     if parts.scheme == "s3" and parts.netloc:
+        from kaireon.api.buckets import GuardedBucket
+
         return Place(
             GuardedBucket(bucket_name=parts.netloc, file_overwrite=False, default_acl=None),
             prefix=parts.path.strip("/") or "dead-letters",
