@@ -64,8 +64,9 @@ class KaireonAuthentication(BaseAuthentication):
             auth_events.failed("tenant", request._request)
             raise Forbidden("This server serves the tenant 'default' only.", code="unknown_tenant")
         actor = Actor(id=str(row.id), name=row.name, type="api_key")
-        with scope(tenant_id=row.tenant_id, actor=actor), transaction():
-            keys.touch_key(row.id, now=now)
+        if keys.is_touch_due(row, now=now):
+            with scope(tenant_id=row.tenant_id, actor=actor), transaction():
+                keys.touch_key(row.id, now=now)
         return Principal(
             actor=actor,
             tenant_id=row.tenant_id,

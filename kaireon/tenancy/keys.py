@@ -66,6 +66,11 @@ def find_key(key: str, *, now: datetime) -> resolver.KeyRow | None:
     return row if row.expires_at is None or row.expires_at > now else None
 
 
+def is_touch_due(row: resolver.KeyRow, *, now: datetime) -> bool:
+    """Whether `touch_key` would note anything: asked first, a busy key costs no transaction."""
+    return row.last_used_at is None or row.last_used_at <= now - TOUCH_EVERY
+
+
 @requires_transaction
 def touch_key(key_id: UUID, *, now: datetime) -> None:
     """Note that the key was used, at most once a minute: a hot key must not become a hot row."""

@@ -18,6 +18,7 @@ class KeyRow:
     scopes: list[str]
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
     tenant_is_active: bool
 
 
@@ -41,9 +42,9 @@ def api_key(prefix: str) -> KeyRow | None:
     rows = _ask("SELECT * FROM public.resolve_api_key(%s)", prefix)
     if not rows:
         return None
-    key_id, tenant_id, name, secret_hash, role, scopes, expires_at, revoked_at, active = rows[0]
+    key_id, tenant_id, name, secret_hash, role, scopes, expires_at, revoked_at, last_used_at, active = rows[0]
     narrowed = scopes.split(",") if scopes else []
-    return KeyRow(key_id, tenant_id, name, secret_hash, role, narrowed, expires_at, revoked_at, active)
+    return KeyRow(key_id, tenant_id, name, secret_hash, role, narrowed, expires_at, revoked_at, last_used_at, active)
 
 
 def memberships(user_id: UUID) -> list[MembershipRow]:

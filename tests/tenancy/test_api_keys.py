@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
@@ -158,8 +159,16 @@ def test_it_notes_its_use_at_most_once_a_minute() -> None:
     using(answer["key"])
     first = _row(answer["id"]).last_used_at
     assert first is not None
-    using(answer["key"])
+    asked: list[str] = []
+
+    def noted(execute: Any, sql: str, *rest: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(noted):
+        using(answer["key"])
     assert _row(answer["id"]).last_used_at == first
+    assert not [sql for sql in asked if "last_used_at" in sql]
     with clock.freeze(first + timedelta(minutes=2)):
         using(answer["key"])
     assert _row(answer["id"]).last_used_at == first + timedelta(minutes=2)

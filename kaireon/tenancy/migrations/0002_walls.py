@@ -31,11 +31,11 @@ class Migration(migrations.Migration):
         resolver_function(
             "resolve_api_key(wanted text)",
             "TABLE (id uuid, tenant_id text, name text, secret_hash text, role text, scopes text,"
-            " expires_at timestamptz, revoked_at timestamptz, tenant_is_active boolean)",
+            " expires_at timestamptz, revoked_at timestamptz, last_used_at timestamptz, tenant_is_active boolean)",
             """
             SELECT k.id, k.tenant_id::text, k.name::text, k.secret_hash::text, k.role::text,
                    (SELECT string_agg(s, ',') FROM jsonb_array_elements_text(k.scopes) s),
-                   k.expires_at, k.revoked_at, t.is_active
+                   k.expires_at, k.revoked_at, k.last_used_at, t.is_active
               FROM public.tenancy_apikey k JOIN public.tenancy_tenant t ON t.id = k.tenant_id
              WHERE k.prefix = wanted
             """,
