@@ -37,5 +37,5 @@ CONTESTANTS = (
 )
 FLOOR = CONTESTANTS[0]
 # Shares of the floor that are promised at this many processes.
-TARGETS = {"idle": 0.9, "running": 0.7}
+TARGETS = {"idle": 0.9, "running": 0.75}
 TARGET_PROCESSES = 4
