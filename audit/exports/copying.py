@@ -18,9 +18,9 @@ from typing import IO, Any
 from django.db import connection
 from psycopg import Copy
 
+from audit import copied
 from audit.exports import spelling
 from audit.exports.files import COLUMNS
-from kaireon.lib import copied
 from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
 

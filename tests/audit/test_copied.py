@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from kaireon.lib import copied
+from audit import copied
 
 
 @pytest.fixture
