@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kaireon.local import processes
 from kaireon.local.folder import PROJECT, LocalFolder
 from kaireon.local.processes import Process, ProcessGroup, ProcessKeepsFailing
 from kaireon.local.server import command_line
@@ -80,7 +81,10 @@ def test_it_stops_children_too(group: ProcessGroup) -> None:
     assert eventually(lambda: living_in_session(first) == [], within=2)
 
 
-def test_what_fails_again_and_again_at_the_start_is_said_with_its_last_words(tmp_path: Path) -> None:
+def test_what_fails_again_and_again_at_the_start_is_said_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_FIRST_DELAY", 0.05)
     group = ProcessGroup(
         local=LocalFolder(tmp_path / "local"),
         environment=dict(os.environ),
