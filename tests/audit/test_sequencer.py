@@ -33,7 +33,9 @@ def empty_inboxes() -> None:
 
 def test_it_sequences_in_batches() -> None:
     empty_inboxes()
+    assert not sequencer.is_any_waiting()
     write(25, tenant=ACME)
+    assert sequencer.is_any_waiting()
 
     assert [sequencer.sweep(batch=10) for _ in range(4)] == [10, 10, 5, 0]
     assert verdict(ACME).intact
