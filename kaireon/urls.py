@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from audit import api as audit
 from audit.exports import api as exports
@@ -23,7 +23,7 @@ from kaireon.tenancy import api as tenancy
 
 api_v1 = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("auth/login", tenancy.LoginView.as_view(), name="auth-login"),
     path("auth/refresh", tenancy.RefreshView.as_view(), name="auth-refresh"),
     path("auth/logout", tenancy.LogoutView.as_view(), name="auth-logout"),

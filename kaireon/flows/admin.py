@@ -156,7 +156,7 @@ class PipelineAdmin(TenantModelAdmin[Pipeline]):
 
     @column("As JSON")
     def written(self, row: Pipeline) -> SafeString:
-        return format_html('<pre style="white-space:pre-wrap">{}</pre>', json.dumps(row.definition, indent=2))
+        return format_html('<pre class="k-json">{}</pre>', json.dumps(row.definition, indent=2))
 
     @verb(
         permission=Permission.MANAGE_PIPELINES,

@@ -55,7 +55,7 @@ def svg(flow: Flow, *, states: Mapping[str, str] | None = None, notes: Mapping[s
     )
     return format_html(
         '<svg role="img" aria-label="Steps of the pipeline" viewBox="-1 -1 {} {}" width="{}" height="{}" '
-        'style="max-width:100%;height:auto" font-size="12" fill="currentColor">{}{}</svg>',
+        'class="k-diagram" font-size="12" fill="currentColor">{}{}</svg>',
         width,
         height,
         width,

@@ -59,6 +59,10 @@ class KaireonAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         if isinstance(admin_class, type) and issubclass(admin_class, TenantModelAdmin):
             super().register(model_or_iterable, admin_class, **options)
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        # Unfold writes its colours into each page, whose policy refuses that: ours are in kaireon/palette.css.
+        return {**super().each_context(request), "colors": None}
+
     def has_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and getattr(request, "principal", None) is not None
 

@@ -1,0 +1,3 @@
+// The page's policy refuses styles that a script writes into it, and nothing here is written in htmx's attributes to be run.
+htmx.config.includeIndicatorStyles = false;
+htmx.config.allowEval = false;
