@@ -68,13 +68,12 @@ _TEMPLATE = ",".join(f'"{name}":"%%s"' if name in _OUR_WORDS else f'"{name}":%%s
 _VALUES = ", ".join(_as_json(name, _SQL[name]) for name in COLUMNS)
 _LINE = f"format(E'{{{_TEMPLATE}}}\\n', {_VALUES})"
 _CELLS = ", ".join(neutral(_SQL[name]) if name in _OTHERS_WORDS else _SQL[name] for name in COLUMNS)
-_STORED_BYTES = " + ".join(f"coalesce(pg_column_size({column}), 0)" for column in ("changes", "before", "after"))
 
 # Lines that travel together: to send a row and to take it is work, however much is in it.
 TOGETHER = 128
-# As stored, which may be compressed: beyond it records travel alone. Nothing else bounds what many are together.
-LARGE_BYTES = 2000
-# Stands in place of a record that must travel alone; in no line of JSON.
+# A longer line travels alone. Nothing else bounds what many of them are together.
+LARGE_BYTES = 32 * 1024
+# Stands in place of a line that must travel alone; in no JSON.
 LARGE = b"\x02"
 
 
@@ -90,11 +89,11 @@ def lines(conditions: str) -> str:
 
 def lines_together(conditions: str) -> str:
     """As `lines`, but a row is the lines of TOGETHER numbers, NULL where there are none of them; LARGE stands for each
-    record of more than LARGE_BYTES."""
-    line = f"CASE WHEN {_STORED_BYTES} <= {LARGE_BYTES} THEN {_LINE} ELSE E'\\x{LARGE.hex()}' END"
+    line of more than LARGE_BYTES."""
+    line = f"CASE WHEN octet_length(line) <= {LARGE_BYTES} THEN line ELSE E'\\x{LARGE.hex()}' END"
     some = _records(conditions, first="start", last=f"least(start + {TOGETHER - 1}, %(last)s)")
     return f"""
-        COPY (SELECT (SELECT string_agg(line, '') FROM (SELECT {line} AS line {some}) lines)
+        COPY (SELECT (SELECT string_agg({line}, '') FROM (SELECT {_LINE} AS line {some}) lines)
                 FROM generate_series(%(first)s::bigint, %(last)s, {TOGETHER}) start) TO STDOUT (FORMAT binary)
     """  # noqa: S608 - what is put in is of this file
 
