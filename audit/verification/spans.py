@@ -4,15 +4,14 @@ Spans end where tiles end, so that each gives the perfect subtrees it adds to th
 O(log n) hashes. Needs a connection and nothing of Django: other processes check spans too, see checkers.py.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
 from psycopg import Connection
-from psycopg.abc import Buffer
 
 from audit.tree import merkle, tiles
-from audit.verification import lines
+from audit.verification import rows
 from audit.verification.verdict import Fault, Reason
 
 # Records in a span: a whole number of tiles, and well under a second.
@@ -74,8 +73,12 @@ def check(
     first record follows; the tree holds the first `committed` records.
     """
     link = before or _before(connection, tenant_id, span.after, beginning)
-    with closing(lines.read(connection, tenant_id, *span)) as read:
+    with closing(rows.read(connection, tenant_id, *span)) as read:
         found, leaves = _chained(read, link, beginning)
+    if found.fault is not None:
+        # Maybe of a value that was left out: what holds only now was too large to be read beside others.
+        with closing(rows.read(connection, tenant_id, *span, whole=True)) as read:
+            found, leaves = _chained(read, link, beginning)
     if found.fault is not None:
         return found
     wholes = _wholes(link.seq, leaves)
@@ -93,28 +96,36 @@ def _before(connection: Connection, tenant_id: str, seq: int, beginning: int) ->
     return Link(*row) if row else Link(beginning, "")
 
 
-def _chained(read: Iterable[Buffer], link: Link, beginning: int) -> tuple[Found, list[bytes]]:
+def _chained(read: Iterable[Sequence[rows.Row]], link: Link, beginning: int) -> tuple[Found, list[bytes]]:
     last_seq, last_hash, last_id = link
     leaves: list[bytes] = []
     read = iter(read)
-    derive = lines.derive
-    for data in read:
-        line = seq, record_id, prev_hash, integrity_hash, leaf = derive(data)
-        if prev_hash != last_hash or seq != last_seq + 1 or leaf is None:
-            fault = Fault(_reason(line, last_seq, last_hash, beginning), seq, record_id)
-            rest = sum(1 for _ in read)
-            return Found(link, link, len(leaves) + 1 + rest, len(leaves), fault), []
-        leaves.append(leaf)
-        last_seq, last_hash, last_id = seq, integrity_hash, record_id
+    derive = rows.derive
+    for records in read:
+        seqs, ids, prev_hashes, integrity_hashes, derived = derive(records)
+        names = (last_hash, *integrity_hashes[:-1])
+        numbers = range(last_seq + 1, last_seq + 1 + len(records))
+        if not all(derived) or prev_hashes != names or seqs != list(numbers):
+            place = next(
+                place
+                for place, leaf in enumerate(derived)
+                if leaf is None or prev_hashes[place] != names[place] or seqs[place] != numbers[place]
+            )
+            follows = Link(numbers[place] - 1, names[place])
+            fault = Fault(_reason(seqs[place], prev_hashes[place], follows, beginning), seqs[place], ids[place])
+            verified = len(leaves) + place
+            scanned = len(leaves) + len(records) + sum(map(len, read))
+            return Found(link, link, scanned, verified, fault), []
+        leaves += filter(None, derived)
+        last_seq, last_hash, last_id = seqs[-1], integrity_hashes[-1], ids[-1]
     return Found(link, Link(last_seq, last_hash, last_id), len(leaves), len(leaves)), leaves
 
 
-def _reason(line: lines.Line, last_seq: int, last_hash: str, beginning: int) -> Reason:
-    seq, _, prev_hash, _, _ = line
-    if prev_hash != last_hash:
+def _reason(seq: int, prev_hash: str, follows: Link, beginning: int) -> Reason:
+    if prev_hash != follows.integrity_hash:
         # Without anything before it, the log's beginning is missing; else a record came or went in between.
-        return "truncated" if last_seq == beginning and seq > beginning + 1 else "chain_link_mismatch"
-    return "sequence_gap" if seq != last_seq + 1 else "hash_mismatch"
+        return "truncated" if follows.seq == beginning and seq > beginning + 1 else "chain_link_mismatch"
+    return "sequence_gap" if seq != follows.seq + 1 else "hash_mismatch"
 
 
 def _wholes(first: int, leaves: list[bytes]) -> dict[int, bytes]:
@@ -142,29 +153,29 @@ def _first_wrong(
     """The first record of the span whose hash the tiles do not hold, in the lowest level or in the one above."""
     if span.until <= span.after:
         return None
-    lowest = _differs(connection, tenant_id, 0, dict(enumerate(leaves[: span.until - span.after], span.after)))
-    above = _differs(connection, tenant_id, 1, {n: h for n, h in wholes.items() if (n + 1) * tiles.WIDTH <= span.until})
+    lowest = _differs(connection, tenant_id, 0, span.after, leaves[: span.until - span.after])
+    above = [(index, root) for index, root in wholes.items() if (index + 1) * tiles.WIDTH <= span.until]
+    higher = _differs(connection, tenant_id, 1, above[0][0], [root for _, root in above]) if above else None
     if lowest is not None:
         return lowest + 1
     # The leaves are as they were: what is above them is not.
-    return None if above is None else above * tiles.WIDTH + 1
+    return None if higher is None else higher * tiles.WIDTH + 1
 
 
-def _differs(connection: Connection, tenant_id: str, level: int, hashes: dict[int, bytes]) -> int | None:
-    """The first of these neighbouring hashes that is not the one in its tile."""
-    if not hashes:
-        return None
-    first, last = min(hashes), max(hashes)
-    rows = connection.execute(_TILES, [tenant_id, level, first // tiles.WIDTH, last // tiles.WIDTH]).fetchall()
-    stored = {index: bytes(held) for index, held in rows}
+def _differs(connection: Connection, tenant_id: str, level: int, first: int, hashes: list[bytes]) -> int | None:
+    """The first of these neighbouring hashes, `first` and those after it, that is not the one in its tile."""
+    last = first + len(hashes) - 1
+    found = connection.execute(_TILES, [tenant_id, level, first // tiles.WIDTH, last // tiles.WIDTH]).fetchall()
+    stored = {index: bytes(held) for index, held in found}
     for tile in range(first // tiles.WIDTH, last // tiles.WIDTH + 1):
         begin, end = max(first, tile * tiles.WIDTH), min(last + 1, (tile + 1) * tiles.WIDTH)
         offset = (begin - tile * tiles.WIDTH) * tiles.HASH_BYTES
         held = stored.get(tile, b"")[offset : offset + (end - begin) * tiles.HASH_BYTES]
-        if held != b"".join(hashes[n] for n in range(begin, end)):
+        expected = hashes[begin - first : end - first]
+        if held != b"".join(expected):
             return next(
-                n
-                for n in range(begin, end)
-                if held[(n - begin) * tiles.HASH_BYTES : (n - begin + 1) * tiles.HASH_BYTES] != hashes[n]
+                begin + place
+                for place, hashed in enumerate(expected)
+                if held[place * tiles.HASH_BYTES : (place + 1) * tiles.HASH_BYTES] != hashed
             )
     return None
