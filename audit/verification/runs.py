@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from audit import services
 from audit.models import VerificationKind, VerificationRun, VerificationState
@@ -134,7 +134,7 @@ def run(
             pass
     except BaseException:
         # Whoever comes next need not wait for the lease to run out.
-        with suppress(DatabaseError, AlreadyRunning), transaction():
+        with suppress(Error, AlreadyRunning), transaction():
             _move(this, at=this.row.updated_at - LEASE)
         raise
     return this.row
