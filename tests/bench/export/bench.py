@@ -1,14 +1,13 @@
 """The export of a whole log as NDJSON and CSV, beside a raw COPY of the same rows into a file."""
 
 import time
-from collections.abc import Callable
 
-from tests.bench import biglog
+from tests.bench import biglog, footprint
 from tests.bench.facts import machine, python
 from tests.bench.noise import judged
 from tests.bench.options import Options
-from tests.bench.rounds import Contender, Heat, Turn, play
-from tests.bench.section import Section, Table
+from tests.bench.rounds import Contender, Heat, play
+from tests.bench.section import Section
 from tests.bench.servers import Servers, servers
 from tests.bench.talker import Talker
 
@@ -18,7 +17,6 @@ QUICK_RECORDS = 100_000
 TENANT = "tenant-01"
 # Of the rate of the raw COPY.
 TARGET = 0.8
-MOST_MIB = 100.0
 
 
 def run(options: Options) -> Section:
@@ -56,7 +54,7 @@ def _load(running: Servers, environment: dict[str, str], records: int, options: 
 
 def heat(writers: dict[str, Talker]) -> Heat:
     def contender(name: str, title: str) -> Contender:
-        return Contender(name=name, title=title, measure=_asking(writers[name], name))
+        return Contender(name=name, title=title, measure=footprint.asking(writers[name], {"write": name}, "bytes"))
 
     return Heat(
         title="one log",
@@ -65,36 +63,17 @@ def heat(writers: dict[str, Talker]) -> Heat:
     )
 
 
-def _asking(writer: Talker, name: str) -> Callable[[], Turn]:
-    def measure() -> Turn:
-        found = writer.ask({"write": name})
-        more = {part: float(found[part]) for part in ("mib", "grown", "bytes")}
-        return Turn(rate=found["records"] / found["seconds"], more=more)
-
-    return measure
-
-
 def section(made: Heat, *, records: int, rounds: int, facts: dict[str, str], took: float) -> Section:
     return Section(
         title=TITLE,
         introduction=_INTRODUCTION.format(records=records, rounds=rounds, minutes=max(1, round(took / 60))),
         tables=[
-            Table(
+            footprint.table(
+                made,
                 title=f"{records:,} records into a file",
-                headings=["", "records/s", "of the raw COPY", "min–max", "file", "memory", "of it for the log"],
-                cells=[
-                    [
-                        c.title,
-                        f"{c.rate:,.0f}",
-                        f"{c.ratio:.2f}",
-                        "{:.2f}–{:.2f}".format(*c.ratio_range),
-                        f"{c.median_of('bytes') / 2**20:,.0f} MiB",
-                        f"{c.median_of('mib'):.0f} MiB",
-                        f"{c.median_of('grown'):.0f} MiB",
-                    ]
-                    for c in made.everybody
-                ],
+                of="of the raw COPY",
                 note=f"The raw COPY itself varied by ±{made.noise:.0%}.",
+                more={"file": lambda c: f"{c.median_of('bytes') / 2**20:,.0f} MiB"},
             )
         ],
         verdicts=verdicts(made),
@@ -110,10 +89,7 @@ def verdicts(made: Heat) -> dict[str, str]:
         f" (at least {TARGET}: {judged(other.ratio >= TARGET, made.noise)})"
         for other in made.others
     }
-    most = max(other.median_of("grown") for other in made.others)
-    said["Memory"] = (
-        f"{most:.0f} MiB for a whole export (under {MOST_MIB:.0f}: {'holds' if most < MOST_MIB else 'missed'})"
-    )
+    said["Memory"] = footprint.verdict(made.others, of="a whole export")
     return said
 
 

@@ -1,14 +1,13 @@
 """Verification of a whole log, on one core and on two, beside merely reading the same rows."""
 
 import time
-from collections.abc import Callable
 
-from tests.bench import biglog
+from tests.bench import biglog, footprint
 from tests.bench.facts import machine, python
 from tests.bench.noise import judged
 from tests.bench.options import Options
-from tests.bench.rounds import Contender, Heat, Turn, play
-from tests.bench.section import Section, Table
+from tests.bench.rounds import Contender, Heat, play
+from tests.bench.section import Section
 from tests.bench.servers import Servers, servers
 from tests.bench.talker import Talker
 
@@ -21,7 +20,6 @@ TENANT = "tenant-01"
 # Of the rate of reading, and of the ORM's.
 TARGETS = {"one": 0.25, "two": 0.35}
 BEYOND_ORM = 5.0
-MOST_MIB = 100.0
 
 Order = dict[str, object]
 
@@ -66,7 +64,7 @@ def _load(running: Servers, environment: dict[str, str], records: int, options: 
 
 def heat(readers: dict[str, Talker]) -> Heat:
     def contender(name: str, title: str, order: Order) -> Contender:
-        return Contender(name=name, title=title, measure=_asking(readers[name], order))
+        return Contender(name=name, title=title, measure=footprint.asking(readers[name], order))
 
     return Heat(
         title="one log",
@@ -79,15 +77,6 @@ def heat(readers: dict[str, Talker]) -> Heat:
     )
 
 
-def _asking(reader: Talker, order: Order) -> Callable[[], Turn]:
-    def measure() -> Turn:
-        found = reader.ask(order)
-        more = {"mib": found["mib"], "grown": found["grown"]}
-        return Turn(rate=found["records"] / found["seconds"], more=more)
-
-    return measure
-
-
 def section(made: Heat, *, records: int, rounds: int, facts: dict[str, str], took: float) -> Section:
     return Section(
         title=TITLE,
@@ -95,20 +84,10 @@ def section(made: Heat, *, records: int, rounds: int, facts: dict[str, str], too
             records=records, sample=SAMPLE, rounds=rounds, minutes=max(1, round(took / 60))
         ),
         tables=[
-            Table(
+            footprint.table(
+                made,
                 title=f"{records:,} records",
-                headings=["", "records/s", "of reading", "min–max", "memory", "of it for the log"],
-                cells=[
-                    [
-                        c.title,
-                        f"{c.rate:,.0f}",
-                        f"{c.ratio:.2f}",
-                        "{:.2f}–{:.2f}".format(*c.ratio_range),
-                        f"{c.median_of('mib'):.0f} MiB",
-                        f"{c.median_of('grown'):.0f} MiB",
-                    ]
-                    for c in made.everybody
-                ],
+                of="of reading",
                 note=f"Reading itself varied by ±{made.noise:.0%}.",
             )
         ],
@@ -130,10 +109,7 @@ def verdicts(made: Heat) -> dict[str, str]:
     said["Beside the ORM"] = (
         f"{times:.1f} times as fast (at least {BEYOND_ORM:.0f}: {judged(times >= BEYOND_ORM, made.noise)})"
     )
-    most = max(by_name[name].median_of("grown") for name in TARGETS)
-    said["Memory"] = (
-        f"{most:.0f} MiB for a whole verification (under {MOST_MIB:.0f}: {'holds' if most < MOST_MIB else 'missed'})"
-    )
+    said["Memory"] = footprint.verdict((by_name[name] for name in TARGETS), of="a whole verification")
     return said
 
 
