@@ -22,8 +22,9 @@ from tests.live import Web, Worker, together
 SHARES = {ACME: Share(prefix="A", rest=0, of=120), GLOBEX: Share(prefix="G", rest=1, of=120)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """One for these tests and no longer: others run loops of their own."""
     with pytest.MonkeyPatch.context() as patch, chrome() as launched:
         # Playwright keeps a loop running in this thread, which Django takes for an asynchronous caller.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")

@@ -29,7 +29,12 @@ def output(arguments: list[str], environment: str, log: Path) -> tuple[str, int 
     }
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=PROJECT, env=variables, stdout=file, stderr=subprocess.STDOUT
+            [sys.executable, *arguments],
+            cwd=PROJECT,
+            env=variables,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         deadline = time.monotonic() + 60
         try:
@@ -38,8 +43,10 @@ def output(arguments: list[str], environment: str, log: Path) -> tuple[str, int 
                 time.sleep(0.1)
             return log.read_text(), process.returncode
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+            # Nobody waits for a worker's warm end here; its children go with it.
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @pytest.mark.parametrize("arguments", [GUNICORN, WORKER], ids=["web", "worker"])
