@@ -5,6 +5,7 @@ tile only ever grows at its end. Every perfect subtree inside the tree can be ha
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 from audit.tree.merkle import OutsideTree, perfect
 
@@ -17,8 +18,10 @@ ReadTile = Callable[[int, int], bytes]
 
 
 def node(read: ReadTile) -> Callable[[int, int], bytes]:
-    """How `audit.tree.merkle` gets its perfect subtrees from tiles."""
+    """How `audit.tree.merkle` gets its perfect subtrees from tiles; each is worked out once, as a root and a proof have
+    most of them in common."""
 
+    @cache
     def perfect_subtree(level: int, index: int) -> bytes:
         tile_level, rest = divmod(level, HEIGHT)
         tile, place = divmod(index << rest, WIDTH)

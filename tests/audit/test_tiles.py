@@ -81,6 +81,15 @@ def test_it_looks_at_a_handful_of_tiles_for_a_proof(large):
     assert len(seen) <= 6
 
 
+def test_what_root_and_proof_have_in_common_is_worked_out_once(large, monkeypatch):
+    worked_out = []
+    monkeypatch.setattr(tiles, "perfect", lambda hashes: worked_out.append(tuple(hashes)) or merkle.perfect(hashes))
+    node = tiles.node(lambda *key: large.get(key, b""))
+    merkle.root(69_999, node)
+    merkle.inclusion(12_345, 69_999, node)
+    assert len(worked_out) == len(set(worked_out))
+
+
 def test_it_refuses_a_tile_that_is_not_as_long_as_the_tree():
     with pytest.raises(OutsideTree):
         list(tiles.grown(10, MANY[:1], lambda *_: b"\x00" * 32))
