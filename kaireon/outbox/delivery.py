@@ -5,7 +5,7 @@ At least once: a crash between the sending and the settling sends again, with th
 
 import logging
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -37,6 +37,9 @@ MOST_IN_A_ROW = 3
 # Deliveries under way at once: while one receiver thinks, the next is sent to. Of a webhook that took one, as many as
 # may fail in a row; of other kinds one after the other: who reads a stream finds first what came first.
 AT_ONCE = 8
+# A receiver that answers within so many seconds is sent to from the thread that asks, where nobody else waits: telling
+# another thread costs more than the answer.
+QUICK_SECONDS = 0.001
 PAUSE = timedelta(seconds=5)
 
 
@@ -64,6 +67,8 @@ class _Batch:
     in_a_row: Counter[UUID] = field(default_factory=Counter)
     # Destinations that took one.
     well: set[UUID] = field(default_factory=set)
+    # Seconds that each destination took lately.
+    takes: dict[UUID, float] = field(default_factory=dict)
     # Destinations whose breaker is open, and for how many seconds.
     alone: dict[UUID, float] = field(default_factory=dict)
 
@@ -114,9 +119,12 @@ class _Round:
         self._batch = batch
         self._total = total
         self._budget = budget
-        self._queue = batch.messages.copy()
+        # By destination, in the order in which they are due.
+        self._queues: dict[UUID, deque[Message]] = {}
+        for message in batch.messages:
+            self._queues.setdefault(message.destination_id, deque()).append(message)
         self._under_way: Counter[UUID] = Counter()
-        self._outcomes: SimpleQueue[tuple[Message, Exception | None]] = SimpleQueue()
+        self._outcomes: SimpleQueue[tuple[Message, Exception | None, float]] = SimpleQueue()
         self._left: list[UUID] = []
         self._waiting: defaultdict[UUID, list[UUID]] = defaultdict(list)
 
@@ -142,16 +150,29 @@ class _Round:
                 self._left.append(message.pk)
             else:
                 self._under_way[destination] += 1
+                if self._is_quick(destination):
+                    self._try(message)
+                    break
                 _senders().submit(copy_context().run, self._try, message)
         return self._under_way.total() > 0
 
     def _next(self) -> Message | None:
-        """Taken out of the queue: the first one whose destination takes one more at this moment."""
+        """Taken out of the queue: the next one of a destination that takes one more at this moment."""
         if self._under_way.total() < AT_ONCE:
-            for place, message in enumerate(self._queue):
-                if self._under_way[message.destination_id] < self._abreast(message.destination_id):
-                    return self._queue.pop(place)
+            for destination, queue in self._queues.items():
+                if self._under_way[destination] < self._abreast(destination):
+                    message = queue.popleft()
+                    # Behind the others, so that each has its turn; gone when it was the last.
+                    del self._queues[destination]
+                    if queue:
+                        self._queues[destination] = queue
+                    return message
         return None
+
+    def _is_quick(self, destination: UUID) -> bool:
+        """Whether its answer can be waited for here: it comes at once, and no other destination waits meanwhile."""
+        alone = self._under_way.total() == 1 and not self._queues.keys() - {destination}
+        return alone and self._batch.takes.get(destination, QUICK_SECONDS) < QUICK_SECONDS
 
     def _abreast(self, destination: UUID) -> int:
         """How many of this destination's may be under way at once."""
@@ -162,14 +183,14 @@ class _Round:
 
     def _try(self, message: Message) -> None:
         """In a thread that has no connection to the database and needs none. Who waits always hears."""
+        began, failure = time.monotonic(), None
         try:
             _send(self._batch, message)
         except Exception as error:  # noqa: BLE001  raised where it is waited for
-            self._outcomes.put((message, error))
-        else:
-            self._outcomes.put((message, None))
+            failure = error
+        self._outcomes.put((message, failure, time.monotonic() - began))
 
-    def _end(self, message: Message, error: Exception | None) -> None:
+    def _end(self, message: Message, error: Exception | None, seconds: float) -> None:
         batch, destination = self._batch, message.destination_id
         self._under_way[destination] -= 1
         if isinstance(error, BreakerOpen):
@@ -185,6 +206,7 @@ class _Round:
         else:
             batch.in_a_row[destination] = 0
             batch.well.add(destination)
+            batch.takes[destination] = (3 * batch.takes.get(destination, seconds) + seconds) / 4
             batch.sent.append(message.pk)
 
     def _failed(self, message: Message, refusal: Refused) -> None:

@@ -96,16 +96,34 @@ def _looked_up(host: str, port: int, seconds: float | None) -> list[Any]:
 
 
 class BoundedStream(httpcore.NetworkStream):
-    """A stream whose every wait also ends at the deadline, so that a slow drip cannot hold a worker."""
+    """A stream whose every wait also ends at the deadline, so that a slow drip cannot hold a worker.
+
+    What is written leaves together when an answer is waited for: a request of a few hundred bytes is one packet, not
+    one for its head and one for its body.
+    """
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
+        self._written: list[bytes] = []
+        self._write_timeout: float | None = None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._written:
+            self._flush()
         return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
+        if buffer:
+            self._written.append(buffer)
+            self._write_timeout = timeout
+
+    def _flush(self) -> None:
+        written, self._written = b"".join(self._written), []
+        try:
+            self._stream.write(written, _left(self._write_timeout, httpcore.WriteTimeout))
+        except httpcore.WriteError:
+            # Who takes no more may have answered already: the answer says why, or is missing.
+            return
 
     def close(self) -> None:
         self._stream.close()

@@ -3,6 +3,7 @@
 import socket
 from typing import Any
 
+import httpcore
 import pytest
 from django.core.checks import run_checks
 
@@ -27,6 +28,30 @@ from tests.outbox.conftest import (
     publish,
     say,
 )
+
+
+class Wire(httpcore.NetworkStream):
+    """Keeps what is written to it, packet by packet."""
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return b"answer"
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.packets.append(buffer)
+
+
+def test_head_and_body_leave_together_when_an_answer_is_waited_for() -> None:
+    wire = Wire()
+    stream = network.BoundedStream(wire)
+    for _ in range(2):
+        for part in (b"head ", b"body", b""):
+            stream.write(part)
+        assert stream.read(100) == b"answer"
+    stream.read(100)
+    assert wire.packets == [b"head body", b"head body"]
 
 
 def test_it_delivers_once_signed_with_an_id(hook: Receiver) -> None:

@@ -1,4 +1,4 @@
-"""Deliveries a second: durable rows to signed webhooks, and a bare HTTP client posting the same bytes."""
+"""Deliveries a second: durable rows to signed webhooks, and a bare HTTP client that signs as much and keeps nothing."""
 
 import time
 from functools import partial
@@ -73,15 +73,15 @@ class Match:
         )
 
     def _bare(self, messages: int) -> Turn:
-        return self._sent(messages, self._sender.ask({"bare": messages}), ids=1)
+        return self._sent(messages, self._sender.ask({"bare": messages}))
 
     def _ours(self, messages: int, keys: int) -> Turn:
         self._sender.ask({"publish": messages, "keys": keys})
-        return self._sent(messages, self._sender.ask({"deliver": messages}), ids=messages)
+        return self._sent(messages, self._sender.ask({"deliver": messages}))
 
-    def _sent(self, messages: int, said: dict[str, float], *, ids: int) -> Turn:
+    def _sent(self, messages: int, said: dict[str, float]) -> Turn:
         got = self._receiver.ask({"got": True})
-        if (said["sent"], got["posts"], got["ids"]) != (messages, messages, ids):
+        if (said["sent"], got["posts"], got["ids"]) != (messages, messages, messages):
             raise NotDeliveredOnce(f"{said['sent']} of {messages} were sent, {got['posts']} came: {got['ids']} ids.")
         return Turn(rate=messages / said["seconds"], more={"ms": said["seconds"] / messages * 1000})
 
@@ -128,12 +128,12 @@ _INTRODUCTION = """\
 Repeat it with `make bench BENCH=outbox`, about {minutes} minutes, or `.venv/bin/python -m tests.bench outbox --quick`
 for a first look; `--write` puts it here.
 
-The *floor* is an HTTP client that posts the same bytes again and again over a connection that stays open, to a
-receiver on loopback, a process of its own that reads each post and answers 204. Ours is the product's delivery, with
-the same client library: rows claimed under a lease, payloads opened, canonical bodies signed, every message marked as
-delivered; the switch that lets it deliver to loopback is on, breakers are off as they are by default. In the order of a
-key, a message is not taken before the one ahead of it is delivered. The receiver has counted the ids: each message came
-exactly once.
+The *floor* is an HTTP client that posts messages from its memory one after the other over a connection that stays
+open, each with an id, a body and a signature of its own, to a receiver on loopback, a process of its own that reads
+each post and answers 204. Ours is the product's delivery, with the same client library: rows claimed under a lease,
+payloads opened, canonical bodies signed, every message marked as delivered; the switch that lets it deliver to loopback
+is on, breakers are off as they are by default. In the order of a key, a message is not taken before the one ahead of it
+is delivered. The receiver has counted the ids: each message came exactly once.
 
 {messages:,} messages a turn, written down before the clock starts. Medians of {rounds} rounds, everybody right beside
 the floor in each.

@@ -63,19 +63,24 @@ def main() -> None:
             return {"sent": sent, "seconds": time.monotonic() - start}
 
     def bare(messages: int) -> dict[str, float]:
-        """The same bytes by the same client, from memory, signed once."""
-        message = Outgoing(id=uuid4(), tenant_id=known["tenant"], topic=TOPIC, created_at=clock.now(), payload=PAYLOAD)
-        body = message.body()
-        signed = sign(secret=SECRET.encode(), message_id=str(message.id), timestamp=0, body=body)
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "Kaireon-Compliance",
-            ID_HEADER: str(message.id),
-            SIGNATURE_HEADER: signed,
-        }
+        """The same client from memory: each post with an id, a body and a signature of its own, and nothing kept."""
+
+        def post(pool: httpcore.ConnectionPool) -> bool:
+            now = clock.now()
+            message = Outgoing(id=uuid4(), tenant_id=known["tenant"], topic=TOPIC, created_at=now, payload=PAYLOAD)
+            body = message.body()
+            signed = sign(secret=SECRET.encode(), message_id=str(message.id), timestamp=int(now.timestamp()), body=body)
+            headers = {
+                "Content-Type": "application/json",
+                "User-Agent": "Kaireon-Compliance",
+                ID_HEADER: str(message.id),
+                SIGNATURE_HEADER: signed,
+            }
+            return pool.request("POST", known["url"], headers=list(headers.items()), content=body).status == 204
+
         with httpcore.ConnectionPool() as pool:
             start = time.monotonic()
-            sent = sum(_post(pool, known["url"], headers, body) for _ in range(messages))
+            sent = sum(post(pool) for _ in range(messages))
             return {"sent": sent, "seconds": time.monotonic() - start}
 
     def respond(order: dict[str, Any]) -> Mapping[str, Any]:
@@ -88,10 +93,6 @@ def main() -> None:
         return deliver() if "deliver" in order else bare(order["bare"])
 
     answer(respond)
-
-
-def _post(pool: httpcore.ConnectionPool, url: str, headers: Mapping[str, str], body: bytes) -> bool:
-    return pool.request("POST", url, headers=list(headers.items()), content=body).status == 204
 
 
 if __name__ == "__main__":
