@@ -60,6 +60,15 @@ class TestSealing:
         assert opened(came).changes == {"birth_date": [None, "1990-01-31"]}
         assert opened(went).changes == {"birth_date": ["1990-01-31", None]}
 
+    def test_a_deletion_says_what_went(self) -> None:
+        jane = customer()
+        with ADA.here(), transaction():
+            Customer.objects.filter(pk=jane.pk).delete()
+        [record] = about(jane, action="delete")
+        assert (record.changes, record.after) == (record.before, None)
+        assert opened(record).changes["email"] == EMAIL
+        assert verdict(ACME).intact
+
     @pytest.mark.parametrize(
         "value",
         [
