@@ -22,7 +22,7 @@ from kaireon.lib import clock
 from kaireon.ops import checks
 from kaireon.tenancy.context import transaction
 from tests.cast import ADA, KEYS
-from tests.live import Worker, wait_until
+from tests.live import Worker, together, wait_until
 from tests.ops.stage import Site, Unready, lines
 from tests.servers import SUITE
 
@@ -65,16 +65,18 @@ def test_prefixes_count_whole_segments(path: str, *, blocked: bool):
 
 def test_a_skipped_type_waits_and_nothing_is_lost(tmp_path: Path, db: str):
     log = tmp_path / "worker.log"
-    with Site(tmp_path / "web.log") as site:
+    site = Site(tmp_path / "web.log")
+    skipping = Worker(log, "dsar-jobs", "batch-jobs", SKIP_JOB_TYPES="dsar_export")
+    with together(site, skipping):
         answer = site.post("/dsar", {"requestType": "export", "subjectId": "c-1"}, headers=ADA_S_KEY)
         request = f"/dsar/{answer.json()['requestId']}"
-        with Worker(log, "dsar-jobs", "batch-jobs", SKIP_JOB_TYPES="dsar_export"):
-            # The message of that request is taken, and the job is left where it is.
-            wait_until(lambda: lines(log, "job_not_claimed"), or_show=log)
-            seen = site.figures()
-            assert (seen[PAUSED], seen['queue_depth{queue="dsar-jobs"}']) == (1, 1)
-            assert "job_types_paused" in site.ask("/readyz").json()["degraded"]
-            assert site.get(request, headers=ADA_S_KEY).json()["status"] == "queued"
+        # The message of that request is taken, and the job is left where it is.
+        wait_until(lambda: lines(log, "job_not_claimed"), or_show=log)
+        seen = site.figures()
+        assert (seen[PAUSED], seen['queue_depth{queue="dsar-jobs"}']) == (1, 1)
+        assert "job_types_paused" in site.ask("/readyz").json()["degraded"]
+        assert site.get(request, headers=ADA_S_KEY).json()["status"] == "queued"
+        skipping.kill()
         with Worker(log, "dsar-jobs", "batch-jobs"):
             wait_until(lambda: site.get(request, headers=ADA_S_KEY).json()["status"] == "completed", or_show=log)
         assert PAUSED not in site.figures()
