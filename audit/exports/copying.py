@@ -25,7 +25,7 @@ from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
 
 FORMATS = ("ndjson", "csv")
-SLICE = 20_000
+SLICE = 10_000
 # So many slices are copied at once, each over a connection of its own; one waits in memory up to so many bytes, and
 # beyond that in a temporary file.
 CONNECTIONS = 2
