@@ -75,20 +75,25 @@ def row_of(record: dict[str, Any]) -> rows.Row:
 
 def record_of(texts: dict[str, Any], changes: Any, before: Any, after: Any) -> dict[str, Any]:
     """A whole record with the hashes that the plain arithmetic gives it."""
-    record = {
-        "id": "0190a5e0-0000-7000-8000-0000000000ff",
-        "seq": 7,
-        "changes": exact(changes),
-        "before": exact(before),
-        "after": exact(after),
-        "entityVersion": 3,
-        "actorType": "job",
-        "tenantId": "acme",
-        "timestamp": "2026-01-15T09:00:00.123456Z",
-        "prevHash": "genesis",
-        **texts,
-    }
-    record["integrityHash"] = integrity_hash(
+    return hashed(
+        {
+            "id": "0190a5e0-0000-7000-8000-0000000000ff",
+            "seq": 7,
+            "changes": exact(changes),
+            "before": exact(before),
+            "after": exact(after),
+            "entityVersion": 3,
+            "actorType": "job",
+            "tenantId": "acme",
+            "timestamp": "2026-01-15T09:00:00.123456Z",
+            "prevHash": "genesis",
+            **texts,
+        }
+    )
+
+
+def hashed(record: dict[str, Any]) -> dict[str, Any]:
+    integrity = integrity_hash(
         action=record["action"],
         entity_type=record["entityType"],
         entity_id=record["entityId"],
@@ -100,6 +105,7 @@ def record_of(texts: dict[str, Any], changes: Any, before: Any, after: Any) -> d
         request_id=record["requestId"],
         prev_hash=record["prevHash"],
     )
+    record = {name: value for name, value in record.items() if name != "leafHash"} | {"integrityHash": integrity}
     return record | {"leafHash": leaf_hash(record)}
 
 
@@ -128,6 +134,20 @@ BARE = {
     **dict.fromkeys(("action", "entityType", "entityId", "userName", "entityName", "userId", "requestId"), "x"),
     "timestamp": MOMENTS[0],
 }
+
+
+@pytest.mark.parametrize("value", NASTY)
+def test_unusual_json_gives_its_hashes_among_other_records(value: Any) -> None:
+    records = [record_of(BARE, each, None, [each]) for each in ({"a": 1}, value)]
+    found = rows.derive([row_of(record) for record in records])
+    assert found.leaves == [bytes.fromhex(record["leafHash"]) for record in records]
+
+
+def test_json_nested_too_deeply_spoils_its_own_record_alone() -> None:
+    other = record_of(BARE, {"a": 1}, None, None)
+    deep = hashed(other | {"changes": json.loads("[" * 210 + "]" * 210)})
+    found = rows.derive([row_of(deep), row_of(other)])
+    assert found.leaves == [None, bytes.fromhex(other["leafHash"])]
 
 
 FORGED = [None, "", "0", '"', "[]", '{"a": 1', "\x01", "null", "1.5"]
