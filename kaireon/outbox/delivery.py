@@ -37,9 +37,6 @@ MOST_IN_A_ROW = 3
 # Deliveries under way at once: while one receiver thinks, the next is sent to. Of a webhook that took one, as many as
 # may fail in a row; of other kinds one after the other: who reads a stream finds first what came first.
 AT_ONCE = 8
-# A receiver that answers within so many seconds is sent to from the thread that asks, where nobody else waits: telling
-# another thread costs more than the answer.
-QUICK_SECONDS = 0.001
 PAUSE = timedelta(seconds=5)
 
 
@@ -67,8 +64,6 @@ class _Batch:
     in_a_row: Counter[UUID] = field(default_factory=Counter)
     # Destinations that took one.
     well: set[UUID] = field(default_factory=set)
-    # Seconds that each destination took lately.
-    takes: dict[UUID, float] = field(default_factory=dict)
     # Destinations whose breaker is open, and for how many seconds.
     alone: dict[UUID, float] = field(default_factory=dict)
 
@@ -124,7 +119,7 @@ class _Round:
         for message in batch.messages:
             self._queues.setdefault(message.destination_id, deque()).append(message)
         self._under_way: Counter[UUID] = Counter()
-        self._outcomes: SimpleQueue[tuple[Message, Exception | None, float]] = SimpleQueue()
+        self._outcomes: SimpleQueue[tuple[Message, Exception | None]] = SimpleQueue()
         self._left: list[UUID] = []
         self._waiting: defaultdict[UUID, list[UUID]] = defaultdict(list)
 
@@ -150,9 +145,6 @@ class _Round:
                 self._left.append(message.pk)
             else:
                 self._under_way[destination] += 1
-                if self._is_quick(destination):
-                    self._try(message)
-                    break
                 _senders().submit(copy_context().run, self._try, message)
         return self._under_way.total() > 0
 
@@ -169,11 +161,6 @@ class _Round:
                     return message
         return None
 
-    def _is_quick(self, destination: UUID) -> bool:
-        """Whether its answer can be waited for here: it comes at once, and no other destination waits meanwhile."""
-        alone = self._under_way.total() == 1 and not self._queues.keys() - {destination}
-        return alone and self._batch.takes.get(destination, QUICK_SECONDS) < QUICK_SECONDS
-
     def _abreast(self, destination: UUID) -> int:
         """How many of this destination's may be under way at once."""
         endpoint = self._batch.endpoints[destination]
@@ -183,14 +170,14 @@ class _Round:
 
     def _try(self, message: Message) -> None:
         """In a thread that has no connection to the database and needs none. Who waits always hears."""
-        began, failure = time.monotonic(), None
         try:
             _send(self._batch, message)
         except Exception as error:  # noqa: BLE001  raised where it is waited for
-            failure = error
-        self._outcomes.put((message, failure, time.monotonic() - began))
+            self._outcomes.put((message, error))
+        else:
+            self._outcomes.put((message, None))
 
-    def _end(self, message: Message, error: Exception | None, seconds: float) -> None:
+    def _end(self, message: Message, error: Exception | None) -> None:
         batch, destination = self._batch, message.destination_id
         self._under_way[destination] -= 1
         if isinstance(error, BreakerOpen):
@@ -206,7 +193,6 @@ class _Round:
         else:
             batch.in_a_row[destination] = 0
             batch.well.add(destination)
-            batch.takes[destination] = (3 * batch.takes.get(destination, seconds) + seconds) / 4
             batch.sent.append(message.pk)
 
     def _failed(self, message: Message, refusal: Refused) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kaireon.outbox import delivery, streams
+from kaireon.outbox import streams
 from tests.outbox.conftest import SECRET, Receiver, deliver, destination, publish, receiver_on, say
 
 
@@ -52,29 +52,6 @@ def test_no_webhook_is_sent_to_more_than_three_times_at_once(hook: Receiver) -> 
         publish(n)
     assert deliver().sent == 30
     assert most <= 3
-
-
-def test_a_webhook_alone_that_answers_at_once_is_waited_for_where_it_is_asked(
-    hook: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    senders = []
-    send = delivery._send
-
-    def watched(*given: Any) -> None:
-        senders.append(threading.current_thread())
-        send(*given)
-
-    monkeypatch.setattr(delivery, "_send", watched)
-    monkeypatch.setattr(delivery, "QUICK_SECONDS", 60.0)
-    hook.answers = [say(204), say(204), say(500), say(204)]
-    hook.always = say(204)
-    for n in range(20):
-        publish(n)
-    done = deliver()
-    assert (done.sent, done.failed) == (19, 1)
-    # Of the first one nobody knows yet.
-    assert senders[0] is not threading.current_thread()
-    assert senders[1:] == [threading.current_thread()] * 19
 
 
 def test_a_stream_keeps_the_order_of_publishing_without_any_key(acme: str) -> None:
