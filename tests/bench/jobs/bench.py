@@ -50,6 +50,10 @@ def run(options: Options) -> Section:
     return section(heats, jobs=jobs, rounds=rounds, facts=facts, took=time.monotonic() - began)
 
 
+class NotDoneOnce(RuntimeError):
+    """The worker said that it was through, and the rows do not."""
+
+
 class Stage:
     """The producer, and a held worker of each contestant for each number of processes."""
 
@@ -98,6 +102,8 @@ class Stage:
         with worker.working():
             end = self._ask({"ends": jobs})["last"]
             waits = self._ask({"one_by_one": name, "processes": processes, "jobs": max(20, jobs // 6)})
+        if name == "ours":
+            once_each(self._ask({"rows": True}))
         return Turn(rate=jobs / (end - start), more={"enqueue_ms": enqueued["seconds"] / jobs * 1000, **waits})
 
     def _through(self, name: str, processes: int, jobs: int) -> None:
@@ -117,6 +123,12 @@ class Stage:
             PIPE_VARIABLE: str(pipe),
             BROKER_VARIABLE: self._servers.redis.url(3),
         }
+
+
+def once_each(found: dict[str, float]) -> None:
+    """Raises NotDoneOnce."""
+    if found["rows"] != found["once"]:
+        raise NotDoneOnce(f"{found['once']} of {found['rows']} jobs are done and were begun once.")
 
 
 def section(heats: list[Heat], *, jobs: int, rounds: int, facts: dict[str, str], took: float) -> Section:
@@ -173,7 +185,7 @@ and confirms them before the work; beside it Celery with the settings of ours, w
 done: what not losing a message costs before there is any row.
 
 The {jobs:,} jobs of a turn wait in the queue while the worker is held; *jobs/s per worker* is from the moment it is
-let go to the end of the last. Then jobs are asked for one by one: *p50* and *p99* are from before the enqueueing to
-after the end. *To enqueue* is what the caller waits. Medians of {rounds} rounds, everybody right beside the floor in
-each.
+let go to the end of the last; the rows say afterwards that each was begun once and is done. Then jobs are asked for one
+by one: *p50* and *p99* are from before the enqueueing to after the end. *To enqueue* is what the caller waits. Medians
+of {rounds} rounds, everybody right beside the floor in each.
 """

@@ -1,7 +1,8 @@
 """Who asks for jobs: `python -m tests.bench.jobs.producer`, told in JSON lines.
 
 `{"prepare": tenant id}`, `{"enqueue": contestant, "processes": n, "jobs": n}`, `{"ends": n}`,
-`{"one_by_one": contestant, "processes": n, "jobs": n}`.
+`{"one_by_one": contestant, "processes": n, "jobs": n}`, `{"rows": true}`, answered with how many rows there are of our
+jobs, and how many of them are done and were begun once.
 """
 
 import os
@@ -23,6 +24,7 @@ TENANT = "tenant-01"
 def main() -> None:
     django.setup()
     from kaireon.jobs import services
+    from kaireon.jobs.models import Job, JobState
     from kaireon.lib import clock
     from kaireon.tenancy import tenants
     from kaireon.tenancy.context import Actor, scope, transaction
@@ -44,12 +46,19 @@ def main() -> None:
         "careful": lambda processes: plain.careful.send_task(plain.TASK, queue=f"careful-{processes}"),
     }
 
+    def rows() -> dict[str, int]:
+        with scope(tenant_id=TENANT, actor=system), transaction():
+            once = Job.objects.filter(state=JobState.DONE, attempts=1)
+            return {"rows": Job.objects.count(), "once": once.count()}
+
     def respond(order: dict[str, Any]) -> dict[str, Any]:
         if "prepare" in order:
             tenants.create_tenant(tenant_id=order["prepare"], name="Tenant", actor=system)
             return {}
         if "ends" in order:
             return {"last": max(keeper.ends(order["ends"]))}
+        if "rows" in order:
+            return rows()
         if "enqueue" in order:
             return _enqueue(partial(enqueues[order["enqueue"]], order["processes"]), order["jobs"])
         return _one_by_one(partial(enqueues[order["one_by_one"]], order["processes"]), order["jobs"], keeper)

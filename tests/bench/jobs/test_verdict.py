@@ -1,5 +1,7 @@
 """The bench of jobs says, for each number of workers, whether ours keep up with plain Celery."""
 
+import pytest
+
 from tests.bench.jobs import bench
 from tests.bench.rounds import Contender, Heat, Turn
 
@@ -32,6 +34,12 @@ def test_it_settles_nothing_on_a_busy_machine() -> None:
     (said,) = bench.verdicts([heat("1 worker", 0.9, floor=(200.0, 600.0, 900.0))]).values()
 
     assert said.startswith("0.90 of the floor (at least 0.5: not settled")
+
+
+def test_a_job_that_is_not_done_or_was_begun_twice_is_no_result() -> None:
+    bench.once_each({"rows": 700, "once": 700})
+    with pytest.raises(bench.NotDoneOnce):
+        bench.once_each({"rows": 700, "once": 699})
 
 
 def test_its_tables_count_jobs_for_each_worker() -> None:
