@@ -91,7 +91,7 @@ def sealed(
         before_said, after_said = _sorted(old), _sorted(new)
         said = (after_said or before_said) if changes is None else _sorted(changes)
         texts = (None if changes is None else _text(said), _text(before_said), _text(after_said))
-        return Contents(said, before_said, after_said, _version(after), texts)
+        return Contents(said, before_said, after_said, _version(new), texts)
     old, new, changes = (_settled(value, before_text, after_text) for value in (old, new, changes))
     if changes is None:
         # Of a creation or deletion, the row itself.

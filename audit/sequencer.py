@@ -33,20 +33,24 @@ BATCH_BYTES = 4 * 1024 * 1024
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 
-# From tenant to tenant along the key, as far as one transaction goes. The inbox is analysed when it happens to be
-# empty, and then looks too small for its indexes: so the statements that follow shall use them.
+# From tenant to tenant along the key, as far as one transaction goes: `batch` records, or as much of them as
+# BATCH_BYTES. The inbox is analysed when it happens to be empty, and then looks too small for its indexes: so the
+# statements that follow shall use them.
 _TAKE = """
 WITH RECURSIVE waiting AS (
-    SELECT %(after)s::text AS tenant, 0::bigint AS records
+    SELECT %(after)s::text AS tenant, 0::numeric AS weight
     UNION ALL
-    SELECT n.tenant_id, w.records + CASE WHEN n.tenant_id = ANY(%(stuck)s::text[]) THEN 0 ELSE (
-               SELECT count(*) FROM (SELECT FROM public.audit_inbox i WHERE i.tenant_id = n.tenant_id LIMIT %(batch)s) i
+    SELECT n.tenant_id, w.weight + CASE WHEN n.tenant_id = ANY(%(stuck)s::text[]) THEN 0 ELSE (
+               SELECT greatest(count(*), sum(i.bytes) * %(batch)s / %(bytes)s)
+                 FROM (SELECT coalesce(pg_column_size(changes), 0) + coalesce(pg_column_size(before), 0)
+                              + coalesce(pg_column_size(after), 0) AS bytes
+                         FROM public.audit_inbox WHERE tenant_id = n.tenant_id LIMIT %(batch)s) i
            ) END
       FROM waiting w CROSS JOIN LATERAL (
         SELECT i.tenant_id FROM public.audit_inbox i WHERE i.tenant_id > w.tenant ORDER BY i.tenant_id LIMIT 1) n
-     WHERE w.records < %(batch)s
+     WHERE w.weight < %(batch)s
 )
-SELECT tenant, records, CASE WHEN tenant = ANY(%(stuck)s::text[]) THEN false
+SELECT tenant, weight, CASE WHEN tenant = ANY(%(stuck)s::text[]) THEN false
                              ELSE pg_try_advisory_xact_lock(hashtextextended('audit:' || tenant, 0)) END,
        set_config('enable_seqscan', 'off', true)
   FROM waiting WHERE tenant <> %(after)s ORDER BY tenant
@@ -145,7 +149,9 @@ def sweep(*, batch: int = BATCH) -> int:
 
     A tenant whose records cannot be sequenced is passed by, and logged as `tenant_not_sequenced`.
     """
-    made, last = _sweep_after("", batch)
+    made = sum(_sweep_alone(tenant, batch) for tenant in _stuck.due())
+    some, last = _sweep_after("", batch)
+    made += some
     while last is not None:
         some, last = _sweep_after(last, batch)
         made += some
@@ -180,15 +186,16 @@ def _sweep_after(after: str, batch: int) -> tuple[int, str | None]:
     last = None
     try:
         with transaction.atomic(using=ALIAS), connections[ALIAS].cursor() as cursor:
-            cursor.execute(_TAKE, {"after": after, "batch": batch, "stuck": _stuck.left_alone()})
+            cursor.execute(_TAKE, {"after": after, "batch": batch, "bytes": BATCH_BYTES, "stuck": list(_stuck.until)})
             found = cursor.fetchall()
             tenants = [tenant for tenant, _, locked, _ in found if locked]
-            if found and max(records for _, records, *_ in found) >= batch:
+            if found and found[-1][1] >= batch:
                 # By the order of the database, whose collation need not be Python's.
                 last = found[-1][0]
             made = _sequence(cursor, tenants, batch)
     except (DatabaseError, ValueError):
-        if not connections[ALIAS].is_usable():
+        # Without any tenant it is none of their records.
+        if not tenants or not connections[ALIAS].is_usable():
             raise
         return sum(_sweep_alone(tenant, batch) for tenant in tenants), last
     for tenant in tenants:
@@ -240,8 +247,9 @@ class _Stuck:
     def is_left_alone(self, tenant: str) -> bool:
         return time.monotonic() < self.until.get(tenant, 0.0)
 
-    def left_alone(self) -> list[str]:
-        return [tenant for tenant in self.until if self.is_left_alone(tenant)]
+    def due(self) -> list[str]:
+        """Those to be tried again, each by itself: a tenant that still cannot shall not cost others their turn."""
+        return [tenant for tenant in self.until if not self.is_left_alone(tenant)]
 
     def note(self, tenant: str) -> None:
         pause = self.pauses[tenant] = min(2 * self.pauses.get(tenant, FIRST_PAUSE / 2), LONGEST_PAUSE)

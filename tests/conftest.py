@@ -5,12 +5,17 @@ in it (two tenants, their members and keys). Nothing is rolled back and nothing 
 """
 
 import os
+import signal
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from tests.servers import SUITE, NotASuperuser
+
+# A shell that starts the suite in the background has all of it ignore Ctrl-C, and what the tests start would too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Settings are read at import, so this comes before anything of Django.
 SUITE.prepare_environment()

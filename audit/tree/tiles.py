@@ -5,23 +5,27 @@ tile only ever grows at its end. Every perfect subtree inside the tree can be ha
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import lru_cache
 
 from audit.tree.merkle import OutsideTree, perfect
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
 HASH_BYTES = 32
+# Several proofs' worth, and no more than that when somebody walks through a whole tree.
+_SUBTREES_KEPT = 1024
 
 # (tile level, index) to the tile's bytes; empty when there is none.
 ReadTile = Callable[[int, int], bytes]
 
 
 def node(read: ReadTile) -> Callable[[int, int], bytes]:
-    """How `audit.tree.merkle` gets its perfect subtrees from tiles; each is worked out once, as a root and a proof have
-    most of them in common."""
+    """How `audit.tree.merkle` gets its perfect subtrees from tiles.
 
-    @cache
+    The last are kept, as a root and a proof have most of theirs in common.
+    """
+
+    @lru_cache(_SUBTREES_KEPT)
     def perfect_subtree(level: int, index: int) -> bytes:
         tile_level, rest = divmod(level, HEIGHT)
         tile, place = divmod(index << rest, WIDTH)

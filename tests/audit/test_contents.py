@@ -77,8 +77,9 @@ def test_both_ways_write_the_same(operation: str, monkeypatch: pytest.MonkeyPatc
             before, after = rows(seed)
             texts = (written(None if operation == "I" else before), written(None if operation == "D" else after))
             plain = contents.plain(operation, None, *texts)
+            columns = "email,version" if seed % 3 == 0 else "email,name"
             sealed = contents.sealed(
-                *texts, kind="Thing", columns="email,name", subjects=("s-1", None), key_of=lambda _: KEY
+                *texts, kind="Thing", columns=columns, subjects=("s-1", None), key_of=lambda _: KEY
             )
             made.append((plain[:4], [opened(part) for part in sealed[:3]], sealed.version))
             for part in sealed[:3]:

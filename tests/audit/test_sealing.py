@@ -180,7 +180,7 @@ class TestNothingInClear:
             EMAIL,
             NAME,
             "Jane Roe",
-            "7946",
+            "7946 0000",
             "High Street",
             "platinum",
             "palladium",

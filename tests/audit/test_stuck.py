@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import ProgrammingError
 
 import audit
 from audit import sequencer, services
@@ -90,6 +91,52 @@ def test_it_is_left_alone_for_a_while_and_goes_on_by_itself_when_it_can(
     assert sequencer.sweep() == 2
     assert not sequencer._stuck.pauses
     assert verdict(ACME).intact
+
+
+@pytest.fixture
+def sequenced(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Which tenants' records were sequenced together, in order."""
+    together: list[list[str]] = []
+    sequence = sequencer._sequence
+
+    def noted(cursor: Any, tenants: Any, batch: int) -> int:
+        if tenants:
+            together.append(list(tenants))
+        return sequence(cursor, tenants, batch)
+
+    monkeypatch.setattr(sequencer, "_sequence", noted)
+    return together
+
+
+def test_tried_again_it_costs_no_other_its_turn(superuser: psycopg.Connection, sequenced: list[list[str]]) -> None:
+    forge(superuser, 1)
+    write(tenant=ACME)
+    sequencer.sweep()
+    sequencer._stuck.until[ACME] = 0.0
+    write(tenant=GLOBEX)
+    sequenced.clear()
+    assert sequencer.sweep() == 1
+    assert [tenants for tenants in sequenced if GLOBEX in tenants] == [[GLOBEX]]
+    assert [ACME] in sequenced
+
+
+def test_large_records_of_several_are_not_taken_together(
+    monkeypatch: pytest.MonkeyPatch, sequenced: list[list[str]]
+) -> None:
+    monkeypatch.setattr(sequencer, "BATCH_BYTES", 1000)
+    for tenant in (ACME, GLOBEX):
+        write(tenant=tenant, changes={"noise": os.urandom(2000).hex()})
+    assert sequencer.sweep() == 2
+    assert sequenced == [[ACME], [GLOBEX]]
+
+
+def test_what_keeps_it_from_every_inbox_is_said(superuser: psycopg.Connection) -> None:
+    write(tenant=ACME)
+    superuser.execute("REVOKE SELECT ON audit_inbox FROM kaireon_sequencer")
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        sequencer.sweep()
+    superuser.execute("GRANT SELECT ON audit_inbox TO kaireon_sequencer")
+    assert sequencer.sweep() == 1
 
 
 def test_an_auditor_can_read_it_and_is_told_what_is_wrong(superuser: psycopg.Connection) -> None:
