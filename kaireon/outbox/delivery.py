@@ -6,12 +6,14 @@ At least once: a crash between the sending and the settling sends again, with th
 import logging
 import time
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from queue import SimpleQueue
+from threading import Lock
 from uuid import UUID
 
 from kaireon.api.breakers import BreakerOpen
@@ -80,21 +82,33 @@ def deliver_due(*, budget: Budget, most: int | None = None) -> Delivered:
     """
     total = Delivered()
     batches = 0
+    ahead: _Batch | None = None
     while not budget.spent and (most is None or batches < most):
-        batch = _claim(lost_first=batches % LOST_EVERY == 0)
+        batch = ahead or _claim(lost_first=batches % LOST_EVERY == 0)
         if not batch.messages:
             break
         batches += 1
-        _Round(batch, total, budget).run()
+        # While a full batch is sent the next one is claimed, so that no receiver waits for that. One message whose
+        # worker was lost is never claimed beside others, which might take it along again.
+        is_more_likely = len(batch.messages) == BATCH and batches % LOST_EVERY and batches != most
+        ahead = _Round(batch, total, budget).run(_claim_more if is_more_likely else None)
+    if ahead is not None:
+        _give_back(ahead, [message.pk for message in ahead.messages], timedelta(0), total)
     return total
 
 
-def _claim(*, lost_first: bool) -> _Batch:
+def _claim(*, lost_first: bool = False, fresh_only: bool = False) -> _Batch:
     with transaction():
-        token, messages = services.claim(now=clock.now(), most=BATCH, lost_first=lost_first)
+        token, messages = services.claim(now=clock.now(), most=BATCH, lost_first=lost_first, fresh_only=fresh_only)
         found = Payload.objects.in_bulk([m.pk for m in messages]) if messages else {}
         endpoints = {pk: _endpoint(pk) for pk in {m.destination_id for m in messages}}
     return _Batch(token=token, messages=messages, payloads=found, endpoints=endpoints)
+
+
+def _claim_more() -> _Batch | None:
+    """None: nothing is due but what this batch must deliver first, or what was lost once."""
+    batch = _claim(fresh_only=True)
+    return batch if batch.messages else None
 
 
 def _endpoint(destination_id: UUID) -> Endpoint | Refused:
@@ -108,7 +122,11 @@ def _endpoint(destination_id: UUID) -> Endpoint | Refused:
 
 
 class _Round:
-    """The deliveries of one batch: several under way at a time, each settled as it comes back."""
+    """The deliveries of one batch: several under way at a time, each settled as it comes back.
+
+    Threads send, one message after the other, and choose the next by themselves; this one hears of each and is alone
+    with the database.
+    """
 
     def __init__(self, batch: _Batch, total: Delivered, budget: Budget) -> None:
         self._batch = batch
@@ -118,35 +136,56 @@ class _Round:
         self._queues: dict[UUID, deque[Message]] = {}
         for message in batch.messages:
             self._queues.setdefault(message.destination_id, deque()).append(message)
+        # For all that senders share: the queues, what is under way, and what the batch knows of destinations.
+        self._lock = Lock()
         self._under_way: Counter[UUID] = Counter()
+        self._started = 0
+        self._over = False
         self._outcomes: SimpleQueue[tuple[Message, Exception | None]] = SimpleQueue()
         self._left: list[UUID] = []
         self._waiting: defaultdict[UUID, list[UUID]] = defaultdict(list)
 
-    def run(self) -> None:
-        while self._start():
-            self._end(*self._outcomes.get())
-            if time.monotonic() - self._batch.settled > SETTLE_SECONDS:
-                _settle(self._batch, self._total)
+    def run(self, meanwhile: Callable[[], _Batch | None] | None = None) -> _Batch | None:
+        """Send all of them; gives what `meanwhile` does, which is called when the first are on their way."""
+        heard, found = 0, None
+        try:
+            with self._lock:
+                self._start()
+            if meanwhile is not None:
+                found = meanwhile()
+            # What follows a message is started before its outcome is heard of.
+            while heard < self._started:
+                self._end(*self._outcomes.get())
+                heard += 1
+                if time.monotonic() - self._batch.settled > SETTLE_SECONDS:
+                    _settle(self._batch, self._total)
+        finally:
+            self._over = True
         _settle(self._batch, self._total)
-        self._give_back(self._left, PAUSE)
+        _give_back(self._batch, self._left, PAUSE, self._total)
         for destination, ids in self._waiting.items():
-            self._give_back(ids, timedelta(seconds=self._batch.alone[destination]))
+            _give_back(self._batch, ids, timedelta(seconds=self._batch.alone[destination]), self._total)
+        return found
 
-    def _start(self) -> bool:
-        """Send what can be sent now; whether anything is under way."""
+    def _start(self) -> None:
+        """As many senders more as there is a message for at this moment. Needs the lock."""
+        while (message := self._sendable()) is not None:
+            _senders().submit(copy_context().run, self._send_on, message)
+
+    def _sendable(self) -> Message | None:
+        """The next one to send, counted as under way; none when others must come back first. Needs the lock."""
         batch = self._batch
-        while (message := self._next()) is not None:
+        while not self._over and (message := self._next()) is not None:
             destination = message.destination_id
-            stuck = batch.in_a_row[destination] >= MOST_IN_A_ROW
             if destination in batch.alone:
                 self._waiting[destination].append(message.pk)
-            elif stuck or self._budget.spent or not batch.time_for_one():
+            elif batch.in_a_row[destination] >= MOST_IN_A_ROW or self._budget.spent or not batch.time_for_one():
                 self._left.append(message.pk)
             else:
                 self._under_way[destination] += 1
-                _senders().submit(copy_context().run, self._try, message)
-        return self._under_way.total() > 0
+                self._started += 1
+                return message
+        return None
 
     def _next(self) -> Message | None:
         """Taken out of the queue: the next one of a destination that takes one more at this moment."""
@@ -168,32 +207,55 @@ class _Round:
             return 1
         return max(1, MOST_IN_A_ROW - self._batch.in_a_row[destination])
 
-    def _try(self, message: Message) -> None:
-        """In a thread that has no connection to the database and needs none. Who waits always hears."""
+    def _send_on(self, message: Message | None) -> None:
+        """This message and then others, in a thread that has no connection to the database and needs none.
+
+        Who waits always hears.
+        """
+        while message is not None:
+            following, error = None, self._tried(message)
+            try:
+                with self._lock:
+                    self._came_back(message.destination_id, error)
+                    following = self._sendable()
+                    # A destination that took its first one takes more at once.
+                    self._start()
+            except Exception as broken:  # noqa: BLE001  raised where it is waited for
+                error = broken
+            self._outcomes.put((message, error))
+            message = following
+
+    def _tried(self, message: Message) -> Exception | None:
         try:
             _send(self._batch, message)
         except Exception as error:  # noqa: BLE001  raised where it is waited for
-            self._outcomes.put((message, error))
-        else:
-            self._outcomes.put((message, None))
+            return error
+        return None
 
-    def _end(self, message: Message, error: Exception | None) -> None:
-        batch, destination = self._batch, message.destination_id
+    def _came_back(self, destination: UUID, error: Exception | None) -> None:
+        """What the next choice depends on. Needs the lock."""
+        batch = self._batch
         self._under_way[destination] -= 1
         if isinstance(error, BreakerOpen):
-            # Nothing was sent, so it is no failure of this message.
             batch.alone[destination] = error.seconds
-            self._waiting[destination].append(message.pk)
-            logger.info("delivery_waits", extra={"topic": message.topic, "dependency": error.dependency})
         elif isinstance(error, Refused):
             batch.in_a_row[destination] += not error.permanent
+        elif error is None:
+            batch.in_a_row[destination] = 0
+            batch.well.add(destination)
+
+    def _end(self, message: Message, error: Exception | None) -> None:
+        if isinstance(error, BreakerOpen):
+            # Nothing was sent, so it is no failure of this message.
+            with self._lock:
+                self._waiting[message.destination_id].append(message.pk)
+            logger.info("delivery_waits", extra={"topic": message.topic, "dependency": error.dependency})
+        elif isinstance(error, Refused):
             self._failed(message, error)
         elif error is not None:
             raise error
         else:
-            batch.in_a_row[destination] = 0
-            batch.well.add(destination)
-            batch.sent.append(message.pk)
+            self._batch.sent.append(message.pk)
 
     def _failed(self, message: Message, refusal: Refused) -> None:
         with transaction():
@@ -203,13 +265,6 @@ class _Round:
         logger.warning(
             "delivery_failed", extra={"topic": message.topic, "error_type": refusal.code, "dead": bool(dead)}
         )
-
-    def _give_back(self, ids: list[UUID], pause: timedelta) -> None:
-        if ids:
-            with transaction():
-                self._total.released += services.release(
-                    lease_token=self._batch.token, ids=ids, due_at=clock.now() + pause
-                )
 
 
 @cache
@@ -254,3 +309,9 @@ def _settle(batch: _Batch, total: Delivered) -> None:
             total.sent += services.done(lease_token=batch.token, ids=batch.sent, now=clock.now())
         batch.sent = []
     batch.settled = time.monotonic()
+
+
+def _give_back(batch: _Batch, ids: list[UUID], pause: timedelta, total: Delivered) -> None:
+    if ids:
+        with transaction():
+            total.released += services.release(lease_token=batch.token, ids=ids, due_at=clock.now() + pause)

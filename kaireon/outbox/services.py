@@ -130,10 +130,13 @@ def send_wake(tenant_id: str) -> bool:
 
 
 @requires_transaction
-def claim(*, now: datetime, most: int, lost_first: bool = False) -> tuple[UUID, list[Message]]:
+def claim(
+    *, now: datetime, most: int, lost_first: bool = False, fresh_only: bool = False
+) -> tuple[UUID, list[Message]]:
     """Take a lease on what is due, of each ordering key the first only; gives the lease and its messages.
 
-    When nothing else is due, one message whose worker was lost; with `lost_first` that one when there is any.
+    When nothing else is due, one message whose worker was lost; with `lost_first` that one when there is any, with
+    `fresh_only` never.
     """
     token = uuid4()
     given: dict[str, Any] = {
@@ -145,7 +148,7 @@ def claim(*, now: datetime, most: int, lost_first: bool = False) -> tuple[UUID, 
     }
     ids: list[UUID] = []
     with connection.cursor() as cursor:
-        kinds = ((_FRESH, most), (_SUSPECT, 1))
+        kinds = [(_FRESH, most)] if fresh_only else [(_FRESH, most), (_SUSPECT, 1)]
         for waiting, limit in reversed(kinds) if lost_first else kinds:
             if not ids:
                 cursor.execute(_CLAIM.format(waiting=waiting), {**given, "most": limit})

@@ -3,13 +3,17 @@
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
-from kaireon.outbox import streams
-from tests.outbox.conftest import SECRET, Receiver, deliver, destination, publish, receiver_on, say
+from kaireon.lib import clock
+from kaireon.lib.budget import Budget
+from kaireon.outbox import delivery, services, streams
+from kaireon.tenancy.context import transaction
+from tests.outbox.conftest import SECRET, Receiver, again, deliver, destination, publish, receiver_on, say
 
 
 @pytest.fixture
@@ -60,3 +64,55 @@ def test_a_stream_keeps_the_order_of_publishing_without_any_key(acme: str) -> No
     assert deliver().sent == 40
     entries: Any = streams.client().xrange(streams.key(acme, "events"))
     assert [fields[b"id"].decode() for _, fields in entries] == [str(message.pk) for message in published]
+
+
+def test_the_next_batch_is_claimed_while_one_is_on_its_way(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is answered once there was a second claim: after the answer, it would come too late."""
+    monkeypatch.setattr(delivery, "BATCH", 2)
+    claim, claims, claimed_again = services.claim, 0, threading.Event()
+    in_time = []
+
+    def counted(**given: Any) -> Any:
+        nonlocal claims
+        claims += 1
+        if claims == 2:
+            claimed_again.set()
+        return claim(**given)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        in_time.append(claimed_again.wait(timeout=8))
+        say(204)(handler)
+
+    monkeypatch.setattr(services, "claim", counted)
+    hook.always = answer
+    for n in range(5):
+        publish(n)
+    assert deliver().sent == 5
+    assert in_time == [True] * 5
+    assert [got.data["n"] for got in hook.got][:1] == [0]
+
+
+def test_what_was_claimed_ahead_and_finds_no_time_is_given_back(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class UntilTwoCame(Budget):
+        @property
+        def spent(self) -> bool:
+            return len(hook.got) >= 2
+
+    monkeypatch.setattr(delivery, "BATCH", 2)
+    published = [publish(n) for n in range(5)]
+    done = delivery.deliver_due(budget=UntilTwoCame(60))
+    assert (done.sent, done.released) == (2, 2)
+    left = [again(message) for message in published[2:]]
+    assert {(message.state, message.attempts, message.lease_token) for message in left} == {("pending", 0, None)}
+    assert deliver().sent == 3
+
+
+def test_what_lost_a_worker_is_never_claimed_ahead(hook: Receiver) -> None:
+    publish(0)
+    with transaction():
+        assert len(services.claim(now=clock.now(), most=5)[1]) == 1
+    with clock.freeze(clock.now() + services.LEASE + timedelta(seconds=1)), transaction():
+        assert services.claim(now=clock.now(), most=5, fresh_only=True)[1] == []
+        assert len(services.claim(now=clock.now(), most=5)[1]) == 1
