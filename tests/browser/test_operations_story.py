@@ -157,7 +157,7 @@ def start_follow_and_take_up_a_pipeline(page: Page, superuser_url: str) -> None:
     press(page, "Run it now")
 
     # The file is not there: the run fails, and the page says so without being loaded again.
-    expect(page.get_by_text("file_missing")).to_be_visible()
+    expect(page.get_by_text("file_missing", exact=True)).to_be_visible()
     expect(page.locator("#k-progress").get_by_role("status")).to_have_text("Failed")
     fits(page)
     put_file()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -117,5 +118,8 @@ def configuration() -> ModuleType:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        # Where there is no such folder it names one for all that it starts: here that would be every test to come.
+        patch.setenv("PROMETHEUS_MULTIPROC_DIR", folder)
+        spec.loader.exec_module(module)
     return module
