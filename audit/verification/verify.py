@@ -213,7 +213,7 @@ def examine(
         head_seq, head_hash, total, first, last = cursor.fetchone()
     head = Link(head_seq, head_hash)
     root = Link(begins.seq - 1, begins.prev_hash)
-    start = resumed[0] if resumed else _start(tenant, limit, span) or root
+    start = resumed[0] if resumed else _start(tenant, limit, span, head.seq) or root
     to_the_end = span is None or span[1] >= head.seq
     until = head.seq if span is None or to_the_end else span[1]
     is_whole = resumed is not None or start == root
@@ -289,17 +289,20 @@ def _tiles_fit_above(tenant: str, size: int) -> bool:
     return True
 
 
-def _start(tenant: str, limit: int | None, span: tuple[int, int] | None) -> Link | None:
-    """The record right before the first one to be read; None when there is none."""
+def _start(tenant: str, limit: int | None, span: tuple[int, int] | None, end: int) -> Link | None:
+    """The record right before the first one to be read; None when there is none.
+
+    None that came after `end`, where the log ended when it was asked: the log grows on meanwhile.
+    """
     if span is not None:
-        return _link(tenant, "seq < %s ORDER BY seq DESC LIMIT 1", span[0])
+        return _link(tenant, "seq <= %s ORDER BY seq DESC LIMIT 1", min(span[0] - 1, end))
     if limit is not None:
-        return _link(tenant, "true ORDER BY seq DESC OFFSET %s LIMIT 1", limit)
+        return _link(tenant, "seq <= %s ORDER BY seq DESC OFFSET %s LIMIT 1", end, limit)
     return None
 
 
-def _link(tenant: str, place: str, number: int) -> Link | None:
+def _link(tenant: str, place: str, *numbers: int) -> Link | None:
     with connections["default"].cursor() as cursor:
-        cursor.execute(_LINK + place, [tenant, number])
+        cursor.execute(_LINK + place, [tenant, *numbers])
         found = cursor.fetchone()
     return Link(*found) if found else None

@@ -4,6 +4,7 @@ import os
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from audit import sequencer, services
 from audit.models import VerificationKind
 from audit.tree import checkpoints, tiles
 from audit.verification import runs, spans
+from audit.verification import verify as verifying
 from audit.verification.verify import verify
 from kaireon.tenancy.context import scope, transaction
 from tests.audit.log import WRITER, records, verdict, write
@@ -104,6 +106,41 @@ def test_large_values_are_read_one_at_a_time() -> None:
     assert most_memory() < one + len(value)
 
 
+def grow(records: int) -> None:
+    """The log grows by so many, as another process would have it."""
+
+    def growing() -> None:
+        write(records, tenant=ACME)
+        services.drain(ACME)
+        checkpoints.make(ACME)
+        connections.close_all()
+
+    beside = threading.Thread(target=growing)
+    beside.start()
+    beside.join()
+
+
+@pytest.mark.parametrize("window", [{"limit": 5}, {"span": (20, 400)}, {"span": (45, 400)}], ids=str)
+def test_a_window_ends_where_the_log_ended_when_it_was_asked(
+    window: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many records come right after."""
+    write(30, tenant=ACME)
+    services.drain(ACME)
+    ended = records(ACME)[-1].seq
+    asked = verifying._start
+
+    def meanwhile(*about: Any) -> object:
+        grow(20)
+        return asked(*about)
+
+    monkeypatch.setattr(verifying, "_start", meanwhile)
+    with scope(tenant_id=ACME, actor=WRITER), transaction():
+        found = verify(**window)
+    assert found.intact, found
+    assert found.verified == min(window.get("limit", ended), max(ended + 1 - window.get("span", (0,))[0], 0))
+
+
 def test_a_checkpoint_that_is_made_while_it_reads_is_not_ahead_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Right before it asks for the checkpoint, and right after."""
     write(5, tenant=ACME)
@@ -111,21 +148,13 @@ def test_a_checkpoint_that_is_made_while_it_reads_is_not_ahead_of_the_log(monkey
     checkpoints.make(ACME)
     asked = checkpoints.newest
 
-    def grow() -> None:
-        write(20, tenant=ACME)
-        services.drain(ACME)
-        checkpoints.make(ACME)
-        connections.close_all()
-
     def meanwhile(tenant: str) -> object:
         found = None
         for look in (False, True, False):
             if look:
                 found = asked(tenant)
                 continue
-            beside = threading.Thread(target=grow)
-            beside.start()
-            beside.join()
+            grow(20)
         return found
 
     with monkeypatch.context() as patched:
