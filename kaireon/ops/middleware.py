@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, resolve
 
-from kaireon.api import logs
+from kaireon.api import content_security, logs
 from kaireon.api.errors import django_response
 
 
@@ -29,6 +29,7 @@ class OpsPortMiddleware:
         logs.set_request_id(uuid.uuid4().hex)
         response = _answer(request)
         response["X-Request-Id"] = logs.request_id()
+        response["Content-Security-Policy"] = content_security.header(content_security.DATA)
         return response
 
 

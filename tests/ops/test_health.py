@@ -93,6 +93,12 @@ def test_it_is_only_read(probe: Probe, path: str) -> None:
     assert refused["Allow"] == "GET, HEAD"
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/nowhere"])
+def test_a_browser_runs_nothing_of_it(path: str, probe: Probe, db: str) -> None:
+    for answer in (probe.get(path), probe.post(path)):
+        assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(answer["Content-Security-Policy"].split("; "))
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health_is_not_on_the_public_port_whatever_the_host_header_says(path: str) -> None:
     assert Client(HTTP_HOST="localhost:9090").get(path).status_code == 404
