@@ -15,10 +15,10 @@ from audit.tree import checkpoints
 
 logger = logging.getLogger("kaireon.audit.sequencer")
 
-# Between two looks at the inbox when it was empty, and when it was not. Shorter costs the writers more for nothing:
-# whoever reads the log drains it first.
+# Between two looks at the inbox when it was empty, and when it was not: twice what the sweep took, so that a busy
+# machine has larger and cheaper ones. Less costs the writers more for nothing: whoever reads the log drains it first.
 IDLE_SECONDS = 0.05
-BUSY_SECONDS = 0.03
+SHORTEST_BUSY, LONGEST_BUSY = 0.03, 0.065
 LONGEST_PAUSE = 10.0
 STEP_SECONDS = 0.2
 # Between two looks for logs that are due for a checkpoint, and into the spool of this machine.
@@ -79,11 +79,13 @@ class Command(BaseCommand):
         made = 0
         while not self.stopping:
             try:
+                start = time.monotonic()
                 # A look costs less than a sweep that finds nothing.
                 made = sequencer.sweep() if made or sequencer.is_any_waiting() else 0
+                rest = _rest(time.monotonic() - start) if made else IDLE_SECONDS
                 for chore in chores:
                     chore.do_when_due()
-                pause = IDLE_SECONDS
+                pause = rest
             except (DatabaseError, InterfaceError) as error:
                 # The rows are safe in the inbox: wait for the database and go on.
                 pause = min(pause * 2, LONGEST_PAUSE)
@@ -96,7 +98,7 @@ class Command(BaseCommand):
                     chore.left = None
             # A full batch means that more is waiting.
             if made < sequencer.BATCH and not any(chore.left for chore in chores):
-                self._sleep(BUSY_SECONDS if made else pause)
+                self._sleep(pause)
 
     def _sleep(self, seconds: float) -> None:
         """In short steps: a signal does not end a sleep, and whoever says stop shall not wait for a long one."""
@@ -106,6 +108,11 @@ class Command(BaseCommand):
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
+
+
+def _rest(took: float) -> float:
+    """Seconds of rest after a sweep that took so many."""
+    return min(max(2 * took, SHORTEST_BUSY), LONGEST_BUSY)
 
 
 def _replay() -> None:
