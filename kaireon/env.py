@@ -112,5 +112,5 @@ EMAIL_FROM: str = env.str("EMAIL_FROM", default="kaireon@localhost")
 
 
 def redis_url(database: int) -> str:
-    """REDIS_URL with another database number: sessions 0, cache 1, broker 2."""
+    """REDIS_URL with another database number: sessions 0, cache and limits 1, broker 2, streams 3."""
     return urlunsplit(urlsplit(REDIS_URL)._replace(path=f"/{database}"))

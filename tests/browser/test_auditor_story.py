@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from audit import sequencer
+from audit.models import AuditHead
 from audit.tree import checkpoints
 from customers.models import Customer
 from kaireon.tenancy.context import transaction
@@ -35,6 +36,7 @@ def test_an_auditor_finds_reads_checks_and_takes_away(officers: Officers, tmp_pa
     find_a_record(page)
     read_it_and_check_its_proof(page, tmp_path)
     verify_and_export(page)
+    watch_the_log(page)
     open_what_is_sealed(officers.arrive(ADA))
     assert officers.faults == []
 
@@ -45,6 +47,8 @@ def find_a_record(page: Page) -> None:
     expect(page.get_by_text("The sequencer keeps up.")).to_be_visible()
     expect(page.get_by_text("Not verified yet.")).to_be_visible()
     fits(page)
+    # Names of actions stand on one line each.
+    assert page.evaluate("[...document.querySelectorAll('.k-log code')].every(c => c.getClientRects().length === 1)")
     rows = page.locator("#result_list tbody").get_by_role("row")
     expect(rows).to_have_count(50)
     press(page, "Older")
@@ -109,6 +113,27 @@ def verify_and_export(page: Page) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename.endswith(".ndjson")
+
+
+def watch_the_log(page: Page) -> None:
+    """The panel follows the log without the page being loaded again, while somebody looks at it."""
+    page.clock.install()
+    page.goto(LOG)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "?tenant=" in request.url else None)
+    write(1, tenant=ACME)
+    sequencer.drain(ACME)
+    with ADA.here(), transaction():
+        head = AuditHead.objects.get(pk=ACME).seq
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    page.clock.run_for(60_000)
+    assert asked == []
+    page.evaluate("delete document.hidden")
+    page.clock.run_for(10_000)
+    # Of exactly so many records: that one looks on is none.
+    expect(page.locator("[data-figure=records]")).to_have_text(f"{head:,}")
+    expect(page.get_by_text("The sequencer keeps up.")).to_be_visible()
+    assert len(asked) == 1
 
 
 def open_what_is_sealed(page: Page) -> None:
