@@ -73,6 +73,8 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
             return HttpResponseNotAllowed(READ_METHODS)
         if not self.has_view_permission(request):
             raise PermissionDenied
+        if request.headers.get("HX-Request"):
+            return self._doing(request)
         zone = _zone(request)
         wanted, page, refusal = Search(), search.Found(), ""
         try:
@@ -95,11 +97,17 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
             "zone": zone.key,
             "zones": dict.fromkeys([_tenant_zone().key, "UTC"]),
             "state": state(now=clock.now()),
-            "now": clock.now(),
             "may_export": may(request, Permission.EXPORT_AUDIT),
         }
         self._note_read(request, principal_of(request).tenant_id, wanted)
         return TemplateResponse(request, "admin/audit/explorer.html", context)
+
+    def _doing(self, request: HttpRequest) -> HttpResponse:
+        """How the log is doing, alone, for the pages that show it. It holds no record, so none is noted as read."""
+        if request.GET.get("tenant") != principal_of(request).tenant_id:
+            # Another tenant was chosen in another window: the whole page is out of date.
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return TemplateResponse(request, "admin/audit/state.html", {"state": state(now=clock.now())})
 
     # -- one record ---------------------------------------------------------------------------------------------------
 
@@ -198,7 +206,7 @@ class AuditRecordAdmin(TenantModelAdmin[AuditRecord]):
         if length() > MOST_AT_ONCE:
             job = verify_jobs.request()
             self.after_commit(request, lambda: jobs.wake(job))
-            self.succeed(request, "A worker reads the whole log. This page shows how far it is when you reload it.")
+            self.succeed(request, "A worker reads the whole log. This page shows how far it is.")
             return HttpResponseRedirect(back)
         verdict = verify()
         audit.record(

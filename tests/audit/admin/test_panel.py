@@ -5,13 +5,17 @@ import pytest
 from django.test import Client
 
 from audit import sequencer, services
+from audit.models import VerificationKind, VerificationState
 from audit.tree import checkpoints
+from audit.verification import runs
 from kaireon.jobs import runner
 from kaireon.jobs.models import Job
+from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import transaction
+from tests.admin.conftest import SignIn
 from tests.audit.admin.pages import LOG
 from tests.audit.log import records, write
-from tests.cast import ACME, ADA, GLOBEX
+from tests.cast import ACME, ADA, ED, GLOBEX, VI, Person
 
 
 def test_the_panel_tells_how_the_log_is_doing(client: Client, superuser_url: str) -> None:
@@ -39,6 +43,36 @@ def test_the_panel_tells_how_the_log_is_doing(client: Client, superuser_url: str
     page = client.get(LOG).content.decode()
     assert "the next one is overdue" in page
     assert "is a sequencer running?" in page
+
+
+def test_the_panel_is_asked_for_alone_of_its_tenant_and_is_no_reading_of_records(client: Client) -> None:
+    page = client.get(LOG).content.decode()
+    assert f'hx-get="{LOG}?tenant=acme" hx-trigger="every 10s"' in page
+    reads = len(records(ACME, action="audit_log.read"))
+    part = client.get(LOG, {"tenant": ACME}, headers={"HX-Request": "true"})
+    assert part.content.decode().strip().startswith('<div class="k-doing" hx-get=')
+    assert "Not verified yet" in part.content.decode()
+    assert "no-store" in part.headers["Cache-Control"]
+    assert len(records(ACME, action="audit_log.read")) == reads
+    other = client.get(LOG, {"tenant": GLOBEX}, headers={"HX-Request": "true"})
+    assert (other.content, other.headers["HX-Refresh"]) == (b"", "true")
+
+
+def test_it_is_asked_for_more_often_while_the_log_is_verified(client: Client) -> None:
+    write(1, tenant=ACME)
+    services.drain(ACME)
+    with ADA.here():
+        # It has no time, so it stops under way.
+        assert runs.run(VerificationKind.FULL, budget=Budget(0)).state == VerificationState.RUNNING
+    part = client.get(LOG, {"tenant": ACME}, headers={"HX-Request": "true"}).content.decode()
+    assert "Being verified" in part
+    assert 'hx-trigger="every 2s"' in part
+
+
+@pytest.mark.parametrize("person", [ED, VI], ids=lambda p: p.role)
+def test_it_is_for_those_who_may_read_the_log(person: Person, sign_in: SignIn) -> None:
+    asked = sign_in(person).get(LOG, {"tenant": ACME}, headers={"HX-Request": "true"})
+    assert asked.status_code == 403
 
 
 def test_an_evidence_bundle_of_a_period_is_downloaded_and_recorded(client: Client) -> None:
