@@ -39,6 +39,7 @@ _FONTS = """<?xml version="1.0"?>
   <dir>/usr/local/share/fonts</dir>
   <dir>{folder}/fonts</dir>
   <cachedir>{folder}/fonts-cache</cachedir>
+  <alias><family>monospace</family><prefer><family>Roboto Mono</family></prefer></alias>
 </fontconfig>
 """
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from playwright.sync_api import Page, expect
 
@@ -21,7 +22,7 @@ from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.approvals.conftest import BEA, admins  # noqa: F401
 from tests.browser.conftest import Watched
-from tests.browser.steps import sign_in
+from tests.browser.steps import follow, sign_in
 from tests.browser.test_admin_story import until_completed
 from tests.browser.test_operations_story import locked, put_file
 from tests.cast import ACME, ADA
@@ -44,20 +45,22 @@ def test_take_them(watched: Watched) -> None:
     until_completed(page)
     page.reload()
     take(page, "request")
+    sequencer.drain(ACME)
+    # What the sequencer's process and the schedule do every minute.
+    while checkpoints.make(ACME):
+        sequencer.drain(ACME)
+    runner.run_job("audit-publish", trigger=Trigger.BEAT)
     page.goto("/admin/")
-    page.get_by_role("button", name="Verify now").click()
+    follow(page, page.get_by_role("button", name="Verify now"))
     page.goto("/admin/")
     take(page, "home")
     page.goto("/admin/compliance/retentionpolicy/")
-    page.locator("#result_list").get_by_role("link", name="decisions").click()
+    follow(page, page.locator("#result_list").get_by_role("link", name="decisions"))
     take(page, "hold")
-    sequencer.drain(ACME)
-    while checkpoints.make(ACME):
-        pass
     page.goto("/admin/audit/auditrecord/")
     take(page, "audit")
     page.goto("/admin/audit/auditrecord/?entity_type=RetentionPolicy&action=retention_config.legal_hold")
-    page.locator("#result_list tbody").get_by_role("link").first.click()
+    follow(page, page.locator("#result_list tbody").get_by_role("link").first)
     take(page, "audit-record")
     page.locator("#proof-title").evaluate("title => title.closest('section').scrollIntoView()")
     take(page, "audit-proof")
@@ -83,12 +86,12 @@ def test_take_the_engine_room(
 
     bury(receiver)
     page.goto("/admin/outbox/deadletter/")
-    page.locator("#result_list tbody").get_by_role("link").first.click()
+    follow(page, page.locator("#result_list tbody").get_by_role("link").first)
     take(page, "dead-letter")
 
     ask()
     page.goto("/admin/approvals/approvalrequest/?waiting=me")
-    page.locator("#result_list tbody").get_by_role("link").first.click()
+    follow(page, page.locator("#result_list tbody").get_by_role("link").first)
     take(page, "approval")
 
     pipeline = make_pipeline()
@@ -139,7 +142,7 @@ def make_pipeline() -> Pipeline:
 def prepare() -> None:
     """Rules, a hold, a run of a job and requests that wait: nobody tells a worker of these."""
     now = clock.now()
-    with ADA.here(), transaction():
+    with ADA.here(uuid4().hex), transaction():
         for data_class, days in POLICIES.items():
             policies.upsert_policy(data_class=data_class, retention_days=days, actor=ADA.actor, now=now)
         reason = "Matter 2026-14: dispute over automated offers, order of the regional court"
@@ -157,6 +160,6 @@ def prepare() -> None:
 
 def take(page: Page, name: str) -> None:
     page.wait_for_function("!document.documentElement.hasAttribute('x-cloak')")
-    page.evaluate("document.fonts.ready")
+    page.evaluate("document.fonts.ready.then(() => null)")
     IMAGES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=IMAGES / f"{name}.png")
