@@ -44,6 +44,9 @@ def test_take_them(watched: Watched) -> None:
     page.get_by_role("button", name="File the request").click()
     until_completed(page)
     page.reload()
+    page.get_by_role("heading", name="Why this date").evaluate(
+        "title => title.parentElement.scrollIntoView({block: 'end'})"
+    )
     take(page, "request")
     sequencer.drain(ACME)
     # What the sequencer's process and the schedule do every minute.
