@@ -55,7 +55,12 @@ def read(ref: UUID) -> dict[str, Any] | None:
 
 def opened(row: Payload) -> dict[str, Any]:
     """Raises sealing.CannotOpen."""
-    value: dict[str, Any] = json.loads(open_sealed(bytes(row.sealed), context=_context(row.pk), keyring=keyring()))
+    return unsealed(bytes(row.sealed), ref=row.pk)
+
+
+def unsealed(sealed: bytes, *, ref: UUID) -> dict[str, Any]:
+    """What was sealed under the id of what it belongs to. Raises sealing.CannotOpen."""
+    value: dict[str, Any] = json.loads(open_sealed(sealed, context=_context(ref), keyring=keyring()))
     return value
 
 

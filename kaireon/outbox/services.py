@@ -4,7 +4,7 @@ import logging
 import random
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -41,21 +41,43 @@ m.state = 'pending' AND m.due_at <= %(now)s AND m.losses > 0
 OR m.state = 'sending' AND m.lease_until <= %(now)s AND m.losses < %(most_losses)s
 """
 _CLAIM = """
-UPDATE public.outbox_message
-   SET state = 'sending', lease_token = %(token)s, lease_until = %(until)s, attempts = attempts + 1,
-       losses = losses + (state = 'sending')::int
- WHERE tenant_id = %(tenant)s AND id = ANY(ARRAY(
-       SELECT m.id FROM public.outbox_message m
-        WHERE m.tenant_id = %(tenant)s
-          AND ({waiting})
-          AND m.destination_id IN (SELECT d.id FROM public.outbox_destination d WHERE d.is_enabled)
-          AND (m.ordering_key = '' OR NOT EXISTS (
-               SELECT FROM public.outbox_message e
-                WHERE e.tenant_id = m.tenant_id AND e.ordering_key = m.ordering_key AND e.position < m.position
-                  AND e.state IN ('pending', 'sending')))
-        ORDER BY m.due_at LIMIT %(most)s FOR UPDATE OF m SKIP LOCKED))
-RETURNING id
+WITH taken AS (
+    UPDATE public.outbox_message
+       SET state = 'sending', lease_token = %(token)s, lease_until = %(until)s, attempts = attempts + 1,
+           losses = losses + (state = 'sending')::int
+     WHERE tenant_id = %(tenant)s AND id = ANY(ARRAY(
+           SELECT m.id FROM public.outbox_message m
+            WHERE m.tenant_id = %(tenant)s
+              AND ({waiting})
+              AND m.destination_id IN (SELECT d.id FROM public.outbox_destination d WHERE d.is_enabled)
+              AND m.destination_id <> ALL(%(beside)s::uuid[])
+              AND (m.ordering_key = '' OR NOT EXISTS (
+                   SELECT FROM public.outbox_message e
+                    WHERE e.tenant_id = m.tenant_id AND e.ordering_key = m.ordering_key AND e.position < m.position
+                      AND e.state IN ('pending', 'sending')))
+            ORDER BY m.due_at LIMIT %(most)s FOR UPDATE OF m SKIP LOCKED))
+    RETURNING id, topic, destination_id, ordering_key, created_at, due_at, attempts, failures, losses, lease_token
+)
+SELECT t.id, t.topic, t.destination_id, t.ordering_key, t.created_at, t.attempts, t.failures, t.losses, t.lease_token,
+       p.sealed
+  FROM taken t LEFT JOIN public.outbox_payload p ON p.tenant_id = %(tenant)s AND p.id = t.id
+ ORDER BY t.due_at, t.id
 """
+
+
+class Claimed(NamedTuple):
+    """A message under a lease, as its worker took it. `sealed` is its payload, None once that is erased."""
+
+    pk: UUID
+    topic: str
+    destination_id: UUID
+    ordering_key: str
+    created_at: datetime
+    attempts: int
+    failures: int
+    losses: int
+    lease_token: UUID
+    sealed: bytes | None
 
 
 class OrderingKeyTooLong(ValueError):
@@ -131,29 +153,36 @@ def send_wake(tenant_id: str) -> bool:
 
 @requires_transaction
 def claim(
-    *, now: datetime, most: int, lost_first: bool = False, fresh_only: bool = False
-) -> tuple[UUID, list[Message]]:
+    *,
+    now: datetime,
+    most: int,
+    lease_token: UUID | None = None,
+    lost_first: bool = False,
+    fresh_only: bool = False,
+    beside: Collection[UUID] = (),
+) -> tuple[UUID, list[Claimed]]:
     """Take a lease on what is due, of each ordering key the first only; gives the lease and its messages.
 
     When nothing else is due, one message whose worker was lost; with `lost_first` that one when there is any, with
-    `fresh_only` never.
+    `fresh_only` never. Nothing of the destinations `beside`.
     """
-    token = uuid4()
+    token = lease_token or uuid4()
     given: dict[str, Any] = {
         "token": token,
         "until": now + LEASE,
         "now": now,
         "tenant": context.tenant_id(),
         "most_losses": MOST_LOSSES,
+        "beside": list(beside),
     }
-    ids: list[UUID] = []
+    found: list[Claimed] = []
     with connection.cursor() as cursor:
         kinds = [(_FRESH, most)] if fresh_only else [(_FRESH, most), (_SUSPECT, 1)]
         for waiting, limit in reversed(kinds) if lost_first else kinds:
-            if not ids:
+            if not found:
                 cursor.execute(_CLAIM.format(waiting=waiting), {**given, "most": limit})
-                ids = [row[0] for row in cursor.fetchall()]
-    return token, list(Message.objects.filter(pk__in=ids).order_by("due_at", "pk")) if ids else []
+                found = [Claimed._make(row) for row in cursor.fetchall()]
+    return token, found
 
 
 @requires_transaction
@@ -165,8 +194,8 @@ def done(*, lease_token: UUID, ids: Collection[UUID], now: datetime) -> int:
 
 
 @requires_transaction
-def release(*, lease_token: UUID, ids: Collection[UUID], due_at: datetime) -> int:
-    """Give back what was taken and not tried."""
+def release(*, lease_token: UUID, ids: Collection[UUID], due_at: datetime | None = None) -> int:
+    """Give back what was taken and not tried. Without `due_at` it keeps its place among the others."""
     return (
         Message.objects.held_by(lease_token)
         .filter(pk__in=ids)
@@ -174,14 +203,14 @@ def release(*, lease_token: UUID, ids: Collection[UUID], due_at: datetime) -> in
             state=MessageState.PENDING,
             lease_token=None,
             lease_until=None,
-            due_at=due_at,
+            due_at=due_at or F("due_at"),
             attempts=F("attempts") - 1,
         )
     )
 
 
 @requires_transaction
-def failed(*, message: Message, refusal: Refused, now: datetime) -> bool:
+def failed(*, message: Claimed, refusal: Refused, now: datetime) -> bool:
     """Note a failure: pending again after a growing pause, or a dead letter. True for the latter; nothing without
     the lease. Where a part was delivered, only the rest is sent from now on.
     """
@@ -245,7 +274,7 @@ def retry_delay(failures: int) -> timedelta:
     return timedelta(seconds=settings.RETRY_SECONDS * 3 ** (failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311
 
 
-def _bury(message: Message, *, code: str, permanent: bool, now: datetime) -> bool:
+def _bury(message: Message | Claimed, *, code: str, permanent: bool, now: datetime) -> bool:
     held = Message.objects.held_by(message.lease_token).filter(pk=message.pk)
     if not held.update(
         state=MessageState.DEAD,

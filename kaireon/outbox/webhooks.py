@@ -12,6 +12,7 @@ import httpcore
 from django.conf import settings
 
 from kaireon.lib import clock
+from kaireon.outbox.connections import Answer, Connections, Headers, Timeouts
 from kaireon.outbox.network import CONNECT_SECONDS, AddressRefused, NameNotResolved, PublicBackend, deadline
 from kaireon.outbox.sending import SEND_SECONDS, Outgoing, Refused
 from kaireon.outbox.signatures import ID_HEADER, SIGNATURE_HEADER, sign
@@ -36,30 +37,24 @@ def send(given: Mapping[str, Any], secret: str, message: Outgoing) -> None:
             secret=secret.encode(), message_id=str(message.id), timestamp=int(now.timestamp()), body=body
         ),
     }
-    status, asked = _post(str(given["url"]), headers, body)
+    answer = _post(str(given["url"]), list(headers.items()), body)
+    status = answer.status
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
         raise Refused("redirect_refused", permanent=True)
     permanent = 400 <= status < 500 and status not in _TRY_AGAIN
-    raise Refused(f"http_{status}", permanent=permanent, wait=_wait(asked, now) if status in _ASKS_TO_WAIT else None)
+    wait = _wait(answer.header(b"retry-after"), now) if status in _ASKS_TO_WAIT else None
+    raise Refused(f"http_{status}", permanent=permanent, wait=wait)
 
 
-def _post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
-    """Status and Retry-After of the answer, which is complete or a failure."""
-    timeouts = {"connect": CONNECT_SECONDS, "read": SEND_SECONDS, "write": SEND_SECONDS, "pool": SEND_SECONDS}
+def _post(url: str, headers: Headers, body: bytes) -> Answer:
+    """An answer that is complete, or a failure."""
+    timeouts = Timeouts(connect=CONNECT_SECONDS, answer=SEND_SECONDS)
     ends = deadline.set(time.monotonic() + SEND_SECONDS)
     try:
         pool = _pool(allow_private=settings.ALLOW_PRIVATE_DESTINATIONS)
-        with pool.stream(
-            "POST", url, headers=list(headers.items()), content=body, extensions={"timeout": timeouts}
-        ) as answer:
-            read = 0
-            for chunk in answer.iter_stream():
-                read += len(chunk)
-                if read > MOST_ANSWERED:
-                    break
-            return answer.status, _header(answer, b"retry-after")
+        return pool.post(url, headers, body, timeouts=timeouts, most_read=MOST_ANSWERED)
     except AddressRefused as e:
         raise Refused("address_refused", permanent=True) from e
     except NameNotResolved as e:
@@ -75,18 +70,9 @@ def _post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
 
 
 @cache
-def _pool(*, allow_private: bool) -> httpcore.ConnectionPool:
-    """Connections of this process, kept a few seconds; made by the first delivery, after any fork."""
-    return httpcore.ConnectionPool(
-        ssl_context=ssl.create_default_context(),
-        network_backend=PublicBackend(allow_private=allow_private),
-        max_connections=20,
-        keepalive_expiry=5.0,
-    )
-
-
-def _header(answer: httpcore.Response, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in answer.headers if key.lower() == name), "")
+def _pool(*, allow_private: bool) -> Connections:
+    """Of this process; made by the first delivery, after any fork."""
+    return Connections(ssl_context=ssl.create_default_context(), backend=PublicBackend(allow_private=allow_private))
 
 
 def _wait(asked: str, now: datetime) -> timedelta | None:

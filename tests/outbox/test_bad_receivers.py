@@ -76,6 +76,19 @@ def test_an_answer_that_breaks_off_is_no_delivery_and_may_pass(hook: Receiver, k
     assert letters() == []
 
 
+def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_ones(hook: Receiver) -> None:
+    """Two answers come to the first post. The second post fails, whatever the second answer said."""
+
+    def twice(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 204 No Content\r\n\r\n" * 2)
+
+    hook.answers = [twice, say(500)]
+    first, second = publish(1), publish(2)
+    deliver()
+    assert again(first).state == "done"
+    assert (again(second).state, again(second).error) == ("pending", "http_500")
+
+
 SLOW: dict[str, Answer] = {
     "says nothing": raw(then="silence"),
     "a header byte at a time": raw(*[bytes([byte]) for byte in OK * 40], every=0.1),

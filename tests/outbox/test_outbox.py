@@ -130,11 +130,11 @@ def test_a_crash_between_sending_and_marking_sends_again_with_the_same_id(
     class Crash(BaseException):
         pass
 
-    def crash(*_: Any) -> None:
+    def crash(**_: Any) -> None:
         raise Crash
 
     with monkeypatch.context() as broken, pytest.raises(Crash):
-        broken.setattr(delivery, "_settle", crash)
+        broken.setattr(services, "done", crash)
         deliver()
     assert again(message).state == "sending"
     assert deliver().sent == 0, "the lease is alive"

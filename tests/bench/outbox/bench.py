@@ -46,7 +46,7 @@ def run(options: Options) -> Section:
     facts = (
         machine("PostgreSQL, Redis, sender and receiver share the cores")
         | facts
-        | python("httpcore", "redis", "django", "psycopg")
+        | python("httpcore", "h11", "redis", "django", "psycopg")
     )
     return section(heat, messages=messages, rounds=rounds, facts=facts, took=time.monotonic() - began)
 
@@ -130,10 +130,11 @@ for a first look; `--write` puts it here.
 
 The *floor* is an HTTP client that posts messages from its memory one after the other over a connection that stays
 open, each with an id, a body and a signature of its own, to a receiver on loopback, a process of its own that reads
-each post and answers 204. Ours is the product's delivery, with the same client library: rows claimed under a lease,
-payloads opened, canonical bodies signed, every message marked as delivered; the switch that lets it deliver to loopback
-is on, breakers are off as they are by default. In the order of a key, a message is not taken before the one ahead of it
-is delivered. The receiver has counted the ids: each message came exactly once.
+each post and answers 204. That client is httpcore. Ours is the product's delivery, with a client of its own on the same
+parser, h11, and up to three posts under way: rows claimed under a lease, payloads opened, canonical bodies signed,
+every message marked as delivered; the switch that lets it deliver to loopback is on, breakers are off as they are by
+default. In the order of a key, a message is not taken before the one ahead of it is delivered and marked. The receiver
+has counted the ids: each message came exactly once.
 
 {messages:,} messages a turn, written down before the clock starts. Medians of {rounds} rounds, everybody right beside
 the floor in each.
