@@ -78,77 +78,68 @@ def _row_function(
             f" || jsonb_build_object({', '.join(pairs)})" if pairs else ""
         )
 
-    key = f"'{entity}:' || entity_id"
     named = [*secret, *personal]
     sealed = f"'{','.join(personal)}'" if personal else "NULL"
     whose = f"'{subject}'" if personal and subject else "NULL"
 
-    def read(row: str) -> str:
-        """What a record says of the row beside its contents."""
-        return (
-            f"entity_id := {row}.id::text;"
-            + ("" if platform else f" tenant := {row}.tenant_id;")
-            + (f' entity_name := {row}."{name}"::text;' if name else "")
-            # Left out of the row or sealed by name, they would show under another: so the names are asked for.
-            + (f" there := {' OR '.join(empty)};" if (empty := [f'{row}."{c}" IS NULL' for c in named]) else "")
-        )
+    # Left out of the row or sealed by name, they would show under another: so the names are asked for.
+    there = " OR ".join(f'{{row}}."{column}" IS NULL' for column in named)
 
+    def recorded(operation: str, verb: str, row: str, before: str, after: str) -> str:
+        """What one operation writes down, in as few statements as can be: each costs every row."""
+        tenant = "'_platform'" if platform else f"{row}.tenant_id"
+        refused = f"""
+        IF {tenant} IS NULL OR {tenant} = '' THEN
+            RAISE EXCEPTION 'a change of {entity} needs a tenant' USING ERRCODE = 'insufficient_privilege';
+        END IF;"""
+        asked = f"""
+        there := {there.format(row=row)};"""
+        key = f"('{entity}:' || {row}.id::text)"
+        return f"""
+        verb := '{verb}';
+        IF verbs <> '' AND verbs::jsonb ? {key} THEN
+            verb := verbs::jsonb ->> {key};
+            -- A verb names one record.
+            PERFORM set_config('app.audit_actions', (verbs::jsonb - {key})::text, true);
+        END IF;{"" if platform else refused}{asked if named else ""}
+        INSERT INTO public.audit_inbox (tenant_id, operation, action, entity_type, entity_id, entity_name,
+            before, after, personal, subject, user_id, user_name, actor_type, request_id, "timestamp")
+        -- The log's indexes take texts of this length whatever their script; a longer one would stop the tenant's log.
+        VALUES ({tenant}, '{operation}', left(verb, 400), '{entity}', left({row}.id::text, 400),
+            {f'{row}."{name}"::text' if name else "NULL"}, {before}, {after}, {sealed}, {whose},
+            nullif(left(current_setting('app.actor_id', true), 400), ''),
+            coalesce(nullif(left(current_setting('app.actor_name', true), 400), ''), 'system'), acting,
+            nullif(left(current_setting('app.request_id', true), 400), ''), clock_timestamp());"""  # noqa: S608 - names that migrations give
+
+    old, new = shown("OLD"), shown("NEW")
     return f"""
 CREATE FUNCTION {function}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     acting text := current_setting('app.actor_type', true);
     verbs text := current_setting('app.audit_actions', true);
-    tenant text{" := '_platform'" if platform else ""};
-    verb text;
-    entity_id text;
-    entity_name text;
-    old_row jsonb;
-    new_row jsonb;{
+    verb text;{
         '''
     there boolean;'''
         if named
         else ""
     }
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        verb := 'create';
-        {read("NEW")}
-        new_row := {shown("NEW")};
-    ELSIF TG_OP = 'UPDATE' THEN
+    IF TG_OP = 'UPDATE' THEN
         IF {_without("to_jsonb(OLD)", ignored)} = {_without("to_jsonb(NEW)", ignored)} THEN
             RETURN NULL;
         END IF;
-        verb := 'update';
-        {read("NEW")}
-        old_row := {shown("OLD")};
-        new_row := {shown("NEW")};
-    ELSE
-        verb := 'delete';
-        {read("OLD")}
-        old_row := {shown("OLD")};
-    END IF;
-    IF verbs <> '' AND verbs::jsonb ? ({key}) THEN
-        verb := verbs::jsonb ->> ({key});
-        -- A verb names one record.
-        PERFORM set_config('app.audit_actions', (verbs::jsonb - ({key}))::text, true);
     END IF;
     IF acting IS NULL OR acting NOT IN ('user', 'api_key', 'job', 'system') THEN
         RAISE EXCEPTION 'a change of {entity} needs an actor'
             USING ERRCODE = 'insufficient_privilege', HINT = 'Set app.actor_type, app.actor_id, app.actor_name first.';
     END IF;
-    IF tenant IS NULL OR tenant = '' THEN
-        RAISE EXCEPTION 'a change of {entity} needs a tenant' USING ERRCODE = 'insufficient_privilege';
+    IF TG_OP = 'INSERT' THEN{recorded("I", "create", "NEW", "NULL", new)}
+    ELSIF TG_OP = 'UPDATE' THEN{recorded("U", "update", "NEW", old, new)}
+    ELSE{recorded("D", "delete", "OLD", old, "NULL")}
     END IF;
-    INSERT INTO public.audit_inbox (tenant_id, operation, action, entity_type, entity_id, entity_name,
-        before, after, personal, subject, user_id, user_name, actor_type, request_id, "timestamp")
-    -- The log's indexes take texts of this length whatever their script; a longer one would stop the tenant's log.
-    VALUES (tenant, left(TG_OP, 1), left(verb, 400), '{entity}', left(entity_id, 400), entity_name,
-        old_row, new_row, {sealed}, {whose}, nullif(left(current_setting('app.actor_id', true), 400), ''),
-        coalesce(nullif(left(current_setting('app.actor_name', true), 400), ''), 'system'), acting,
-        nullif(left(current_setting('app.request_id', true), 400), ''), clock_timestamp());
     RETURN NULL;
-END $$"""  # noqa: S608 - names that migrations give
+END $$"""
 
 
 def _ask_for(columns: list[str], table: str) -> str:

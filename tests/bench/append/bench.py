@@ -17,7 +17,7 @@ def run(options: Options) -> Section:
     chosen = [c for c in CONTESTANTS if c is FLOOR or not options.only or c.name in options.only]
     settings = [Setting(processes=p, tenants=t) for t in options.tenants for p in options.processes]
     tenants = [f"tenant-{n:02d}" for n in range(1, max(options.tenants) + 1)]
-    rounds = options.rounds or (2 if options.quick else 15)
+    rounds = options.rounds or (2 if options.quick else 24)
     began = time.monotonic()
     with servers() as running:
         stage = Stage(running, crew_size=max(options.processes), tenants=tenants)

@@ -47,7 +47,9 @@ def facts(servers: Servers) -> dict[str, str]:
 def section(result: Result) -> Section:
     return Section(
         title=TITLE,
-        introduction=_INTRODUCTION.format(rounds=result.rounds, minutes=max(1, round(result.took / 60))),
+        introduction=_INTRODUCTION.format(
+            rounds=result.rounds, promised=TARGET_PROCESSES, minutes=max(1, round(result.took / 60))
+        ),
         tables=[
             Table(
                 title=_heading(setting),
@@ -160,7 +162,8 @@ inbox; *running* has the sequencer at work on the same cores, hashing and chaini
 peers are set up as their documentation says, their middleware telling who acts, their own tables without walls; they
 chain nothing. *Plain Django* writes to a table without tenant, walls or audit: what the walls cost.
 
-Medians of {rounds} rounds. In a round everybody takes a turn in each setting, in changing order, right before or after
+Medians of {rounds} rounds with {promised} processes, for which something is promised, and of every fourth round
+otherwise. In a round everybody takes a turn in each setting, in changing order, right before or after
 the floor that it is compared with. Rates depend on the machine and on what else it does; ratios travel better. Where
 the floor itself varied by more than ±10 % (half the distance of its quartiles), the run settles nothing: repeat it on
 a machine that does nothing else.
