@@ -78,8 +78,13 @@ class _Run:
         self._sent: list[UUID] = []
         self._refused: list[tuple[Claimed, Refused]] = []
         self._unsent: defaultdict[float, list[UUID]] = defaultdict(list)
+        # The keys of what came back, behind which the next may be due.
+        self._freed: set[str] = set()
+        # When it was last looked at all that is due, and whether there was more than was asked for.
         self._looked = time.monotonic()
         self._was_full = False
+        # When each destination's address and secret were read.
+        self._read: dict[UUID, float] = {}
         self._since_lost: int | None = None
         self._is_lost_under_way = False
 
@@ -90,7 +95,7 @@ class _Run:
         if (broken := self._hear()) is not None:
             raise broken
         self._write_down_undelivered()
-        taken = self._settle_and_take(self._room(is_idle=is_idle), is_idle=is_idle)
+        taken = self._settle_and_take(self._next(is_idle=is_idle))
         if is_idle and not taken:
             return False
         room_for = 2 * BATCH if self._was_full and self._takes_more() else 0
@@ -101,13 +106,15 @@ class _Run:
         """Start nothing more, wait for what is under way, and write down all that came of it."""
         self._senders.stop(SEND_SECONDS + 5)
         self._hear()
-        self._settle_and_take(0, is_idle=False)
+        self._settle_and_take(None)
         self._write_down_undelivered()
 
     def _hear(self) -> BaseException | None:
         back = self._senders.back()
         self._sent.extend(back.sent)
         self._refused.extend(back.refused)
+        self._freed |= back.keys
+        self._freed.update(message.ordering_key for message, _ in back.refused if message.ordering_key)
         for message, seconds in back.unsent:
             self._unsent[seconds].append(message.pk)
         return back.broken
@@ -134,15 +141,21 @@ class _Run:
             "delivery_failed", extra={"topic": message.topic, "error_type": refusal.code, "dead": bool(dead)}
         )
 
-    def _room(self, *, is_idle: bool) -> int:
-        """How many to take now."""
-        if not (is_idle or self._takes_more()):
-            return 0
+    def _next(self, *, is_idle: bool) -> "_Wanted | None":
+        """What to take now."""
         if self._budget.spent or self._batches_left == 0:
-            return 0
-        is_time = time.monotonic() - self._looked > SETTLE_SECONDS
-        is_short = self._senders.in_line <= _short() and bool(self._was_full or self._sent)
-        return max(0, min(BATCH, 2 * BATCH - self._senders.held)) if is_idle or is_time or is_short else 0
+            return None
+        if is_idle:
+            return _Wanted(most=BATCH, lost_first=self._is_turn_of_lost(), fresh_only=False)
+        room = min(BATCH, 2 * BATCH - self._senders.held)
+        if room <= 0 or not self._takes_more():
+            return None
+        is_short = self._senders.in_line <= _short()
+        if time.monotonic() - self._looked > SETTLE_SECONDS or (is_short and self._was_full):
+            return _Wanted(most=room)
+        if is_short and self._freed:
+            return _Wanted(most=room, behind=frozenset(self._freed))
+        return None
 
     def _takes_more(self) -> bool:
         """Whether to take more beside what is held. What lost a worker is alone: nothing goes beside it."""
@@ -153,11 +166,10 @@ class _Run:
     def _is_turn_of_lost(self) -> bool:
         return self._since_lost is None or self._since_lost >= LOST_EVERY * BATCH
 
-    def _settle_and_take(self, most: int, *, is_idle: bool) -> list[Claimed]:
-        """Settle what was sent and take at most so many, in one transaction."""
-        if not (most or self._sent):
+    def _settle_and_take(self, wanted: "_Wanted | None") -> list[Claimed]:
+        """Settle what was sent and take what is wanted, in one transaction."""
+        if not (wanted or self._sent):
             return []
-        lost_first = is_idle and self._is_turn_of_lost()
         latest = latest_start(services.LEASE.total_seconds())
         taken: list[Claimed] = []
         ways: dict[UUID, Way] = {}
@@ -165,30 +177,44 @@ class _Run:
         with transaction():
             if self._sent:
                 done = services.done(lease_token=self._token, ids=self._sent, now=clock.now())
-            if most:
+            if wanted:
                 _, taken = services.claim(
-                    now=clock.now(),
-                    most=most,
-                    lease_token=self._token,
-                    lost_first=lost_first,
-                    fresh_only=not is_idle,
-                    beside=self._senders.sated(_short()),
+                    now=clock.now(), lease_token=self._token, beside=self._senders.sated(_short()), **vars(wanted)
                 )
-                ways = {pk: _way(pk) for pk in {message.destination_id for message in taken}}
+                ways = self._ways({message.destination_id for message in taken})
         self.total.sent += done
         self._sent.clear()
-        if most:
-            self._took(taken, most, lost_first=lost_first)
+        if wanted:
+            self._took(taken, wanted)
             self._senders.add(taken, ways, latest=latest)
         return taken
 
-    def _took(self, taken: Collection[Claimed], most: int, *, lost_first: bool) -> None:
-        self._looked = time.monotonic()
-        self._was_full = len(taken) == most
-        self._since_lost = len(taken) + (0 if lost_first else self._since_lost or 0)
+    def _took(self, taken: Collection[Claimed], wanted: "_Wanted") -> None:
+        self._freed.clear()
+        if not wanted.behind:
+            self._looked = time.monotonic()
+            self._was_full = len(taken) == wanted.most
+        self._since_lost = len(taken) + (0 if wanted.lost_first else self._since_lost or 0)
         self._is_lost_under_way = any(message.losses for message in taken)
         if taken and self._batches_left:
             self._batches_left -= 1
+
+    def _ways(self, ids: Collection[UUID]) -> dict[UUID, Way]:
+        """How to reach those that were not read just now."""
+        now = time.monotonic()
+        stale = [pk for pk in ids if now - self._read.get(pk, -SETTLE_SECONDS) >= SETTLE_SECONDS]
+        self._read.update(dict.fromkeys(stale, now))
+        return {pk: _way(pk) for pk in stale}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What `services.claim` is asked for: all that is due, unless `behind` says behind which keys."""
+
+    most: int
+    lost_first: bool = False
+    fresh_only: bool = True
+    behind: Collection[str] = ()
 
 
 def _short() -> int:

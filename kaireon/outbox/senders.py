@@ -45,8 +45,8 @@ class Back:
     unsent: list[tuple[Claimed, float]] = field(default_factory=list)
     # What nobody foresaw. Nothing more is sent after it.
     broken: BaseException | None = None
-    # Whether others wait behind one of those that were sent.
-    keyed: bool = False
+    # The ordering keys of what was sent: others may wait behind it.
+    keys: set[str] = field(default_factory=set)
 
 
 class _InLine(NamedTuple):
@@ -140,7 +140,7 @@ class Senders:
         back, held = self._back, self._in_line + self._busy
         if back.refused or back.unsent or back.broken or not held:
             return True
-        return self._in_line <= self._short and (back.keyed or held < self._room_for)
+        return self._in_line <= self._short and (bool(back.keys) or held < self._room_for)
 
     def _start(self) -> None:
         """As many senders more as there is a message for at this moment."""
@@ -210,7 +210,8 @@ class Senders:
         self._busy -= 1
         if error is None:
             self._back.sent.append(message.pk)
-            self._back.keyed = self._back.keyed or bool(message.ordering_key)
+            if message.ordering_key:
+                self._back.keys.add(message.ordering_key)
             self._in_a_row[destination] = 0
             self._resting.pop(destination, None)
             self._well.add(destination)

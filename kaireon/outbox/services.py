@@ -35,6 +35,14 @@ KEPT = timedelta(days=30)
 LONGEST_KEY = 128
 
 _FRESH = "m.state = 'pending' AND m.due_at <= %(now)s AND m.losses = 0"
+# The first of each of these keys: found without looking at all that waits behind them.
+_BEHIND = """
+m.state = 'pending' AND m.due_at <= %(now)s AND m.losses = 0 AND m.id = ANY(ARRAY(
+    SELECT head.id FROM unnest(%(behind)s::text[]) AS freed(key) CROSS JOIN LATERAL (
+        SELECT f.id FROM public.outbox_message f
+         WHERE f.tenant_id = %(tenant)s AND f.ordering_key = freed.key AND f.state IN ('pending', 'sending')
+         ORDER BY f.position LIMIT 1) AS head))
+"""
 # What lost a worker once goes alone: should it be poison, it takes nothing else with it.
 _SUSPECT = """
 m.state = 'pending' AND m.due_at <= %(now)s AND m.losses > 0
@@ -159,12 +167,14 @@ def claim(
     lease_token: UUID | None = None,
     lost_first: bool = False,
     fresh_only: bool = False,
+    behind: Collection[str] = (),
     beside: Collection[UUID] = (),
 ) -> tuple[UUID, list[Claimed]]:
     """Take a lease on what is due, of each ordering key the first only; gives the lease and its messages.
 
     When nothing else is due, one message whose worker was lost; with `lost_first` that one when there is any, with
-    `fresh_only` never. Nothing of the destinations `beside`.
+    `fresh_only` never. With `behind` of these ordering keys only, and nothing that was lost. Nothing of the
+    destinations `beside`.
     """
     token = lease_token or uuid4()
     given: dict[str, Any] = {
@@ -174,10 +184,13 @@ def claim(
         "tenant": context.tenant_id(),
         "most_losses": MOST_LOSSES,
         "beside": list(beside),
+        "behind": list(behind),
     }
     found: list[Claimed] = []
     with connection.cursor() as cursor:
-        kinds = [(_FRESH, most)] if fresh_only else [(_FRESH, most), (_SUSPECT, 1)]
+        kinds = [(_BEHIND if behind else _FRESH, most)]
+        if not (fresh_only or behind):
+            kinds.append((_SUSPECT, 1))
         for waiting, limit in reversed(kinds) if lost_first else kinds:
             if not found:
                 cursor.execute(_CLAIM.format(waiting=waiting), {**given, "most": limit})

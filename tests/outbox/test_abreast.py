@@ -176,17 +176,41 @@ def test_a_receiver_that_hangs_holds_up_no_other_whatever_is_due(
 def test_one_key_that_hangs_holds_up_no_other(hook: Receiver) -> None:
     """The first of one key is answered once all of the other's came, each of which is due after the one before."""
     all_came = threading.Event()
-    hook.answers = [say(204), say(204), when(all_came)]
-    hook.always = setting(all_came, hook, 3 + 5)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        is_slow = handler.headers["Kaireon-Id"] == str(slow.pk)
+        (when(all_came) if is_slow else setting(all_came, hook, 8))(handler)
+
+    hook.always = answer
     # The receiver is known to be well: it is sent to three times at once from here on.
     publish(0)
     publish(1, ordering_key="quick")
-    publish(2, ordering_key="slow")
+    slow = publish(2, ordering_key="slow")
     for n in range(3, 8):
         publish(n, ordering_key="quick")
     assert deliver().sent == 8
-    assert all_came.is_set()
     assert [got.data["n"] for got in hook.got if got.data["n"] not in (0, 2)] == [1, 3, 4, 5, 6, 7]
+
+
+def test_what_comes_next_of_a_key_is_what_comes_first(hook: Receiver) -> None:
+    """Nothing that is not due, was lost, waits behind another, is of another key or of a destination that rests."""
+    destination("second", "webhook", {"url": hook.url}, SECRET)
+    for key in ("due", "later", "lost", "other"):
+        publish(1, ordering_key=key)
+        publish(2, ordering_key=key)
+    resting = publish(1, to="second", ordering_key="resting")
+    with transaction():
+        Message.objects.filter(ordering_key="later", position=1).update(due_at=clock.now() + timedelta(hours=1))
+        Message.objects.filter(ordering_key="lost", position=1).update(losses=1)
+        keys = {"due", "later", "lost", "resting", "unknown"}
+        beside = [resting.destination_id]
+        for first in (1, 2):
+            _, found = services.claim(now=clock.now(), most=9, behind=keys, beside=beside)
+            assert [(message.ordering_key, message.pk) for message in found] == [
+                ("due", Message.objects.get(ordering_key="due", position=first).pk)
+            ]
+            assert services.claim(now=clock.now(), most=9, behind=keys, beside=beside)[1] == []
+            services.done(lease_token=found[0].lease_token, ids=[found[0].pk], now=clock.now())
 
 
 def test_a_destination_that_rests_is_not_claimed_before_others(

@@ -1,6 +1,8 @@
 """Webhooks to a real receiver that behaves well, badly, or not at all."""
 
 import socket
+import ssl
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpcore
@@ -8,7 +10,7 @@ import pytest
 from django.core.checks import run_checks
 
 from kaireon.lib import clock
-from kaireon.outbox import destinations, network, webhooks
+from kaireon.outbox import connections, destinations, network, webhooks
 from kaireon.outbox.destinations import DestinationRefused
 from kaireon.outbox.models import Destination
 from kaireon.outbox.signatures import is_genuine, sign
@@ -163,6 +165,55 @@ def test_a_receiver_that_is_away_does_not_hold_up_the_others(hook: Receiver, mon
         publish(7)
         total = deliver(1)
     assert (total.sent, total.failed, total.released) == (1, 3, 3)
+
+
+def test_a_connection_is_used_again_until_the_receiver_closes_it(hook: Receiver) -> None:
+    ports = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        ports.append(handler.client_address[1])
+        (say(204, Connection="close") if len(ports) == 3 else say(204))(handler)
+
+    hook.always = answer
+    for n in range(5):
+        publish(n, ordering_key="one after the other")
+    assert deliver().sent == 5
+    assert ports == [ports[0]] * 3 + [ports[3]] * 2
+    assert ports[0] != ports[3]
+
+
+def test_a_connection_that_nobody_used_for_a_while_is_closed(receiver: Receiver) -> None:
+    pool = connections.Connections(
+        ssl_context=ssl.create_default_context(), backend=network.PublicBackend(allow_private=True), keep=0.0, most=1
+    )
+    ports = set()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        ports.add(handler.client_address[1])
+        say(204)(handler)
+
+    receiver.always = answer
+    timeouts = connections.Timeouts(connect=5, answer=5)
+    for _ in range(3):
+        assert pool.post(receiver.url, [], b"{}", timeouts=timeouts, most_read=100).status == 204
+    pool.close()
+    assert len(ports) == 3
+    assert pool._idle == []
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://crm.example.com/hook?a=1", "crm.example.com"),
+        ("https://crm.example.com:443/", "crm.example.com"),
+        ("https://crm.example.com:8443", "crm.example.com:8443"),
+        ("http://[::1]:8000/hook", "[::1]:8000"),
+    ],
+)
+def test_the_receiver_is_named_as_in_its_address(url: str, host: str) -> None:
+    place, target = connections._parsed(url)
+    assert place.authority == host
+    assert target.startswith("/")
 
 
 def test_a_large_answer_is_not_read_to_its_end(hook: Receiver) -> None:
