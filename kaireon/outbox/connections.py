@@ -15,6 +15,7 @@ from typing import NamedTuple
 import h11
 import httpcore
 
+# What an answer may take before its head is complete, interim answers and all.
 _MOST_HEAD = 100 * 1024
 _AT_ONCE = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
@@ -69,14 +70,22 @@ class Connections:
     def post(self, url: str, headers: Headers, body: bytes, *, timeouts: Timeouts, most_read: int) -> Answer:
         """The answer, when it is complete or longer than `most_read`; what is longer is not read to its end.
 
-        Raises what httpcore raises, and what the backend does.
+        A post that finds a connection closed which was open the last time is made once more, over a new one: receivers
+        know a second copy by its id. Raises what httpcore raises, and what the backend does.
         """
         place, target = _parsed(url)
-        connection = self._kept(place) or self._opened(place, timeouts)
+        post = _Post(target, [("Host", place.authority), *headers], body, timeouts.answer, most_read)
+        if (kept := self._kept(place)) is not None:
+            try:
+                return self._over(kept, place, post)
+            except (httpcore.NetworkError, httpcore.RemoteProtocolError):
+                if kept.has_heard:
+                    raise
+        return self._over(self._opened(place, timeouts), place, post)
+
+    def _over(self, connection: "_Connection", place: _Place, post: "_Post") -> Answer:
         try:
-            answer = connection.post(
-                target, [("Host", place.authority), *headers], body, seconds=timeouts.answer, most_read=most_read
-            )
+            return connection.post(post)
         except h11.LocalProtocolError as e:
             raise httpcore.LocalProtocolError(str(e)) from e
         except h11.RemoteProtocolError as e:
@@ -87,7 +96,6 @@ class Connections:
                 self._keep_open(place, connection)
             else:
                 connection.close()
-        return answer
 
     def close(self) -> None:
         """Those that are not in use."""
@@ -126,9 +134,20 @@ class Connections:
         return _Connection(stream)
 
 
+class _Post(NamedTuple):
+    target: str
+    headers: Headers
+    body: bytes
+    # For one wait.
+    seconds: float
+    most_read: int
+
+
 class _Connection:
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
+        # Whether any byte came since the last post left.
+        self.has_heard = False
         self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD)
 
     @property
@@ -144,32 +163,38 @@ class _Connection:
     def close(self) -> None:
         self._stream.close()
 
-    def post(self, target: str, headers: Headers, body: bytes, *, seconds: float, most_read: int) -> Answer:
+    def post(self, post: _Post) -> Answer:
         """Raises h11.LocalProtocolError, h11.RemoteProtocolError and what the stream raises."""
         state = self._state
+        self.has_heard = False
         request = h11.Request(
             method="POST",
-            target=target,
-            headers=[*headers, ("Content-Length", str(len(body)))],
+            target=post.target,
+            headers=[*post.headers, ("Content-Length", str(len(post.body)))],
         )
-        parts = (state.send(request), state.send(h11.Data(data=body)), state.send(h11.EndOfMessage()))
-        self._stream.write(b"".join(part for part in parts if part), seconds)
+        parts = (state.send(request), state.send(h11.Data(data=post.body)), state.send(h11.EndOfMessage()))
+        self._stream.write(b"".join(part for part in parts if part), post.seconds)
         answer, read = None, 0
         while True:
             event = state.next_event()
             if event is h11.NEED_DATA:
-                data = self._stream.read(_AT_ONCE, seconds)
+                if answer is None and read > _MOST_HEAD:
+                    raise httpcore.RemoteProtocolError("the receiver says much and answers nothing")
+                # Counted as it comes: what is said in between, and around each byte of a body, costs as much to hear.
+                if answer is not None and read > post.most_read:
+                    break
+                data = self._stream.read(_AT_ONCE, post.seconds)
+                self.has_heard = self.has_heard or bool(data)
                 if not data and state.their_state is h11.SEND_RESPONSE:
                     raise httpcore.RemoteProtocolError("the receiver hung up without an answer")
+                read += len(data)
                 state.receive_data(data)
             elif isinstance(event, h11.Response):
+                # Interim answers are no answer.
                 answer = Answer(event.status_code, list(event.headers))
-            elif isinstance(event, h11.Data):
-                read += len(event.data)
-            # Interim answers are no answer.
-            if answer is not None and (read > most_read or isinstance(event, h11.EndOfMessage)):
+            elif isinstance(event, h11.EndOfMessage) and answer is not None:
                 break
-            if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+            elif event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
                 raise httpcore.RemoteProtocolError("the receiver ended the conversation")
         if state.our_state is h11.DONE and state.their_state is h11.DONE and not state.trailing_data[0]:
             # What came behind the answer would be taken for the next one's.

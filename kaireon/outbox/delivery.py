@@ -6,7 +6,7 @@ At least once: a crash between the sending and the settling sends again, with th
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -45,15 +45,18 @@ class Delivered:
     released: int = 0
 
 
-def deliver_due(*, budget: Budget, most: int | None = None) -> Delivered:
+def deliver_due(
+    *, budget: Budget, most: int | None = None, at_each_turn: Callable[[], None] = lambda: None
+) -> Delivered:
     """Deliver what is due in the active tenant until nothing is, the budget is spent or `most` batches are done.
 
-    Runs outside any transaction. What a destination refuses becomes the message's state.
+    Runs outside any transaction. What a destination refuses becomes the message's state. `at_each_turn` is called
+    about every half a second, or oftener.
     """
     run = _Run(budget, most)
     try:
         while run.turn():
-            pass
+            at_each_turn()
     finally:
         # Also when it was interrupted: what was sent is not sent again, and nothing waits for a lease to run out.
         run.end()

@@ -23,6 +23,7 @@ from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.keyring import open_text, seal_text
 
 LEAST_SECRET = 16
+_SENDABLE = re.compile(r"[!-~]*")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -72,11 +73,16 @@ class KindOf:
 def check_webhook(given: Mapping[str, Any], secret: str) -> None:
     """Raises DestinationRefused."""
     url = str(given.get("url", ""))
-    parts = urlsplit(url)
+    if not _SENDABLE.fullmatch(url):
+        raise DestinationRefused("url takes printable ASCII without spaces; other letters are written in percents.")
+    try:
+        parts, port = urlsplit(url), urlsplit(url).port
+    except ValueError as e:
+        raise DestinationRefused("url is none: its host or its port cannot be read.") from e
     private = settings.ALLOW_PRIVATE_DESTINATIONS
     if parts.scheme != "https" and not (private and parts.scheme == "http"):
         raise DestinationRefused("url must begin with https://.")
-    if not parts.hostname or parts.username or parts.password or parts.fragment or not url.isascii():
+    if not parts.hostname or port == 0 or parts.username or parts.password or parts.fragment:
         raise DestinationRefused("url needs a host, and neither login nor fragment.")
     if len(secret.encode()) < LEAST_SECRET:
         raise DestinationRefused(f"a webhook needs a secret of {LEAST_SECRET} characters or more.")

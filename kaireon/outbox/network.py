@@ -118,10 +118,16 @@ class BoundedStream(httpcore.NetworkStream):
             self._write_timeout = timeout
 
     def _flush(self) -> None:
-        written, self._written = b"".join(self._written), []
+        left, self._written = memoryview(b"".join(self._written)), []
+        # Not by the stream's `write`: that waits as long again for each piece that a slow reader takes.
+        sock: socket.socket = self._stream.get_extra_info("socket")
         try:
-            self._stream.write(written, _left(self._write_timeout, httpcore.WriteTimeout))
-        except httpcore.WriteError:
+            while left:
+                sock.settimeout(_left(self._write_timeout, httpcore.WriteTimeout))
+                left = left[sock.send(left) :]
+        except TimeoutError as e:
+            raise httpcore.WriteTimeout(str(e)) from e
+        except OSError:
             # Who takes no more may have answered already: the answer says why, or is missing.
             return
 

@@ -55,6 +55,10 @@ class _InLine(NamedTuple):
     latest: float
 
 
+class _TooLate(Exception):
+    """Its lease might not outlive the delivery."""
+
+
 class Senders:
     """Those of one run. `send` raises Refused, BreakerOpen."""
 
@@ -144,35 +148,32 @@ class Senders:
 
     def _start(self) -> None:
         """As many senders more as there is a message for at this moment."""
-        while (message := self._next()) is not None:
+        while (following := self._next()) is not None:
             try:
-                _threads().submit(copy_context().run, self._send_on, message)
+                _threads().submit(copy_context().run, self._send_on, following)
             except RuntimeError as error:
                 # No thread is to be had. It stays under way, because another one may find it yet.
                 self._break(error)
 
-    def _next(self) -> Claimed | None:
+    def _next(self) -> _InLine | None:
         """The next one to send, counted as under way; none when others must come back first."""
-        while self._busy < AT_ONCE:
-            destination = next((d for d in self._lines if self._under_way[d] < self._abreast(d)), None)
-            if destination is None:
-                return None
-            if self._budget.spent:
-                self._clear(0.0)
-                return None
-            line = self._lines.pop(destination)
-            message, latest = line.popleft()
-            if line:
-                # Behind the others, so that each has its turn.
-                self._lines[destination] = line
-            self._in_line -= 1
-            if time.monotonic() > latest:
-                self._back.unsent.append((message, 0.0))
-                continue
-            self._under_way[destination] += 1
-            self._busy += 1
-            return message
-        return None
+        if self._busy >= AT_ONCE:
+            return None
+        destination = next((d for d in self._lines if self._under_way[d] < self._abreast(d)), None)
+        if destination is None:
+            return None
+        if self._budget.spent:
+            self._clear(0.0)
+            return None
+        line = self._lines.pop(destination)
+        following = line.popleft()
+        if line:
+            # Behind the others, so that each has its turn.
+            self._lines[destination] = line
+        self._in_line -= 1
+        self._under_way[destination] += 1
+        self._busy += 1
+        return following
 
     def _abreast(self, destination: UUID) -> int:
         """How many of this destination's may be under way at once."""
@@ -181,20 +182,24 @@ class Senders:
             return 1
         return max(1, MOST_IN_A_ROW - self._in_a_row[destination])
 
-    def _send_on(self, message: Claimed | None) -> None:
+    def _send_on(self, following: _InLine | None) -> None:
         """This message and then others: what a thread does, without the lock."""
-        while message is not None:
-            error = self._tried(message)
+        while following is not None:
+            error = self._tried(following)
             with self._news:
-                self._came_back(message, error)
-                message = self._next()
+                self._came_back(following.message, error)
+                following = self._next()
                 # A destination that took its first one takes more at once.
                 self._start()
                 if self._is_news() or not self._busy:
                     self._news.notify_all()
 
-    def _tried(self, message: Claimed) -> BaseException | None:
+    def _tried(self, following: _InLine) -> BaseException | None:
         """Without the lock. Whatever happens is told: who waits must hear."""
+        message = following.message
+        if time.monotonic() > following.latest:
+            # It waited long, in its line or for a thread, and would be somebody else's before it is settled.
+            return _TooLate()
         try:
             self._send(self._ways[message.destination_id], message)
         except BreakerOpen as error:
@@ -215,6 +220,8 @@ class Senders:
             self._in_a_row[destination] = 0
             self._resting.pop(destination, None)
             self._well.add(destination)
+        elif isinstance(error, _TooLate):
+            self._back.unsent.append((message, 0.0))
         elif isinstance(error, BreakerOpen):
             # Nothing was sent, so it is no failure of this message.
             self._back.unsent.append((message, error.seconds))

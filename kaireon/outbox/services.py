@@ -228,7 +228,8 @@ def failed(*, message: Claimed, refusal: Refused, now: datetime) -> bool:
     the lease. Where a part was delivered, only the rest is sent from now on.
     """
     held = Message.objects.held_by(message.lease_token).filter(pk=message.pk)
-    if refusal.rest is not None and held.exists():
+    # The message is locked before its payload, as everywhere: the reaper may be at it too.
+    if refusal.rest is not None and held.select_for_update().first() is not None:
         payloads.replace(ref=message.pk, payload=refusal.rest)
     if not refusal.permanent and message.failures + 1 < TRIES:
         wait = max(retry_delay(message.failures + 1), refusal.wait or timedelta(0))

@@ -8,7 +8,7 @@ from django.db import connection
 
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
-from kaireon.outbox import delivery, services
+from kaireon.outbox import delivery, services, shifts
 from kaireon.tenancy.tasks import TenantTask
 
 logger = logging.getLogger("kaireon.outbox")
@@ -30,8 +30,11 @@ DELIVER_SECONDS = 45
     expires=300,
 )
 def deliver(*, tenant_id: str, **_newer: object) -> int:
-    """Deliver what is due; a message too many finds nothing. What does not fit is left to the next sweep."""
-    return delivery.deliver_due(budget=Budget(DELIVER_SECONDS)).sent
+    """Deliver what is due, unless another worker is at it. What does not fit is left to the next sweep."""
+    with shifts.shift(tenant_id, missed=lambda: services.send_wake(tenant_id)) as stay:
+        if stay is None:
+            return 0
+        return delivery.deliver_due(budget=Budget(DELIVER_SECONDS), at_each_turn=stay).sent
 
 
 @shared_task(name=SWEEP_TASK, acks_late=True, expires=SWEEP_SECONDS * 2)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
-from kaireon.outbox import delivery, services, streams
+from kaireon.outbox import delivery, destinations, senders, services, streams
 from kaireon.outbox.models import Message, MessageState
 from kaireon.tenancy.context import transaction
 from tests.outbox.conftest import SECRET, Answer, Receiver, again, deliver, destination, publish, receiver_on, say
@@ -274,3 +275,27 @@ def test_what_lost_a_worker_is_never_claimed_ahead(hook: Receiver) -> None:
     with clock.freeze(clock.now() + services.LEASE + timedelta(seconds=1)), transaction():
         assert services.claim(now=clock.now(), most=5, fresh_only=True)[1] == []
         assert len(services.claim(now=clock.now(), most=5)[1]) == 1
+
+
+def test_what_waited_for_a_thread_until_its_lease_was_short_is_not_sent(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads are the process's: those of another run may hold all of them."""
+    publish()
+    with transaction():
+        [message] = services.claim(now=clock.now(), most=1)[1]
+        way = destinations.endpoint(message.destination_id)
+    sent: list[Any] = []
+    with ThreadPoolExecutor(1) as threads:
+        monkeypatch.setattr(senders, "_threads", lambda: threads)
+        free = threading.Event()
+        threads.submit(free.wait, 8)
+        line = senders.Senders(send=lambda _, message: sent.append(message), budget=Budget(60))
+        latest = time.monotonic() + 0.03
+        line.add([message], {way.id: way}, latest=latest)
+        while time.monotonic() <= latest:
+            time.sleep(0.01)
+        free.set()
+        line.stop(8)
+    back = line.back()
+    assert (sent, back.sent, back.unsent) == ([], [], [(message, 0.0)])

@@ -3,12 +3,15 @@
 import socket
 import struct
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+import httpcore
 import pytest
 
 from kaireon.lib import clock
@@ -59,6 +62,8 @@ BROKEN: dict[str, tuple[Answer, str]] = {
     "nothing": (raw(), "answer_incomplete"),
     "no HTTP": (raw(b"220 mail.example.com ESMTP\r\n"), "answer_incomplete"),
     "a reset": (raw(OK, then="reset"), "ReadError"),
+    "endless interim answers": (raw(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 9000, then="silence"), "answer_incomplete"),
+    "another protocol": (raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"), "answer_incomplete"),
     "endless headers": (raw(OK, *[b"X-More: " + b"x" * 8000 + b"\r\n"] * 30), "answer_incomplete"),
 }
 
@@ -87,6 +92,52 @@ def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_ones(hook: Re
     deliver()
     assert again(first).state == "done"
     assert (again(second).state, again(second).error) == ("pending", "http_500")
+
+
+def test_a_body_of_little_in_much_is_not_read_to_its_end(hook: Receiver) -> None:
+    """Ten bytes, each with ten thousand around it; and then nothing more, as if it were to go on."""
+    chunk = b"1;" + b"x" * 10_000 + b"\r\n.\r\n"
+    hook.always = raw(OK + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 10, then="silence")
+    publish()
+    assert deliver().sent == 1
+
+
+def test_the_deadline_holds_for_who_reads_a_little_at_a_time() -> None:
+    """Each piece is taken in time; all of them would take seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as server, network_deadline(0.5):
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader = threading.Thread(target=read_slowly, args=(server,))
+        reader.start()
+        stream = network.BoundedStream(
+            httpcore.SyncBackend().connect_tcp(
+                *server.getsockname(), socket_options=[(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)]
+            )
+        )
+        stream.write(b"x" * 500_000, 10)
+        with pytest.raises(httpcore.WriteTimeout):
+            stream.read(10, 10)
+        stream.close()
+        reader.join()
+
+
+def read_slowly(server: socket.socket) -> None:
+    accepted, _ = server.accept()
+    with accepted:
+        left = 500_000
+        while left and (data := accepted.recv(4096)):
+            left -= len(data)
+            time.sleep(0.02)
+        if not left:
+            accepted.send(b"answer")
+
+
+@contextmanager
+def network_deadline(seconds: float) -> Iterator[None]:
+    ends = network.deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        network.deadline.reset(ends)
 
 
 SLOW: dict[str, Answer] = {

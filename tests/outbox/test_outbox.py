@@ -1,18 +1,20 @@
 """A message that gets out: accepted with its transaction, delivered in order, never lost, sealed while it waits."""
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.outbox import delivery, destinations, payloads, services, topics
 from kaireon.outbox.models import Message, Payload
+from kaireon.outbox.sending import Refused
 from kaireon.outbox.tasks import sweep_due
 from kaireon.tenancy.context import OutsideTransaction, transaction
 from tests.cast import ADA, MALLORY
@@ -170,6 +172,44 @@ def test_the_reaper_returns_what_is_stuck_and_buries_what_always_is(hook: Receiv
     assert again(message).state == "dead"
     [letter] = letters()
     assert (letter.error_type, letter.classification) == ("worker_lost", "transient")
+
+
+def test_the_reaper_and_a_worker_that_comes_back_late_do_not_lock_each_other_out(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch, superuser_url: str
+) -> None:
+    """Both are at the same message: one buries it, the other writes down that a part of it was delivered."""
+    publish()
+    with transaction():
+        Message.objects.update(losses=services.MOST_LOSSES - 1)
+        [held] = services.claim(now=clock.now(), most=1)[1]
+    bury = services._bury
+    results: list[Any] = []
+
+    def come_back() -> None:
+        try:
+            with ADA.here(), transaction():
+                results.append(services.failed(message=held, refusal=Refused("late", rest={"n": 2}), now=clock.now()))
+        except OperationalError as error:
+            results.append(error)
+        finally:
+            connections.close_all()
+
+    late = threading.Thread(target=come_back)
+
+    def bury_as_it_comes_back(*given: Any, **named: Any) -> bool:
+        late.start()
+        waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        with psycopg.connect(superuser_url, autocommit=True) as root:
+            while not root.execute(waits).rowcount:
+                time.sleep(0.005)
+        return bury(*given, **named)
+
+    monkeypatch.setattr(services, "_bury", bury_as_it_comes_back)
+    with transaction():
+        assert services.reap(now=clock.now() + services.LEASE + timedelta(seconds=1)) == (0, 1)
+    late.join()
+    assert results == [False]
+    assert [letter.error_type for letter in letters()] == ["worker_lost"]
 
 
 def test_what_lost_a_worker_is_sent_alone_so_that_poison_takes_nothing_else_with_it(hook: Receiver) -> None:

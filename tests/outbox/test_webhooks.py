@@ -33,7 +33,7 @@ from tests.outbox.conftest import (
 
 
 class Wire(httpcore.NetworkStream):
-    """Keeps what is written to it, packet by packet."""
+    """A stream and its socket, which keeps what is sent packet by packet."""
 
     def __init__(self) -> None:
         self.packets: list[bytes] = []
@@ -41,8 +41,15 @@ class Wire(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return b"answer"
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self.packets.append(buffer)
+    def get_extra_info(self, info: str) -> Any:
+        return self
+
+    def settimeout(self, timeout: float | None) -> None:
+        return None
+
+    def send(self, data: memoryview) -> int:
+        self.packets.append(bytes(data))
+        return len(data)
 
 
 def test_head_and_body_leave_together_when_an_answer_is_waited_for() -> None:
@@ -127,11 +134,22 @@ def test_it_waits_as_long_as_the_receiver_asks_but_an_hour_at_most(hook: Receive
     assert 3590 < (again(second).due_at - now).total_seconds() < 3605
 
 
-@pytest.mark.parametrize("asked", ["soon", "-5", "", "Wed, 21 Oct 2015 07:28:00 GMT"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "soon",
+        "-5",
+        "",
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+        "Wed, 21 Oct 2099 07:28:00 +9999999999999",
+        "1 Jan 99999999999999999999 00:00:00 GMT",
+    ],
+)
 def test_a_strange_retry_after_is_no_reason_to_come_back_early_or_never(hook: Receiver, asked: str) -> None:
     hook.answers = [say(503, Retry_After=asked)]
     message = publish()
     deliver()
+    assert again(message).error == "http_503"
     assert 2 <= (again(message).due_at - clock.now()).total_seconds() + 1 <= 10
 
 
@@ -180,6 +198,44 @@ def test_a_connection_is_used_again_until_the_receiver_closes_it(hook: Receiver)
     assert deliver().sent == 5
     assert ports == [ports[0]] * 3 + [ports[3]] * 2
     assert ports[0] != ports[3]
+
+
+def closing_on(number: int) -> tuple[Answer, list[int]]:
+    """Hears the so manieth post over a connection out, and closes that without a word; and the ports posted from."""
+    ports: list[int] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        ports.append(handler.client_address[1])
+        if ports.count(ports[-1]) == number:
+            handler.close_connection = True
+        else:
+            say(204)(handler)
+
+    return answer, ports
+
+
+def test_a_post_that_finds_its_old_connection_closed_is_made_again_at_once(hook: Receiver) -> None:
+    hook.always, ports = closing_on(2)
+    messages = [publish(n, ordering_key="one after the other") for n in range(3)]
+    done = deliver()
+    assert (done.sent, done.failed) == (3, 0)
+    assert [got.id for got in hook.got] == [str(messages[n].pk) for n in (0, 1, 1, 2, 2)]
+    assert len(set(ports)) == 3
+
+
+def test_a_new_connection_that_is_closed_is_a_failure(hook: Receiver) -> None:
+    hook.always, ports = closing_on(1)
+    publish()
+    done = deliver()
+    assert (done.sent, done.failed, len(ports)) == (0, 1, 1)
+
+
+def test_a_post_over_an_old_connection_that_was_answered_in_part_is_not_made_again(hook: Receiver) -> None:
+    hook.answers = [say(204), half]
+    publish(1)
+    publish(2)
+    done = deliver()
+    assert (done.sent, done.failed, len(hook.got)) == (1, 1, 2)
 
 
 def test_a_connection_that_nobody_used_for_a_while_is_closed(receiver: Receiver) -> None:
@@ -309,6 +365,13 @@ def test_the_name_stays_in_the_host_header(acme: str, receiver: Receiver) -> Non
         "https://user:pw@example.com/",
         "https:///x",
         "https://a/#f",
+        "https://a:0/",
+        "https://a:99999/",
+        "https://[::1",
+        "https://a/b c",
+        "https://a\r\nX-Other: b/",
+        "https://a/\nb",
+        "https://a/é",
         "",
         "x",
     ],
