@@ -14,7 +14,7 @@ from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerUnavailable
 from redis.exceptions import RedisError
 
-from kaireon.outbox import dead_letters, destinations, payloads, topics
+from kaireon.outbox import dead_letters, destinations, payloads, shifts, topics
 from kaireon.outbox.models import Message, MessageState, Payload, Source
 from kaireon.outbox.sending import Refused
 from kaireon.tenancy import context
@@ -149,11 +149,15 @@ def wake(message: Message) -> bool:
 
 
 def send_wake(tenant_id: str) -> bool:
+    """False when the broker is away. What many publish at once shares one wake-up."""
     from kaireon.outbox.tasks import CELERY_QUEUE, deliver
 
+    if not shifts.call(tenant_id):
+        return True
     try:
         deliver.apply_async(kwargs={"tenant_id": tenant_id}, queue=CELERY_QUEUE)
     except (BrokerUnavailable, KombuError, RedisError, OSError) as error:
+        shifts.forget_call(tenant_id)
         logger.warning("wake_failed", extra={"queue": QUEUE, "error_type": type(error).__name__})
         return False
     return True

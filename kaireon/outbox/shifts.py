@@ -1,4 +1,4 @@
-"""One worker for a tenant at a time: it takes what is new besides, and others stay free for other tenants.
+"""One worker for a tenant at a time, and one that is called: others stay free for other tenants.
 
 Kept in Redis, as the wake-ups are. Nothing depends on it but fairness: leases keep two workers apart, so without Redis,
 or when a shift ran out unnoticed, both simply deliver.
@@ -6,7 +6,7 @@ or when a shift ran out unnoticed, both simply deliver.
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import redis
 from redis.exceptions import LockError
@@ -22,6 +22,27 @@ logger = logging.getLogger("kaireon.outbox")
 SECONDS = SEND_SECONDS + 10
 # How long it is remembered that somebody came in vain. A run is shorter.
 _MISSED_SECONDS = 600
+# A call that nobody followed is forgotten by the time of the next sweep.
+_CALLED_SECONDS = 4
+
+
+def call(tenant_id: str) -> bool:
+    """Whether to wake a worker: false when one was woken that has not come yet, and will see all there is by now."""
+    try:
+        return bool(cache.client().set(_called(tenant_id), "1", nx=True, ex=_CALLED_SECONDS))
+    except redis.RedisError:
+        return True
+
+
+def forget_call(tenant_id: str) -> None:
+    """A worker has come, or none could be woken: the next call is one again."""
+    # Without Redis it is forgotten by itself.
+    with suppress(redis.RedisError):
+        cache.client().delete(_called(tenant_id))
+
+
+def _called(tenant_id: str) -> str:
+    return f"outbox:called:{tenant_id}"
 
 
 class _Shift:

@@ -31,6 +31,8 @@ DELIVER_SECONDS = 45
 )
 def deliver(*, tenant_id: str, **_newer: object) -> int:
     """Deliver what is due, unless another worker is at it. What does not fit is left to the next sweep."""
+    # Before anything is looked at: whoever publishes from here on calls anew.
+    shifts.forget_call(tenant_id)
     with shifts.shift(tenant_id, missed=lambda: services.send_wake(tenant_id)) as stay:
         if stay is None:
             return 0

@@ -7,13 +7,15 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connections
+from kombu.exceptions import OperationalError
 
 from kaireon.api import cache
-from kaireon.outbox import shifts, tasks
+from kaireon.outbox import services, shifts, tasks
 from tests.cast import ACME
 from tests.outbox.conftest import Receiver, again, publish, say
 
 LOCK = f"outbox:shift:{ACME}"
+CALLED = f"outbox:called:{ACME}"
 
 
 class AtWork:
@@ -47,7 +49,7 @@ class AtWork:
 
 @pytest.fixture(autouse=True)
 def nobody_at_work(hook: Receiver) -> None:
-    cache.client().delete(LOCK, f"outbox:missed:{ACME}")
+    cache.client().delete(LOCK, f"outbox:missed:{ACME}", CALLED)
     with broker() as emptied:
         emptied.delete(tasks.CELERY_QUEUE)
 
@@ -72,6 +74,36 @@ def test_a_second_worker_leaves_at_once_and_the_first_takes_what_is_new(hook: Re
     assert woken() == 1, "what was published as the first one ended would wait for the sweep"
     assert tasks.deliver(tenant_id=ACME) == 0
     assert woken() == 1, "nobody came meanwhile"
+
+
+def test_what_many_publish_at_once_shares_one_wake_up(hook: Receiver) -> None:
+    assert [services.wake(publish(n)) for n in range(3)] == [True] * 3
+    assert woken() == 1
+    assert 0 < cache.client().pttl(CALLED) < tasks.SWEEP_SECONDS * 1000  # type: ignore[operator]
+    # It has come, so the next call is for another one.
+    assert tasks.deliver(tenant_id=ACME) == 3
+    assert services.wake(publish(4))
+    assert woken() == 2
+
+
+def test_who_publishes_once_a_worker_has_come_calls_anew(hook: Receiver) -> None:
+    services.wake(publish(1))
+    with AtWork(hook):
+        services.wake(publish(2))
+        assert woken() == 2
+
+
+def test_a_wake_up_that_could_not_be_sent_is_none(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = publish()
+    with monkeypatch.context() as alone:
+        alone.setattr(tasks.deliver, "apply_async", refuse)
+        assert not services.wake(message)
+    assert services.wake(message)
+    assert woken() == 1
+
+
+def refuse(**_: object) -> None:
+    raise OperationalError
 
 
 def test_who_came_before_a_shift_began_is_no_reason_for_another(hook: Receiver) -> None:
@@ -122,6 +154,8 @@ def test_without_redis_it_delivers(hook: Receiver, monkeypatch: pytest.MonkeyPat
     publish()
     with monkeypatch.context() as alone:
         alone.setattr(cache, "client", lambda: away)
+        assert services.send_wake(ACME)
+        assert woken() == 1
         assert tasks.deliver(tenant_id=ACME) == 1
 
 
