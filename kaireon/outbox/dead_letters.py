@@ -160,7 +160,7 @@ def replay_due(*, now: datetime, most: int = 500) -> Handled:
     """Retry transient letters that rested long enough, none more than three times."""
     due = DeadLetter.objects.replayable(now, MOST_REPLAYS).order_by("replay_at").values("pk")[:most]
     ids = [row["pk"] for row in due]
-    handled = retry(DeadLetter.objects.filter(pk__in=ids).order_by("died_at"), now=now)
+    handled = retry(DeadLetter.objects.filter(pk__in=ids).order_by("died_at", "pk"), now=now)
     # What cannot be tried again is nothing that waiting mends.
     DeadLetter.objects.filter(pk__in=[pk for pk, why in handled.skipped.items() if why == NOT_REPLAYABLE]).update(
         classification=LetterClass.PERMANENT

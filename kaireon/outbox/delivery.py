@@ -151,6 +151,9 @@ class _Run:
         if is_idle:
             return _Wanted(most=BATCH, lost_first=self._is_turn_of_lost(), fresh_only=False)
         room = min(BATCH, 2 * BATCH - self._senders.held)
+        if room <= 0:
+            # So that what hangs does not fill all of it. They stay sated with what is left to them.
+            self._senders.thin(_short() + 1)
         if room <= 0 or not self._takes_more():
             return None
         is_short = self._senders.in_line <= _short()

@@ -116,6 +116,14 @@ class Senders:
                 del self._in_a_row[destination]
             return {*self._resting, *(d for d, line in self._lines.items() if len(line) > more_than)}
 
+    def thin(self, to: int) -> None:
+        """Give back what destinations that took nothing yet have in line beyond so many: others need the room."""
+        with self._news:
+            for destination, line in self._lines.items():
+                while destination not in self._well and len(line) > to:
+                    self._back.unsent.append((line.pop().message, 0.0))
+                    self._in_line -= 1
+
     def wait(self, seconds: float, *, short: int, room_for: int) -> None:
         """Until there is something to write down or to take at once, but no longer than this.
 

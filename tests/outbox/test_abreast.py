@@ -174,6 +174,26 @@ def test_a_receiver_that_hangs_holds_up_no_other_whatever_is_due(
     assert all_came.is_set()
 
 
+def test_several_receivers_that_hang_do_not_take_all_the_room(
+    hook: Receiver, second_hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They answer once all of the third's came; together they have as much as is held at a time."""
+    monkeypatch.setattr(delivery, "BATCH", 8)
+    monkeypatch.setattr(delivery, "SETTLE_SECONDS", 0.05)
+    all_came = threading.Event()
+    hook.always = second_hook.always = when(all_came)
+    for n in range(16):
+        publish(n, to="hook" if n < 8 else "second")
+    with receiver_on() as third:
+        third.always = setting(all_came, third, 3)
+        destination("third", "webhook", {"url": third.url}, SECRET)
+        for n in range(3):
+            publish(n, to="third")
+        done = deliver()
+    assert (done.sent, done.failed) == (19, 0)
+    assert [got.data["n"] for got in hook.got][:1] == [0]
+
+
 def test_one_key_that_hangs_holds_up_no_other(hook: Receiver) -> None:
     """The first of one key is answered once all of the other's came, each of which is due after the one before."""
     all_came = threading.Event()

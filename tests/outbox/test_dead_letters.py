@@ -12,8 +12,9 @@ from uuid import uuid4
 import pytest
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 import audit
 from audit.models import AuditRecord
@@ -318,3 +319,18 @@ def test_the_admin_archives_and_then_purges(browser: Client, dead: DeadLetter) -
 def again_state(letter: DeadLetter) -> str:
     with transaction():
         return DeadLetter.objects.get(pk=letter.pk).state
+
+
+def test_letters_are_locked_in_one_order_by_whoever_tries_them_again(hook: Receiver) -> None:
+    """Those that died at the same moment too: two who lock them crosswise would end each other."""
+    hook.always = say(404)
+    publish(1)
+    deliver()
+    with transaction():
+        DeadLetter.objects.update(classification="transient", replay_at=clock.now())
+        with CaptureQueriesContext(connection) as asked:
+            assert len(dead_letters.replay_due(now=clock.now()).done) == 1
+    [locking] = [
+        query["sql"] for query in asked if "outbox_deadletter" in query["sql"] and "FOR UPDATE" in query["sql"]
+    ]
+    assert 'ORDER BY "outbox_deadletter"."died_at" ASC, "outbox_deadletter"."id" ASC' in locking
