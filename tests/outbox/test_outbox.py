@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -143,6 +144,24 @@ def test_a_crash_between_sending_and_marking_sends_again_with_the_same_id(
     with clock.freeze(clock.now() + services.LEASE + timedelta(seconds=1)):
         assert deliver().sent == 1
     assert [got.id for got in hook.got] == [str(message.pk)] * 2
+
+
+def test_what_was_sent_as_the_database_went_away_is_settled_when_it_is_back(hook: Receiver, superuser_url: str) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        with psycopg.connect(superuser_url, autocommit=True) as root:
+            root.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND usename = %s",
+                [connections["default"].settings_dict["USER"]],
+            )
+        say(204)(handler)
+
+    hook.answers = [answer]
+    message = publish()
+    with pytest.raises(OperationalError):
+        deliver()
+    assert again(message).state == "done"
+    assert deliver().sent == 0
 
 
 def test_a_worker_that_lost_its_lease_marks_nothing(hook: Receiver) -> None:
