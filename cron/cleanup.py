@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 
 from audit.exports import jobs as export_jobs
-from compliance import purge
+from compliance.purging import purge
 from cron.models import JobRun, RunState
 from cron.work import Work
 from dsar import log_keys, retention

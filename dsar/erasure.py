@@ -13,7 +13,7 @@ from uuid import UUID
 
 import audit
 from audit import services as audit_log
-from compliance import holds
+from compliance.holding import holds
 from customers import consents, removals, suppressions
 from customers import subjects as customer_keys
 from customers.catalogue import CATALOGUE, Entity, Erasure

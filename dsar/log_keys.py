@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from audit.sealing import subject_keys
-from compliance import holds
+from compliance.holding import holds
 from dsar.models import DsarRequest, Outcome, RequestType, Status
 from dsar.residue import residue
 from kaireon.tenancy.context import requires_transaction

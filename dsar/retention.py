@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.db.models import Case, F, When
 
 import audit
-from compliance import holds
+from compliance.holding import holds
 from compliance.models import RetentionPolicy
 from customers import catalogue
 from dsar.models import DsarRequest, Outcome, RequestType

@@ -12,8 +12,8 @@ from django.urls import reverse
 
 from audit.state import state
 from audit.tree import publication
-from compliance import policies
 from compliance.models import RetentionPolicy
+from compliance.retention import policies
 from cron import overview
 from cron.models import RunState
 from cron.states import JobState as State

@@ -10,7 +10,7 @@ from audit.exports import api as exports
 from audit.exports import bundle_api, jobs_api
 from audit.tree import proof_api
 from audit.witness import api as witness_api
-from compliance import api as compliance
+from compliance.retention import api as retention
 from cron import api as cron
 from cron import runs_api
 from customers import api as customers
@@ -55,7 +55,7 @@ api_v1 = [
     path("approvals/<uuid:approval_id>", approvals.ApprovalView.as_view(), name="approval"),
     path("admin/jobs", runs_api.JobRunsView.as_view(), name="jobs"),
     path("admin/dlq", outbox.DeadLettersView.as_view(), name="dlq"),
-    path("admin/retention-configs", compliance.RetentionConfigsView.as_view(), name="retention-configs"),
+    path("admin/retention-configs", retention.RetentionConfigsView.as_view(), name="retention-configs"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
     path("dsar/<uuid:request_id>", dsar.DsarRequestView.as_view(), name="dsar-request"),
     path("dsar/<uuid:request_id>/clock", dsar.DsarClockView.as_view(), name="dsar-clock"),

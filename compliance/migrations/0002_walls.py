@@ -5,10 +5,10 @@ from pathlib import Path
 from django.db import migrations
 
 from audit.capture.triggers import captured
-from compliance.guards import guarded, guarded_by_row, guarded_contents
+from compliance.holding.guards import guarded, guarded_by_row, guarded_contents
 from kaireon.tenancy.rls import tenant_table
 
-GUARDS = (Path(__file__).resolve().parent.parent / "guards.sql").read_text()
+GUARDS = (Path(__file__).resolve().parent.parent / "holding" / "guards.sql").read_text()
 
 # Tenants that are there already get their epoch; the owner is bound by the policies too, so FORCE is lifted meanwhile.
 EPOCHS = """

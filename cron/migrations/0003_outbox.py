@@ -3,7 +3,7 @@
 from django.db import migrations
 
 from audit.capture.triggers import captured
-from compliance.guards import guarded
+from compliance.holding.guards import guarded
 
 
 class Migration(migrations.Migration):

@@ -3,7 +3,7 @@
 from django.db import migrations
 
 from audit.capture.triggers import captured
-from compliance.guards import guarded, guarded_contents
+from compliance.holding.guards import guarded, guarded_contents
 from kaireon.tenancy.rls import tenant_reference, tenant_table
 
 # Without their keys the records of a person are no evidence any more. No hold is placed on the platform's own log.

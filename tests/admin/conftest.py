@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.test import Client
 
 from audit.exports import jobs as export_jobs
-from compliance import policies
+from compliance.retention import policies
 from cron.models import JobRun, Trigger
 from customers.demo.loader import Share, load
 from customers.models import ImportRun, SuppressionTombstone

@@ -43,7 +43,7 @@ def test_a_migrated_database_is_as_declared(db: str) -> None:
 
 
 def test_every_trigger_of_the_database_is_declared_in_a_migration(root: psycopg.Connection) -> None:
-    """But for those of holds, which a function of the database writes; see compliance/guards.sql."""
+    """But for those of holds, which a function of the database writes; see compliance/holding/guards.sql."""
     there = {
         (table, name) for table, name, _, function, _ in root.execute(TRIGGERS) if not function.startswith("hold_")
     }

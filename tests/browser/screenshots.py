@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 
 from audit import sequencer
 from audit.tree import checkpoints
-from compliance import holds, policies
+from compliance.holding import holds
+from compliance.retention import policies
 from cron import beat_rows, runner
 from cron.jobs import JOBS
 from cron.models import Trigger

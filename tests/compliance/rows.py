@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from compliance import policies
+from compliance.retention import policies
 from customers.models import Customer, DecisionTrace, Interaction
 from customers.partitions import ensure_months
 from kaireon.lib.clock import at

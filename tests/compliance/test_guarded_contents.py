@@ -7,7 +7,7 @@ from django.db import IntegrityError
 from django.test import Client
 from django.urls import reverse
 
-from compliance import guards, holds
+from compliance.holding import guards, holds
 from customers import consents, ingest
 from customers.catalogue import CATALOGUE, Erasure
 from customers.models import ConsentRecord, Customer, DynamicSchema

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from audit import services as log
 from audit.models import AuditRecord
-from compliance import purge
+from compliance.purging import purge
 from customers import attachments, removals, suppressions
 from customers.attachments import Upload
 from customers.models import (

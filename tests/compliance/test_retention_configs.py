@@ -5,7 +5,7 @@ import json
 import pytest
 from rest_framework.test import APIClient
 
-from compliance import holds
+from compliance.holding import holds
 from compliance.models import HoldEpoch, RetentionPolicy
 from kaireon.tenancy.context import transaction
 from tests.cast import KEYS

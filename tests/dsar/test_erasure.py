@@ -7,7 +7,7 @@ import pytest
 from django.core.files.storage import default_storage
 from django.db import connections
 
-from compliance import holds
+from compliance.holding import holds
 from customers import consents, removals, suppressions
 from customers import models as m
 from customers.catalogue import CATALOGUE, Erasure

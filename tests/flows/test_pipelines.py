@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from django.core.files.storage import default_storage
 
-from compliance.policies import upsert_policy
-from compliance.purge import purge_expired
+from compliance.purging.purge import purge_expired
+from compliance.retention.policies import upsert_policy
 from customers.models import ConsentRecord, Customer, Interaction
 from kaireon.flows import batches, execution, nodes, pipelines, scheduler
 from kaireon.flows.definition import FlowInvalid

@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from audit import services as log
 from audit.verification.verify import verify
-from compliance import holds
+from compliance.holding import holds
 from dsar.models import RequestType
 from dsar.services import create_request
 from kaireon.jobs import services as jobs

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from compliance import purge
+from compliance.purging import purge
 from customers.catalogue import DATA_CLASSES
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget

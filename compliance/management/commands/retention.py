@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from compliance import policies
 from compliance.models import RetentionPolicy
+from compliance.retention import policies
 from customers.catalogue import DATA_CLASSES
 from kaireon.lib import clock
 from kaireon.tenancy.commands import TenantCommand

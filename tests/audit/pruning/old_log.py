@@ -13,7 +13,7 @@ from audit.models import Tombstone
 from audit.pruning import prune
 from audit.pruning.prune import Plan, Pruned
 from audit.tree import checkpoints, publication
-from compliance import policies
+from compliance.retention import policies
 from kaireon.approvals import services as approvals
 from kaireon.approvals.models import ApprovalRequest
 from kaireon.lib import clock

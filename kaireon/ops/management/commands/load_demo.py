@@ -12,8 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from compliance import policies
 from compliance.models import RetentionPolicy
+from compliance.retention import policies
 from customers.demo import loader
 from kaireon.lib import clock
 from kaireon.lib.progress import Progress

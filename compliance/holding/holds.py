@@ -5,9 +5,9 @@ from datetime import datetime
 from django.db import DatabaseError, connection
 
 import audit
-from compliance import policies
-from compliance.guards import LEGAL_HOLD
+from compliance.holding.guards import LEGAL_HOLD
 from compliance.models import MAX_DAYS, RetentionPolicy
+from compliance.retention import policies
 from kaireon.tenancy.context import Actor, requires_transaction
 
 

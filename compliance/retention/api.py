@@ -6,8 +6,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from compliance import policies
 from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
+from compliance.retention import policies
 from kaireon.api.errors import BadRequest
 from kaireon.api.serializers import StrictSerializer
 from kaireon.lib import clock

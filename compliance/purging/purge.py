@@ -14,7 +14,7 @@ from django.db.models import Exists, F, Lookup, Q
 from django.db.models.sql.compiler import SQLCompiler
 
 import audit
-from compliance import holds
+from compliance.holding import holds
 from compliance.models import RetentionPolicy
 from customers import removals
 from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure

@@ -1,0 +1,1 @@
+"""What is held, and what keeps it from being deleted whoever asks."""

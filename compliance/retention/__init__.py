@@ -1,0 +1,1 @@
+"""How long each class of data is kept: policies."""

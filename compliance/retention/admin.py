@@ -1,0 +1,205 @@
+"""Retention and holds, one page: how long each class of data is kept, and what is held."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.enums import ActionVariant
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+)
+
+from compliance.holding import holds
+from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
+from compliance.retention import policies
+from customers.catalogue import DATA_CLASSES
+from kaireon.lib import clock
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.roles import Permission
+
+POLICY_REFUSALS: dict[type[Exception], str] = {policies.UnknownDataClass: "", policies.DaysOutOfRange: ""}
+WHAT_A_HOLD_DOES = "Nothing of this class is deleted from now on: not by cleanup, not by an erasure, not by hand."
+HOLD_REFUSALS: dict[type[Exception], str] = {
+    policies.UnknownDataClass: "",
+    holds.HoldAlreadyPlaced: "This class is held already. Release that hold first if its reason must change.",
+}
+
+
+class DaysForm(forms.Form):
+    retention_days = forms.IntegerField(
+        label="Keep for (days)",
+        min_value=MIN_DAYS,
+        max_value=MAX_DAYS,
+        help_text="Each row counts from its own clock; what is older goes with the next cleanup, unless it is held.",
+        widget=UnfoldAdminIntegerFieldWidget(),
+    )
+
+
+class PolicyForm(DaysForm):
+    data_class = forms.ChoiceField(label="Data class", widget=UnfoldAdminSelectWidget())
+    field_order = ("data_class", "retention_days")
+
+    def __init__(self, *args: Any, classes: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [(name, f"{name}: {DATA_CLASSES[name]}") for name in classes]
+        self.fields["data_class"].choices = choices  # type: ignore[attr-defined]
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        max_length=500,
+        help_text="The matter or order this hold is for, kept with it and in the audit log. Name no customer.",
+        widget=UnfoldAdminTextareaWidget(),
+    )
+
+
+class HoldForm(ReasonForm):
+    data_class = forms.ChoiceField(
+        label="Data class",
+        choices=[(name, f"{name}: {title}") for name, title in DATA_CLASSES.items()],
+        widget=UnfoldAdminSelectWidget(),
+    )
+    field_order = ("data_class", "reason")
+
+
+@admin.register(RetentionPolicy)
+class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
+    view_permission = Permission.READ_RETENTION
+    list_display = ("data_class", "covers", "retention_days", "hold_label", "held_since", "updated_at")
+    list_filter = ("legal_hold",)
+    search_equal = ("data_class",)
+    search_help_text = "Data class"
+    ordering = ("data_class",)
+    fieldsets = (
+        ("Retention", {"fields": ("data_class", "covers", "retention_days", "version", "updated_at")}),
+        ("Legal hold", {"fields": ("hold_label", "hold_reason", "held_since")}),
+    )
+    actions_list = ("add_policy", "hold")
+    actions_detail = ("edit", "place", "release")
+    when_empty = "Without a policy everything is kept, and warned about."
+
+    def headline(self, row: RetentionPolicy) -> str:
+        return row.data_class
+
+    @column("Covers")
+    def covers(self, row: RetentionPolicy) -> str:
+        return DATA_CLASSES.get(row.data_class, "")
+
+    @column("Hold", label={"Held": "warning", "Not held": ""}, ordering="legal_hold")
+    def hold_label(self, row: RetentionPolicy) -> str:
+        return "Held" if row.legal_hold else "Not held"
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        policy = self.get_object(request, object_id)
+        unfit = "place" if policy is not None and policy.legal_hold else "release"
+        actions = super().get_actions_detail(request, object_id)
+        return [a for a in actions if not a.action_name.endswith(f"_{unfit}")]
+
+    @verb(
+        permission=Permission.MANAGE_RETENTION,
+        description="New policy",
+        icon="add",
+        url_path="new",
+        variant=ActionVariant.PRIMARY,
+    )
+    def add_policy(self, request: HttpRequest) -> HttpResponse:
+        return self.ask(
+            request,
+            title="New retention policy",
+            form=PolicyForm(given_by(request), classes=policies.classes_without_policy()),
+            do=lambda given: self._set_days(request, given["data_class"], given["retention_days"]),
+            refusals=POLICY_REFUSALS,
+            submit="Save the policy",
+            cancel=self.url("changelist"),
+        )
+
+    @verb(
+        permission=Permission.MANAGE_RETENTION,
+        description="Change days",
+        icon="edit",
+        url_path="days",
+        variant=ActionVariant.PRIMARY,
+    )
+    def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        policy = self.row(request, object_id)
+        return self.ask(
+            request,
+            title=f"How long to keep {policy.data_class}",
+            lead=f"{DATA_CLASSES[policy.data_class]}. A shorter time counts from the next cleanup, for old rows too.",
+            form=DaysForm(given_by(request), initial={"retention_days": policy.retention_days}),
+            do=lambda given: self._set_days(request, policy.data_class, given["retention_days"]),
+            refusals=POLICY_REFUSALS,
+            submit="Save",
+            cancel=self.url("change", policy.pk),
+        )
+
+    @verb(permission=Permission.MANAGE_RETENTION, description="Place a hold", icon="lock", url_path="hold")
+    def hold(self, request: HttpRequest) -> HttpResponse:
+        return self.ask(
+            request,
+            title="Place a legal hold",
+            lead=WHAT_A_HOLD_DOES,
+            form=HoldForm(given_by(request), initial={"data_class": request.GET.get("class")}),
+            do=lambda given: self._place(request, given["data_class"], given["reason"]),
+            refusals=HOLD_REFUSALS,
+            submit="Place the hold",
+            cancel=self.url("changelist"),
+        )
+
+    @verb(permission=Permission.MANAGE_RETENTION, description="Place a hold", icon="lock", url_path="place")
+    def place(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        policy = self.row(request, object_id)
+        return self.ask(
+            request,
+            title=f"Hold {policy.data_class}",
+            lead=WHAT_A_HOLD_DOES,
+            form=ReasonForm(given_by(request)),
+            do=lambda given: self._place(request, policy.data_class, given["reason"]),
+            refusals=HOLD_REFUSALS,
+            submit="Place the hold",
+            cancel=self.url("change", policy.pk),
+        )
+
+    @verb(
+        permission=Permission.MANAGE_RETENTION,
+        description="Release the hold",
+        icon="lock_open",
+        url_path="release",
+        variant=ActionVariant.DANGER,
+    )
+    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        policy = self.row(request, object_id)
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            holds.release_hold(data_class=policy.data_class, actor=principal_of(request).actor, now=clock.now())
+            self.succeed(request, f"{policy.data_class} is no longer held.")
+            return HttpResponseRedirect(self.url("change", policy.pk))
+
+        return self.ask(
+            request,
+            title=f"Release the hold on {policy.data_class}",
+            lead=f"What is older than {policy.retention_days:,} days goes with the next cleanup.",
+            form=forms.Form(given_by(request)),
+            do=do,
+            refusals={holds.HoldAlreadyReleased: "This class is not held, or somebody was faster."},
+            submit="Release the hold",
+            cancel=self.url("change", policy.pk),
+            danger=True,
+        )
+
+    def _set_days(self, request: HttpRequest, data_class: str, days: int) -> HttpResponse:
+        policy = policies.upsert_policy(
+            data_class=data_class, retention_days=days, actor=principal_of(request).actor, now=clock.now()
+        )
+        self.succeed(request, f"{data_class} is kept for {days:,} days.")
+        return HttpResponseRedirect(self.url("change", policy.pk))
+
+    def _place(self, request: HttpRequest, data_class: str, reason: str) -> HttpResponse:
+        policy = holds.place_hold(
+            data_class=data_class, reason=reason, actor=principal_of(request).actor, now=clock.now()
+        )
+        self.succeed(request, f"{data_class} is held.")
+        return HttpResponseRedirect(self.url("change", policy.pk))
