@@ -1,6 +1,7 @@
-"""What a tenant keeps, for how long, and what it holds."""
+"""What a tenant keeps, for how long, what it holds, and what went."""
 
+from compliance.models.disposition import Disposition, Method
 from compliance.models.epoch import HoldEpoch
 from compliance.models.policy import MAX_DAYS, MIN_DAYS, RetentionPolicy
 
-__all__ = ["MAX_DAYS", "MIN_DAYS", "HoldEpoch", "RetentionPolicy"]
+__all__ = ["MAX_DAYS", "MIN_DAYS", "Disposition", "HoldEpoch", "Method", "RetentionPolicy"]

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from audit import services as log
 from audit.models import AuditRecord
-from compliance.purging import purge
+from compliance.purging import batches, purge
 from customers import attachments, removals, suppressions
 from customers.attachments import Upload
 from customers.models import (
@@ -108,14 +108,14 @@ def test_a_purge_without_time_does_a_batch_and_is_continued_by_the_next(db):
 def test_a_hold_that_comes_in_the_middle_stops_it_there(db, monkeypatch):
     interactions(customer(), *[40] * 6)
     policy("interactions", 30)
-    plain = purge._one_batch
+    plain = batches.with_retries
 
     def then_hold(*args, **kwargs):
         done = plain(*args, **kwargs)
         policy("interactions", 30, hold=True)
         return done
 
-    monkeypatch.setattr(purge, "_one_batch", then_hold)
+    monkeypatch.setattr(batches, "with_retries", then_hold)
     done = run(batch=2)
     assert done.deleted == {**done.deleted, "interactionHistory": 2}
     assert done.held == ("interactions",)
@@ -171,7 +171,7 @@ def test_a_profile_that_is_referred_to_meanwhile_is_looked_at_again(db, monkeypa
     gone, busy = customer("gone", active=days_ago(400)), customer("busy", active=days_ago(400))
     policy("profiles", 365)
     tries = []
-    plain = purge._delete
+    plain = batches._chosen
 
     def then_refer(sweep, found):
         if sweep.entity.name == "customer" and not tries:
@@ -179,7 +179,7 @@ def test_a_profile_that_is_referred_to_meanwhile_is_looked_at_again(db, monkeypa
             interactions_elsewhere(busy)
         return plain(sweep, found)
 
-    monkeypatch.setattr(purge, "_delete", then_refer)
+    monkeypatch.setattr(batches, "_chosen", then_refer)
     done = run()
     assert (done.deleted["customer"], done.errors) == (1, [])
     with ADA.here(), transaction():

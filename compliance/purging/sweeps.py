@@ -1,0 +1,112 @@
+"""What a purge looks at: rows of one entity and class, past the moment that their class's retention says."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from compliance.models import RetentionPolicy
+from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure
+from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.managers import TenantQuerySet
+
+# What retention deletes. Rows that erasure would shred keep their skeleton: who owns them sweeps them.
+DELETED = (Erasure.DELETE, Erasure.EVIDENCE)
+# Past this moment a suppression has no effect, so without a policy for its class it goes then.
+EXPIRES_WITHOUT_POLICY = ("suppression",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What is in force for a class: so many days, by this version of its policy, lengthened by this law if by any."""
+
+    days: int
+    version: int
+    law: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One entity's rows of one class, and the moment before which their clock must stand. Without `terms` they end by
+    themselves."""
+
+    entity: Entity
+    data_class: str
+    before: datetime
+    terms: Terms | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a purge would look at now, and which classes it leaves alone and why. `kept` is what it would look at but
+    for a hold."""
+
+    sweeps: tuple[Sweep, ...]
+    kept: tuple[Sweep, ...]
+    held: tuple[str, ...]
+    without_policy: tuple[str, ...]
+
+
+@requires_transaction
+def make_plan(*, now: datetime, classes: Collection[str] | None = None, swept_by: str = CLEANUP) -> Plan:
+    """What is to be looked at in the active tenant, in the catalogue's order."""
+    policies = {policy.data_class: policy for policy in RetentionPolicy.objects.all()}
+    sweeps: list[Sweep] = []
+    kept: list[Sweep] = []
+    held: set[str] = set()
+    without_policy: set[str] = set()
+    for entity, data_class in _swept(swept_by, classes):
+        policy = policies.get(data_class)
+        sweep = _sweep(entity, data_class, policy, now)
+        is_held = policy is not None and policy.legal_hold
+        if is_held:
+            held.add(data_class)
+        elif sweep is None:
+            without_policy.add(data_class)
+        if sweep is not None:
+            (kept if is_held else sweeps).append(sweep)
+    return Plan(
+        sweeps=tuple(sweeps),
+        kept=tuple(kept),
+        held=tuple(sorted(held)),
+        without_policy=tuple(sorted(without_policy)),
+    )
+
+
+@requires_transaction
+def as_it_stands(sweep: Sweep, *, now: datetime) -> Sweep | None:
+    """The sweep under what is in force at this moment; None when nothing says any more that its rows may go.
+
+    Never more than it was: a policy that was shortened meanwhile is for the next purge, one that was lengthened counts.
+    """
+    policy = RetentionPolicy.objects.filter(data_class=sweep.data_class).first()
+    today = _sweep(sweep.entity, sweep.data_class, policy, now)
+    return None if today is None else replace(today, before=min(today.before, sweep.before))
+
+
+def past(sweep: Sweep) -> TenantQuerySet[Any]:
+    """The rows whose time is over, held or not."""
+    return sweep.entity.expired(sweep.before, data_class=sweep.data_class)
+
+
+def due(sweep: Sweep) -> TenantQuerySet[Any]:
+    """The rows that may go, but for a hold on their whole class."""
+    return past(sweep)
+
+
+def _swept(swept_by: str, classes: Collection[str] | None) -> Iterator[tuple[Entity, str]]:
+    for entity in (*CATALOGUE, *DERIVED):
+        if swept_by in entity.swept_by and entity.erasure in DELETED:
+            for data_class in entity.data_classes():
+                if classes is None or data_class in classes:
+                    yield entity, data_class
+
+
+def _sweep(entity: Entity, data_class: str, policy: RetentionPolicy | None, now: datetime) -> Sweep | None:
+    """None for what is kept because nobody said how long."""
+    terms = None if policy is None else Terms(days=policy.retention_days, version=policy.version)
+    if entity.own_expiry or (terms is None and entity.name in EXPIRES_WITHOUT_POLICY):
+        return Sweep(entity=entity, data_class=data_class, before=now)
+    if terms is None:
+        return None
+    return Sweep(entity=entity, data_class=data_class, before=now - timedelta(days=terms.days), terms=terms)
