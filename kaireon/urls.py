@@ -10,6 +10,7 @@ from audit.exports import api as exports
 from audit.exports import bundle_api, jobs_api
 from audit.tree import proof_api
 from audit.witness import api as witness_api
+from compliance.purging import dispositions_api as dispositions
 from compliance.retention import api as retention
 from cron import api as cron
 from cron import runs_api
@@ -56,6 +57,7 @@ api_v1 = [
     path("admin/jobs", runs_api.JobRunsView.as_view(), name="jobs"),
     path("admin/dlq", outbox.DeadLettersView.as_view(), name="dlq"),
     path("admin/retention-configs", retention.RetentionConfigsView.as_view(), name="retention-configs"),
+    path("retention/dispositions", dispositions.DispositionsView.as_view(), name="dispositions"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
     path("dsar/<uuid:request_id>", dsar.DsarRequestView.as_view(), name="dsar-request"),
     path("dsar/<uuid:request_id>/clock", dsar.DsarClockView.as_view(), name="dsar-clock"),

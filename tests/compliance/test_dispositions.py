@@ -1,17 +1,27 @@
 """What was disposed of is written down, true to the row, whatever stops the purge."""
 
+import csv
+import io
+import json
 from datetime import timedelta
+from io import StringIO
 
 import psycopg
 import pytest
+from django.core.management import CommandError, call_command
 
+from audit import services
+from audit.models import AuditRecord
 from compliance.models import Disposition, RetentionPolicy
-from compliance.purging import batches, purge
+from compliance.purging import batches, purge, report
+from compliance.purging.dispositions import Run, add
+from compliance.purging.sweeps import Terms
 from customers import suppressions
 from customers.models import Interaction, SuppressionTombstone
 from kaireon.lib.budget import Budget
-from kaireon.tenancy.context import transaction
+from kaireon.tenancy.context import Actor, scope, transaction
 from tests.audit.kills.child import dying
+from tests.caller import with_key
 from tests.compliance.rows import ACME, ADA, MALLORY, NOW, count, customer, days_ago, interactions, policy, traces
 from tests.servers import SUITE
 
@@ -205,9 +215,6 @@ def test_another_tenants_are_not_seen(one):
 
 
 def test_the_record_of_the_purge_names_the_run(one):
-    from audit import services
-    from audit.models import AuditRecord
-
     services.drain(ACME)
     with ADA.here(), transaction():
         record = AuditRecord.objects.get(action=purge.VERB)
@@ -221,3 +228,90 @@ def test_the_period_of_a_report_takes_in_what_was_going_on(one):
         assert Disposition.objects.between(row.first_at - second, row.last_at + second).count() == 1
         assert Disposition.objects.between(None, row.first_at - second).count() == 0
         assert Disposition.objects.between(row.last_at + second, None).count() == 0
+
+
+URL = "/retention/dispositions"
+
+
+def test_the_api_lists_them_by_period(one):
+    (row,) = dispositions()
+    answer = with_key("ada").get(URL).json()
+    assert (answer["total"], answer["page"], answer["limit"]) == (1, 1, 100)
+    (said,) = answer["dispositions"]
+    assert said == report.wire(row)
+    assert (said["rows"], said["entity"], said["retentionDays"]) == (1, "interactionHistory", 30)
+    day = row.first_at.date()
+    assert with_key("ada").get(f"{URL}?from={day}&to={day}").json()["total"] == 1
+    assert with_key("ada").get(f"{URL}?to={day - timedelta(days=1)}").json()["total"] == 0
+    assert with_key("mallory").get(URL).json()["dispositions"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("?format=pdf", "format"),
+        ("?from=yesterday", "from"),
+        ("?to=2026-02-30", "to"),
+        ("?from=2026-02-02&to=2026-02-01", "from"),
+        ("?limit=0", "limit"),
+    ],
+)
+def test_it_names_what_is_wrong_with_the_question(db, query, field):
+    answer = with_key("ada").get(URL + query)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(f"{field}: ")
+
+
+def with_evil_names():
+    """A disposition whose words, all from outside, would run in a page or a spreadsheet."""
+    evil = "=HYPERLINK(1)<script>alert(1)</script>"
+    with scope(tenant_id=ACME, actor=Actor(id="x", name=evil, type="user")), transaction():
+        add(
+            Run(approved_by_name=evil),
+            data_class="interactions",
+            entity="interactionHistory",
+            clock_column="occurred_at",
+            rows=1_234_567,
+            terms=Terms(days=30, version=1, law=evil),
+            clock_from=days_ago(40),
+            clock_until=days_ago(31),
+        )
+    return evil
+
+
+def test_a_report_runs_nothing(db):
+    evil = with_evil_names()
+    table = with_key("ada").get(f"{URL}?format=csv")
+    assert table["Content-Type"] == "text/csv; charset=utf-8"
+    assert table["Content-Disposition"].startswith('attachment; filename="dispositions-acme-')
+    header, cells = list(csv.reader(io.StringIO(table.content.decode())))
+    assert tuple(header) == report.COLUMNS
+    assert cells[report.COLUMNS.index("doneByName")] == "'" + evil
+    assert cells[report.COLUMNS.index("law")] == "'" + evil
+    assert cells[report.COLUMNS.index("rows")] == "1234567"
+    page = with_key("ada").get(f"{URL}?format=html")
+    assert (page["Content-Type"], page["X-Content-Type-Options"]) == ("text/html; charset=utf-8", "nosniff")
+    text = page.content.decode()
+    assert "<script" not in text
+    assert "1,234,567" in text
+    assert "30 days, version 1" in text
+    services.drain(ACME)
+    with ADA.here(), transaction():
+        exports = AuditRecord.objects.filter(action=report.VERB)
+        assert sorted(r.changes["format"] for r in exports) == ["csv", "html"]
+
+
+def test_the_command_reports_too(one, tmp_path):
+    def said(*arguments):
+        out = StringIO()
+        call_command("dispositions", "--tenant", "acme", *arguments, stdout=out, no_color=True)
+        return out.getvalue()
+
+    assert json.loads(said("--json"))[0]["rows"] == 1
+    assert "interactions/interactionHistory  deleted  30 days, v1" in said()
+    assert "Nothing was disposed of" in said("--to", "2020-01-01")
+    said("--format", "csv", "--output", str(tmp_path / "table.csv"))
+    assert (tmp_path / "table.csv").read_bytes().count(b"\r\n") == 2
+    assert said("--format", "html").startswith("<!DOCTYPE html>")
+    with pytest.raises(CommandError, match="from"):
+        said("--from", "2026-02-02", "--to", "2026-02-01")

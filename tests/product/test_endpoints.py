@@ -114,6 +114,7 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "dlq"): Rule(ADMIN, body={"action": "retry", "topic": "mail"}),
     ("GET", "retention-configs"): Rule(ADMIN),
     ("POST", "retention-configs"): Rule(ADMIN, body={"dataClass": "interactions", "retentionDays": 30}),
+    ("GET", "dispositions"): Rule(ADMIN),
     ("GET", "dsar"): Rule(ADMIN),
     ("POST", "dsar"): Rule(ADMIN, 202, {"requestType": "export", "subjectId": "c-1"}),
     ("GET", "dsar-request"): Rule(ADMIN, names=REQUEST),
