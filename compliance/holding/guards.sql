@@ -67,19 +67,26 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- BEFORE UPDATE of a column that decides the class: what is held is not moved out of its class.
+-- BEFORE UPDATE of a column that decides the class: what is held is not moved out of its class, nor what is held in part.
 CREATE FUNCTION public.hold_keeps_class() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM public.hold_stops(to_jsonb(OLD) ->> TG_ARGV[0], TG_RELID, TG_TABLE_NAME || ' stays in it');
+    IF public.hold_touches(to_jsonb(OLD) ->> TG_ARGV[0], NOT row_security_active(TG_RELID)) THEN
+        RAISE EXCEPTION 'legal hold: a hold covers a part of data class "%", % stays in it', to_jsonb(OLD) ->> TG_ARGV[0], TG_TABLE_NAME
+            USING ERRCODE = '23K01', HINT = 'Release the hold first, or leave this out.';
+    END IF;
     RETURN NEW;
 END $$;
 
--- BEFORE UPDATE of what erasure takes out of a row that stays: held, it is not taken. Argument: the data class.
+-- BEFORE UPDATE of what erasure takes out of a row that stays: held, it is not taken. Arguments: the data class, then
+-- entity, clock, subject, and whether the clock moves, by which holds with a scope find the row.
 CREATE FUNCTION public.hold_keeps_contents() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM public.hold_stops(TG_ARGV[0], TG_RELID, 'rows of ' || TG_TABLE_NAME || ' keep what they say');
+    PERFORM public.hold_row_stops(TG_RELID, TG_ARGV[1], TG_ARGV[0], TG_ARGV[2], TG_ARGV[3], TG_ARGV[4],
+                                  to_jsonb(OLD), NULL, NOT row_security_active(TG_RELID));
     RETURN NEW;
 END $$;
 
@@ -124,7 +131,7 @@ END $$;
 
 -- Guards columns of rows that erasure keeps without the person: `emptied` ones may not lose their value, `changed` ones
 -- stay. The comparison stands in the trigger's own condition, so that other updates do not ask for holds.
-CREATE FUNCTION public.guard_contents(name text, data_class text, emptied text[], changed text[]) RETURNS void
+CREATE FUNCTION public.guard_contents(name text, data_class text, emptied text[], changed text[], scope text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     target regclass := format('public.%I', name)::regclass;
@@ -143,7 +150,8 @@ BEGIN
         RAISE EXCEPTION 'of the columns to guard % has % only', name, found;
     END IF;
     EXECUTE format('CREATE TRIGGER hold_contents BEFORE UPDATE ON %s FOR EACH ROW WHEN (%s)'
-                   ' EXECUTE FUNCTION public.hold_keeps_contents(%L)', target, condition, data_class);
+                   ' EXECUTE FUNCTION public.hold_keeps_contents(%s)', target, condition,
+                   (SELECT string_agg(quote_literal(a), ', ') FROM unnest(data_class || scope) a));
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER hold_contents', target);
 END $$;
 
@@ -166,7 +174,9 @@ BEGIN
     LOOP
         EXECUTE format('DROP TRIGGER hold_guard ON %s', target);
         EXECUTE format('DROP TRIGGER hold_truncate ON %s', target);
+        EXECUTE format('DROP TRIGGER IF EXISTS hold_scope ON %s', target);
     END LOOP;
+    EXECUTE format('DROP TRIGGER IF EXISTS hold_scope_row ON public.%I', name);
 END $$;
 
 -- Whatever changes what is held moves the epoch, raw SQL included.
@@ -211,7 +221,7 @@ SELECT public.refuse_truncate('public.compliance_holdepoch');
 
 REVOKE ALL ON FUNCTION public.guard_table(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.guard_table_by_row(text, text, text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.guard_contents(text, text, text[], text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.guard_contents(text, text, text[], text[], text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.unguard_table(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.refuse_truncate(regclass) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.hold_check(text, boolean) FROM PUBLIC;

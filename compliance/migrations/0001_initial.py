@@ -111,4 +111,313 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="Matter",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(default=kaireon.lib.ids.uuid7, editable=False, primary_key=True, serialize=False),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="Name no customer: it stands in the audit log in clear.", max_length=200
+                    ),
+                ),
+                (
+                    "reference",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="The file number. Name no customer: it stands in the audit log in clear.",
+                        max_length=100,
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        help_text="The duty to keep, and where it comes from. Name no customer: it stands in the audit log in clear.",
+                        max_length=500,
+                    ),
+                ),
+                (
+                    "counsel",
+                    models.CharField(
+                        blank=True, default="", help_text="Who answers for it: a firm or a desk.", max_length=200
+                    ),
+                ),
+                (
+                    "review_on",
+                    models.DateField(
+                        blank=True, help_text="When somebody is asked whether it is still needed.", null=True
+                    ),
+                ),
+                (
+                    "reviewed_at",
+                    models.DateTimeField(blank=True, help_text="When the custodians were last asked.", null=True),
+                ),
+                ("opened_by", models.CharField(max_length=64)),
+                ("opened_at", models.DateTimeField()),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        default=kaireon.tenancy.context.tenant_id,
+                        editable=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+                "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "-opened_at"], name="matter_newest"),
+                    models.Index(
+                        condition=models.Q(("closed_at", None)), fields=["tenant", "review_on"], name="matter_to_review"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Hold",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(default=kaireon.lib.ids.uuid7, editable=False, primary_key=True, serialize=False),
+                ),
+                ("kind", models.CharField(choices=[("request", "Open request"), ("matter", "Matter")], max_length=8)),
+                (
+                    "data_class",
+                    models.CharField(blank=True, default="", help_text="Empty: every class.", max_length=32),
+                ),
+                (
+                    "entity",
+                    models.CharField(
+                        blank=True, default="", help_text="The catalogue's name; empty: all.", max_length=64
+                    ),
+                ),
+                (
+                    "of_subjects",
+                    models.BooleanField(default=False, help_text="Of its subjects alone; else of everybody."),
+                ),
+                (
+                    "from_at",
+                    models.DateTimeField(blank=True, help_text="Rows whose clock stands here or later.", null=True),
+                ),
+                (
+                    "until_at",
+                    models.DateTimeField(blank=True, help_text="Rows whose clock stands here or earlier.", null=True),
+                ),
+                (
+                    "query",
+                    models.JSONField(
+                        blank=True, help_text="[{field, op, value}], all of which are true of a row.", null=True
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("active", "Active"), ("releasing", "Being released"), ("released", "Released")],
+                        default="active",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "request_ref",
+                    models.UUIDField(blank=True, editable=False, help_text="The open request it is for.", null=True),
+                ),
+                ("placed_by", models.CharField(max_length=64)),
+                ("placed_at", models.DateTimeField()),
+                (
+                    "recorded_at",
+                    models.DateTimeField(editable=False, help_text="The same by the database's own clock.", null=True),
+                ),
+                ("release_asked_by", models.CharField(blank=True, default="", max_length=64)),
+                ("release_reason", models.CharField(blank=True, default="", max_length=500)),
+                ("release_agreed_by", models.CharField(blank=True, default="", max_length=64)),
+                ("releases_at", models.DateTimeField(blank=True, help_text="The end of the cooling-off.", null=True)),
+                ("released_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "matter",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="holds",
+                        to="compliance.matter",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        default=kaireon.tenancy.context.tenant_id,
+                        editable=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "legal hold",
+                "abstract": False,
+                "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "-placed_at"], name="hold_newest"),
+                    models.Index(fields=["tenant", "matter"], name="hold_by_matter"),
+                    models.Index(
+                        condition=models.Q(("state", "released"), _negated=True),
+                        fields=["tenant", "kind"],
+                        name="hold_effective",
+                    ),
+                    models.Index(
+                        condition=models.Q(("request_ref", None), _negated=True),
+                        fields=["tenant", "request_ref"],
+                        name="hold_by_request",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["active", "releasing", "released"])), name="hold_state_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "matter"), ("matter__isnull", False)),
+                            models.Q(("kind", "request"), ("matter", None)),
+                            _connector="OR",
+                        ),
+                        name="hold_has_its_matter",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("until_at", None),
+                            ("from_at", None),
+                            ("until_at__gte", models.F("from_at")),
+                            _connector="OR",
+                        ),
+                        name="hold_ends_after_it_begins",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("query__isnull", True), models.Q(("entity", ""), _negated=True), _connector="OR"
+                        ),
+                        name="hold_query_has_its_entity",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("released_at__isnull", False), ("state", "released")),
+                            models.Q(models.Q(("state", "released"), _negated=True), ("released_at", None)),
+                            _connector="OR",
+                        ),
+                        name="hold_released_has_its_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "releasing"), _negated=True),
+                            ("releases_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="hold_releasing_has_its_end",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="HoldSubject",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(default=kaireon.lib.ids.uuid7, editable=False, primary_key=True, serialize=False),
+                ),
+                ("subject_id", models.UUIDField()),
+                (
+                    "hold",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="subjects",
+                        to="compliance.hold",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        default=kaireon.tenancy.context.tenant_id,
+                        editable=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "held subject",
+                "abstract": False,
+                "base_manager_name": "objects",
+                "indexes": [models.Index(fields=["tenant", "hold"], name="hold_subjects")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "subject_id", "hold"), name="hold_subject_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Notice",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(default=kaireon.lib.ids.uuid7, editable=False, primary_key=True, serialize=False),
+                ),
+                ("member_id", models.CharField(max_length=64)),
+                ("sent_at", models.DateTimeField()),
+                ("reminded_at", models.DateTimeField(blank=True, null=True)),
+                ("reminders", models.PositiveSmallIntegerField(default=0)),
+                ("acknowledged_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "hold",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="notices",
+                        to="compliance.hold",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        default=kaireon.tenancy.context.tenant_id,
+                        editable=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "hold notice",
+                "abstract": False,
+                "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("acknowledged_at", None)),
+                        fields=["tenant", "member_id"],
+                        name="notice_to_answer",
+                    )
+                ],
+                "constraints": [models.UniqueConstraint(fields=("tenant", "hold", "member_id"), name="notice_once")],
+            },
+        ),
     ]

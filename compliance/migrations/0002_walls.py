@@ -6,9 +6,15 @@ from django.db import migrations
 
 from audit.capture.triggers import captured
 from compliance.holding.guards import guarded, guarded_by_row, guarded_contents
-from kaireon.tenancy.rls import tenant_table
+from kaireon.tenancy.rls import tenant_reference, tenant_table
 
-GUARDS = (Path(__file__).resolve().parent.parent / "holding" / "guards.sql").read_text()
+HOLDING = Path(__file__).resolve().parent.parent / "holding"
+GUARDS = (HOLDING / "guards.sql").read_text()
+SCOPES = (HOLDING / "scopes.sql").read_text()
+# What a hold covers is said once; its end is what changes.
+HOLD_GRANTS = (
+    "SELECT, INSERT, UPDATE (state, release_asked_by, release_reason, release_agreed_by, releases_at, released_at)"
+)
 
 # Tenants that are there already get their epoch; the owner is bound by the policies too, so FORCE is lifted meanwhile.
 EPOCHS = """
@@ -43,7 +49,19 @@ class Migration(migrations.Migration):
         tenant_table("compliance_retentionpolicy", "SELECT, INSERT, UPDATE", resolver=True),
         tenant_table("compliance_holdepoch", "SELECT", resolver=True),
         captured("compliance_retentionpolicy", "RetentionPolicy", name="data_class"),
+        tenant_table("compliance_matter", "SELECT, INSERT, UPDATE"),
+        tenant_table("compliance_hold", HOLD_GRANTS, resolver=True),
+        tenant_table("compliance_holdsubject", "SELECT, INSERT", resolver=True),
+        tenant_table("compliance_notice", "SELECT, INSERT, UPDATE (reminded_at, reminders, acknowledged_at)"),
+        tenant_reference("compliance_hold", "matter_id", "compliance_matter"),
+        tenant_reference("compliance_holdsubject", "hold_id", "compliance_hold"),
+        tenant_reference("compliance_notice", "hold_id", "compliance_hold"),
+        captured("compliance_matter", "Matter", name="name"),
+        captured("compliance_hold", "LegalHold"),
+        captured("compliance_holdsubject", "HoldSubject"),
+        captured("compliance_notice", "HoldNotice"),
         migrations.RunSQL(GUARDS, ""),
+        migrations.RunSQL(SCOPES, ""),
         *(guarded(table, data_class) for table, data_class in GUARDED.items()),
         guarded_by_row(
             "customers_dynamicrow", "schema_id", classes="customers_dynamicschema", class_column="data_class"

@@ -7,10 +7,10 @@ from django.db import migrations
 
 GUARD = """
 CREATE TRIGGER hold_guard BEFORE DELETE ON public.audit_record
-    FOR EACH STATEMENT EXECUTE FUNCTION public.hold_guard('audit');
+    FOR EACH STATEMENT EXECUTE FUNCTION public.hold_guard_log('audit');
 ALTER TABLE public.audit_record ENABLE ALWAYS TRIGGER hold_guard;
 SET LOCAL ROLE kaireon_resolver;
-GRANT EXECUTE ON FUNCTION public.hold_check(text, boolean) TO kaireon_pruner;
+GRANT EXECUTE ON FUNCTION public.hold_check(text, boolean), public.hold_touches(text, boolean) TO kaireon_pruner;
 RESET ROLE;
 """
 

@@ -2,6 +2,21 @@
 
 from compliance.models.disposition import Disposition, Method
 from compliance.models.epoch import HoldEpoch
+from compliance.models.hold import Hold, HoldState, HoldSubject, Kind, Notice
+from compliance.models.matter import Matter
 from compliance.models.policy import MAX_DAYS, MIN_DAYS, RetentionPolicy
 
-__all__ = ["MAX_DAYS", "MIN_DAYS", "Disposition", "HoldEpoch", "Method", "RetentionPolicy"]
+__all__ = [
+    "MAX_DAYS",
+    "MIN_DAYS",
+    "Disposition",
+    "Hold",
+    "HoldEpoch",
+    "HoldState",
+    "HoldSubject",
+    "Kind",
+    "Matter",
+    "Method",
+    "Notice",
+    "RetentionPolicy",
+]

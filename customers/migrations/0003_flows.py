@@ -26,8 +26,10 @@ class Migration(migrations.Migration):
         ),
         *(
             migrations.RunSQL(
-                f"SELECT public.guard_table('{table}', 'metrics')", f"SELECT public.unguard_table('{table}')"
+                f"SELECT public.guard_table('{table}', 'metrics');"
+                f" SELECT public.scope_table('{table}', '{entity}', 'metrics', 'finished_at', '', '', '{{}}')",
+                f"SELECT public.unguard_table('{table}')",
             )
-            for table in ("flows_flowrun", "flows_flowcheckpoint")
+            for table, entity in (("flows_flowrun", "flowRun"), ("flows_flowcheckpoint", "flowCheckpoint"))
         ),
     ]

@@ -10,7 +10,7 @@ from kaireon.tenancy.rls import tenant_reference, tenant_table
 KEEP_KEYS = """
 CREATE TRIGGER hold_contents BEFORE UPDATE ON public.audit_subjectkey FOR EACH ROW
     WHEN (OLD.tenant_id <> '_platform' AND OLD.key_wrapped IS NOT NULL AND NEW.key_wrapped IS NULL)
-    EXECUTE FUNCTION public.hold_keeps_contents('audit');
+    EXECUTE FUNCTION public.hold_keeps_contents('audit', 'subjectKey', '', 'subject_id', '');
 ALTER TABLE public.audit_subjectkey ENABLE ALWAYS TRIGGER hold_contents;
 """
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from compliance.models import Hold, HoldState, HoldSubject, Kind, Matter
 from compliance.retention import policies
 from customers.models import Customer, DecisionTrace, Interaction
 from customers.partitions import ensure_months
@@ -48,6 +49,29 @@ def traces(of: Customer, *days: float, who: Person = ADA) -> list[DecisionTrace]
 def policy(data_class: str, days: int, *, hold: bool | None = None, who: Person = ADA) -> None:
     with who.here(), transaction():
         policies.upsert_policy(data_class=data_class, retention_days=days, legal_hold=hold, actor=who.actor, now=NOW)
+
+
+def hold(*subjects: Any, who: Person = ADA, kind: str = Kind.MATTER, **scope: Any) -> Hold:
+    """A hold of these customers, or of everybody, in what the scope says."""
+    with who.here(), transaction():
+        matter = None
+        if kind == Kind.MATTER:
+            matter = Matter.objects.create(name="Case 7", reason="order", opened_by=who.actor.id, opened_at=NOW)
+        placed = Hold.objects.create(
+            matter=matter,
+            kind=kind,
+            of_subjects=bool(subjects),
+            placed_by=who.actor.id,
+            placed_at=NOW,
+            **scope,
+        )
+        HoldSubject.objects.bulk_create(HoldSubject(hold=placed, subject_id=s.pk) for s in subjects)
+    return placed
+
+
+def end(placed: Hold, *, who: Person = ADA) -> None:
+    with who.here(), transaction():
+        assert Hold.objects.effective().filter(pk=placed.pk).update(state=HoldState.RELEASED, released_at=NOW) == 1
 
 
 def count(model: Any, *, who: Person = ADA) -> int:
