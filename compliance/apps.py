@@ -8,4 +8,5 @@ class ComplianceConfig(AppConfig):
     verbose_name = "Retention and holds"
 
     def ready(self) -> None:
+        import_module("compliance.checks")
         import_module("compliance.log")  # tells the audit log how long it is kept

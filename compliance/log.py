@@ -2,7 +2,9 @@
 
 from audit.pruning import prune
 from audit.pruning.prune import Retention
-from compliance.models import RetentionPolicy
+from compliance.holding import holds
+from compliance.retention.in_force import in_force
+from kaireon.lib import clock
 from kaireon.tenancy.context import requires_transaction
 
 
@@ -10,5 +12,5 @@ from kaireon.tenancy.context import requires_transaction
 @requires_transaction
 def log_retention() -> Retention:
     """Of the active tenant."""
-    policy = RetentionPolicy.objects.filter(data_class=prune.DATA_CLASS).first()
-    return Retention(days=policy.retention_days if policy else None, held=policy is not None and policy.legal_hold)
+    counts = in_force(prune.DATA_CLASS, clock.now())
+    return Retention(days=counts.days if counts else None, held=prune.DATA_CLASS in holds.held_classes())

@@ -6,7 +6,7 @@ from django.db.models import Case, F, When
 
 import audit
 from compliance.holding import holds
-from compliance.models import RetentionPolicy
+from compliance.retention.in_force import in_force
 from customers import catalogue
 from dsar.models import DsarRequest, Outcome, RequestType
 from kaireon.tenancy.context import requires_transaction
@@ -23,12 +23,10 @@ def shred_expired(*, now: datetime, dry_run: bool = False) -> int:
     Nothing without a policy for the class, and nothing while it is on hold. A dry run only counts.
     """
     holds.lock_epoch()
-    policy = RetentionPolicy.objects.filter(data_class="dsar", legal_hold=False).first()
-    if policy is None:
+    counts = in_force("dsar", now)
+    if counts is None or "dsar" in holds.held_classes():
         return 0
-    rows: TenantQuerySet[DsarRequest] = catalogue.entity("dsarRequest").expired(
-        now - timedelta(days=policy.retention_days)
-    )
+    rows: TenantQuerySet[DsarRequest] = catalogue.entity("dsarRequest").expired(now - timedelta(days=counts.days))
     named = [request.pk for request in rows.filter(subject_sealed__isnull=False).only("pk", "tenant")]
     if dry_run:
         return len(named)

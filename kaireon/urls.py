@@ -56,6 +56,11 @@ api_v1 = [
     path("approvals/<uuid:approval_id>", approvals.ApprovalView.as_view(), name="approval"),
     path("admin/jobs", runs_api.JobRunsView.as_view(), name="jobs"),
     path("admin/dlq", outbox.DeadLettersView.as_view(), name="dlq"),
+    path(
+        "admin/retention-configs/<uuid:policy_id>/pending",
+        retention.PendingView.as_view(),
+        name="retention-config-pending",
+    ),
     path("admin/retention-configs", retention.RetentionConfigsView.as_view(), name="retention-configs"),
     path("retention/dispositions", dispositions.DispositionsView.as_view(), name="dispositions"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),

@@ -6,7 +6,7 @@ from django.db import DatabaseError, connection
 
 import audit
 from compliance.holding.guards import LEGAL_HOLD
-from compliance.models import MAX_DAYS, RetentionPolicy
+from compliance.models import RetentionPolicy
 from compliance.retention import policies
 from kaireon.tenancy.context import Actor, requires_transaction
 
@@ -41,7 +41,7 @@ def lock_epoch() -> None:
 def place_hold(*, data_class: str, reason: str, actor: Actor, now: datetime) -> RetentionPolicy:
     """Hold a whole class, at once. Waits for a deletion that is under way, and no later one passes.
 
-    A class without a policy gets one that keeps as long as the contract allows. Raises UnknownDataClass,
+    A class without a policy has none afterwards either: it is kept. Raises UnknownDataClass,
     HoldAlreadyPlaced.
     """
     policies.check_class(data_class)
@@ -50,7 +50,7 @@ def place_hold(*, data_class: str, reason: str, actor: Actor, now: datetime) -> 
         raise HoldAlreadyPlaced(data_class)
     return policies.upsert_policy(
         data_class=data_class,
-        retention_days=policy.retention_days if policy else MAX_DAYS,
+        retention_days=None,
         legal_hold=True,
         hold_reason=reason,
         actor=actor,

@@ -4,9 +4,11 @@ from compliance.models.disposition import Disposition, Method
 from compliance.models.epoch import HoldEpoch
 from compliance.models.hold import Hold, HoldState, HoldSubject, Kind, Notice
 from compliance.models.matter import Matter
-from compliance.models.policy import MAX_DAYS, MIN_DAYS, RetentionPolicy
+from compliance.models.policy import CLOCK, MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
+from compliance.models.policy_version import PolicyVersion
 
 __all__ = [
+    "CLOCK",
     "MAX_DAYS",
     "MIN_DAYS",
     "Disposition",
@@ -17,6 +19,8 @@ __all__ = [
     "Kind",
     "Matter",
     "Method",
+    "Mode",
     "Notice",
+    "PolicyVersion",
     "RetentionPolicy",
 ]

@@ -16,6 +16,7 @@ from compliance.purging import batches, dispositions, sweeps
 from compliance.purging.batches import Place, RowsChanged
 from compliance.purging.dispositions import Run
 from compliance.purging.sweeps import Sweep
+from compliance.retention import policies
 from customers import removals
 from customers.catalogue import CLEANUP
 from customers.models import SuppressionTombstone
@@ -96,6 +97,8 @@ def purge_expired(
     time = budget or Budget(DEFAULT_SECONDS)
     with scope(tenant_id=context.tenant_id(), actor=actor, request_id=context.current().request_id):
         with transaction():
+            if not dry_run:
+                policies.settle(actor=actor, now=now)
             plan = sweeps.make_plan(now=now, classes=classes, swept_by=swept_by)
             held_rows = Counter[str]()
             for kept in plan.kept:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from compliance.models import RetentionPolicy
+from compliance.holding import holds
+from compliance.retention.in_force import InForce, all_in_force, in_force
 from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
@@ -50,15 +51,15 @@ class Plan:
 @requires_transaction
 def make_plan(*, now: datetime, classes: Collection[str] | None = None, swept_by: str = CLEANUP) -> Plan:
     """What is to be looked at in the active tenant, in the catalogue's order."""
-    policies = {policy.data_class: policy for policy in RetentionPolicy.objects.all()}
+    counting = all_in_force(now)
+    held_now = holds.held_classes()
     sweeps: list[Sweep] = []
     kept: list[Sweep] = []
     held: set[str] = set()
     without_policy: set[str] = set()
     for entity, data_class in _swept(swept_by, classes):
-        policy = policies.get(data_class)
-        sweep = _sweep(entity, data_class, policy, now)
-        is_held = policy is not None and policy.legal_hold
+        sweep = _sweep(entity, data_class, counting.get(data_class), now)
+        is_held = data_class in held_now
         if is_held:
             held.add(data_class)
         elif sweep is None:
@@ -79,8 +80,7 @@ def as_it_stands(sweep: Sweep, *, now: datetime) -> Sweep | None:
 
     Never more than it was: a policy that was shortened meanwhile is for the next purge, one that was lengthened counts.
     """
-    policy = RetentionPolicy.objects.filter(data_class=sweep.data_class).first()
-    today = _sweep(sweep.entity, sweep.data_class, policy, now)
+    today = _sweep(sweep.entity, sweep.data_class, in_force(sweep.data_class, now), now)
     return None if today is None else replace(today, before=min(today.before, sweep.before))
 
 
@@ -102,9 +102,9 @@ def _swept(swept_by: str, classes: Collection[str] | None) -> Iterator[tuple[Ent
                     yield entity, data_class
 
 
-def _sweep(entity: Entity, data_class: str, policy: RetentionPolicy | None, now: datetime) -> Sweep | None:
+def _sweep(entity: Entity, data_class: str, counts: InForce | None, now: datetime) -> Sweep | None:
     """None for what is kept because nobody said how long."""
-    terms = None if policy is None else Terms(days=policy.retention_days, version=policy.version)
+    terms = None if counts is None else Terms(days=counts.days, version=counts.version.number)
     if entity.own_expiry or (terms is None and entity.name in EXPIRES_WITHOUT_POLICY):
         return Sweep(entity=entity, data_class=data_class, before=now)
     if terms is None:

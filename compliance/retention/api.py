@@ -1,6 +1,7 @@
 """Retention policies over HTTP: GET and POST /api/v1/admin/retention-configs."""
 
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -8,7 +9,8 @@ from rest_framework.response import Response
 
 from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
 from compliance.retention import policies
-from kaireon.api.errors import BadRequest
+from compliance.retention.in_force import shown
+from kaireon.api.errors import BadRequest, Conflict, NotFound
 from kaireon.api.serializers import StrictSerializer
 from kaireon.lib import clock
 from kaireon.tenancy.roles import Permission
@@ -36,19 +38,33 @@ class RetentionConfigIn(StrictSerializer):
     retentionDays = WholeNumber(help_text=f"{MIN_DAYS} to {MAX_DAYS}.")
     legalHold = StrictBoolean(required=False, help_text="true holds the class at once, false releases it at once.")
     holdReason = serializers.CharField(required=False, allow_blank=True, max_length=500)
+    reason = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=500,
+        help_text="Why so long. Kept with the decision; name no customer.",
+    )
+    effectiveFrom = serializers.DateTimeField(
+        required=False, help_text="Not before now. A shortening waits for the cooling-off whatever it says."
+    )
 
 
 class RetentionConfigOut(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    dataClass = serializers.CharField(source="data_class")
-    retentionDays = serializers.IntegerField(source="retention_days")
-    legalHold = serializers.BooleanField(source="legal_hold")
-    holdReason = serializers.CharField(source="hold_reason")
-    heldSince = serializers.DateTimeField(source="held_since", allow_null=True)
-    version = serializers.IntegerField()
-    updatedBy = serializers.CharField(source="updated_by")
-    createdAt = serializers.DateTimeField(source="created_at")
-    updatedAt = serializers.DateTimeField(source="updated_at")
+    id = serializers.UUIDField(source="policy.id")
+    dataClass = serializers.CharField(source="policy.data_class")
+    retentionDays = serializers.IntegerField(source="days", help_text="What counts now.")
+    legalHold = serializers.BooleanField(source="policy.legal_hold")
+    holdReason = serializers.CharField(source="policy.hold_reason")
+    heldSince = serializers.DateTimeField(source="policy.held_since", allow_null=True)
+    version = serializers.IntegerField(source="policy.version")
+    updatedBy = serializers.CharField(source="policy.updated_by")
+    createdAt = serializers.DateTimeField(source="policy.created_at")
+    updatedAt = serializers.DateTimeField(source="policy.updated_at")
+    reason = serializers.CharField(help_text="Why so long, as it was given with the decision that counts.")
+    pendingDays = serializers.IntegerField(
+        source="pending_days", allow_null=True, help_text="What was decided and does not count yet."
+    )
+    pendingFrom = serializers.DateTimeField(source="pending_from", allow_null=True, help_text="When it will count.")
 
 
 class RetentionConfigsView(TenantAPIView):
@@ -58,27 +74,58 @@ class RetentionConfigsView(TenantAPIView):
     @extend_schema(responses=RetentionConfigOut(many=True), operation_id="retention_configs_list")
     def get(self, request: TenantRequest) -> Response:
         """The tenant's policies by class. A class that is not here has none: its rows are kept."""
-        return Response(RetentionConfigOut(RetentionPolicy.objects.by_class(), many=True).data)
+        rows = shown(RetentionPolicy.objects.by_class(), now=clock.now())
+        return Response(RetentionConfigOut(rows, many=True).data)
 
     @extend_schema(
         request=RetentionConfigIn, responses={200: RetentionConfigOut}, operation_id="retention_configs_upsert"
     )
     def post(self, request: TenantRequest) -> Response:
-        """Set a class's retention, and hold or release it. Without `legalHold` a hold stays as it is."""
+        """Set a class's retention, and hold or release it. Without `legalHold` a hold stays as it is.
+
+        Fewer days than count now wait for the cooling-off: `retentionDays` says what counts until then, `pendingDays`
+        and `pendingFrom` what was decided. More days, and the first policy of a class, count at once.
+        """
         serializer = RetentionConfigIn(data=request.data)
         serializer.is_valid(raise_exception=True)
         given = serializer.validated_data
+        now = clock.now()
         try:
             policy = policies.upsert_policy(
                 data_class=given["dataClass"],
                 retention_days=given["retentionDays"],
                 legal_hold=given.get("legalHold"),
                 hold_reason=given.get("holdReason"),
+                reason=given.get("reason", ""),
+                effective_from=given.get("effectiveFrom"),
                 actor=request.actor,
-                now=clock.now(),
+                now=now,
             )
         except policies.UnknownDataClass as e:
             raise BadRequest(str(e), field="dataClass") from e
         except policies.DaysOutOfRange as e:
             raise BadRequest(str(e), field="retentionDays") from e
-        return Response(RetentionConfigOut(policy).data)
+        except policies.InThePast as e:
+            raise BadRequest(str(e), field="effectiveFrom") from e
+        except policies.ClockMovedBack as e:
+            raise Conflict(f"Nothing was done: {e}", code="clock_moved_back") from e
+        return Response(RetentionConfigOut(shown([policy], now=now)[0]).data)
+
+
+class PendingView(TenantAPIView):
+    permission = Permission.MANAGE_RETENTION
+
+    @extend_schema(responses={200: RetentionConfigOut}, operation_id="retention_configs_take_back")
+    def delete(self, request: TenantRequest, policy_id: UUID) -> Response:
+        """Take back what was decided about a policy and does not count yet."""
+        now = clock.now()
+        found = RetentionPolicy.objects.filter(pk=policy_id).first()
+        if found is None:
+            raise NotFound
+        try:
+            policy = policies.take_back(data_class=found.data_class, actor=request.actor, now=now)
+        except policies.NothingWaits as e:
+            raise Conflict("Nothing waits to take effect for this class.", code="nothing_waits") from e
+        except policies.ClockMovedBack as e:
+            raise Conflict(f"Nothing was done: {e}", code="clock_moved_back") from e
+        return Response(RetentionConfigOut(shown([policy], now=now)[0]).data)

@@ -1,17 +1,24 @@
-"""Retention policies: one per tenant and data class."""
+"""Retention policies: one per tenant and data class, each decision about it a version."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import F
 
 import audit
-from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
+from compliance.models import MAX_DAYS, MIN_DAYS, PolicyVersion, RetentionPolicy
+from compliance.retention import in_force
 from customers.catalogue import DATA_CLASSES
 from kaireon.tenancy.context import Actor, requires_transaction, transaction
 
 UPSERT_VERB = "retention_config.upsert"
 HOLD_VERB = "retention_config.legal_hold"
+VERSION_VERB = "retention_config.decide"
+TAKE_BACK_VERB = "retention_config.take_back"
+EFFECT_VERB = "retention_config.take_effect"
+# Of machines that are in step.
+CLOCKS_DIFFER = timedelta(minutes=1)
 NEXT = F("version") + 1
 
 
@@ -29,63 +36,230 @@ class DaysOutOfRange(ValueError):
         super().__init__(f"must be a whole number of days from {MIN_DAYS} to {MAX_DAYS}.")
 
 
+class NoDays(ValueError):
+    """A class without a policy was asked to keep its days: say how many."""
+
+
+class InThePast(ValueError):
+    """effective_from is over. `str()` of it says so."""
+
+    def __init__(self) -> None:
+        super().__init__("must not be in the past.")
+
+
+class ClockMovedBack(RuntimeError):
+    """This machine's clock stands before the last decision about this policy. Set it right first."""
+
+    def __init__(self) -> None:
+        super().__init__("the clock stands before the last decision about this policy: set it right first.")
+
+
+class NothingWaits(RuntimeError):
+    """No decision about this class waits to take effect, or it did so already."""
+
+
 def check_class(data_class: str) -> None:
     """Raises UnknownDataClass."""
     if data_class not in DATA_CLASSES:
         raise UnknownDataClass
 
 
+def check_days(days: int | None) -> None:
+    """Raises DaysOutOfRange."""
+    if days is not None and (type(days) is not int or not MIN_DAYS <= days <= MAX_DAYS):
+        raise DaysOutOfRange
+
+
 @requires_transaction
 def upsert_policy(
     *,
     data_class: str,
-    retention_days: int,
+    retention_days: int | None,
     legal_hold: bool | None = None,
     hold_reason: str | None = None,
+    reason: str = "",
+    effective_from: datetime | None = None,
     actor: Actor,
     now: datetime,
 ) -> RetentionPolicy:
     """Set how long the active tenant keeps a class, and whether it is held; gives the row as it is now.
 
-    `None` leaves the hold, or its reason, as it was. A hold placed or released here counts at once; its record's
-    verb is `retention_config.legal_hold`, otherwise `retention_config.upsert`.
+    `None` leaves the days, the hold, or its reason, as they were. A shortening waits for the cooling-off, or until
+    `effective_from` when that is later; anything else counts at once, and so does the first policy of a class. What
+    waited until then is replaced; deciding again what waits already changes nothing. A hold placed or released here
+    counts at once, also on a class without a policy, which does not get one by it. The record's verb is
+    `retention_config.legal_hold` where the hold changed, otherwise `retention_config.upsert`.
 
-    Raises UnknownDataClass, DaysOutOfRange.
+    Raises UnknownDataClass, DaysOutOfRange, NoDays, InThePast, ClockMovedBack.
     """
     check_class(data_class)
-    if isinstance(retention_days, bool) or not MIN_DAYS <= retention_days <= MAX_DAYS:
-        raise DaysOutOfRange
+    check_days(retention_days)
+    if effective_from is not None and effective_from < now:
+        raise InThePast
     policy = _locked(data_class)
     if policy is None:
-        policy = RetentionPolicy(data_class=data_class, created_at=now, version=0)
-        _set(policy, retention_days, legal_hold, hold_reason, actor=actor, now=now)
+        if retention_days is None and not legal_hold:
+            raise NoDays(data_class)
+        policy = RetentionPolicy(
+            data_class=data_class, retention_days=retention_days or MAX_DAYS, created_at=now, version=0
+        )
+        _set(policy, legal_hold, hold_reason, actor=actor, now=now)
         try:
             with transaction():
                 policy.save(force_insert=True)
+                _change(policy, retention_days, reason, effective_from, actor=actor, now=now)
             return policy
         except IntegrityError:
             # Somebody else made it first; what was asked for still counts, after theirs.
             policy = _locked(data_class)
             if policy is None:
                 raise
-    _set(policy, retention_days, legal_hold, hold_reason, actor=actor, now=now)
+    _change(policy, retention_days, reason, effective_from, actor=actor, now=now)
+    _set(policy, legal_hold, hold_reason, actor=actor, now=now)
     policy.save(force_update=True)
     return policy
 
 
 @requires_transaction
+def take_back(*, data_class: str, actor: Actor, now: datetime) -> RetentionPolicy:
+    """Let what waits to take effect never do so. Raises UnknownDataClass, NothingWaits, ClockMovedBack."""
+    check_class(data_class)
+    policy = _locked(data_class)
+    counting, pending = (None, None) if policy is None else in_force.of_policy(policy, now)
+    if policy is None or counting is None or pending is None:
+        raise NothingWaits(data_class)
+    _decide(_again(counting), counting=counting, pending=pending, effective_from=now, actor=actor, now=now)
+    audit.action(TAKE_BACK_VERB, entity=policy)
+    _follow(policy, counting, actor=actor, now=now)
+    return policy
+
+
+@requires_transaction
+def settle(*, actor: Actor, now: datetime) -> int:
+    """Bring rows in line with the versions that took effect since they were written; answers how many.
+
+    For those who look at the table: what counts is known without it.
+    """
+    due = [
+        (counts.version, counts.version.policy_id)
+        for counts in in_force.all_in_force(now).values()
+        if counts.version.effective_from > counts.version.created_at
+    ]
+    behind = 0
+    for version, policy_id in due:
+        policy = RetentionPolicy.objects.select_for_update().get(pk=policy_id)
+        counting, _ = in_force.of_policy(policy, now)
+        if counting == version and policy.retention_days != version.retention_days:
+            audit.action(EFFECT_VERB, entity=policy)
+            _follow(policy, version, actor=actor, now=now)
+            behind += 1
+    return behind
+
+
+def cooling_off() -> timedelta:
+    """Between the decision to shorten and its effect."""
+    return timedelta(hours=settings.RETENTION_COOLING_OFF_HOURS)
+
+
+@requires_transaction
 def classes_without_policy() -> list[str]:
     """What the active tenant keeps for ever because nobody said how long."""
-    return sorted(set(DATA_CLASSES) - set(RetentionPolicy.objects.values_list("data_class", flat=True)))
+    return sorted(set(DATA_CLASSES) - set(PolicyVersion.objects.values_list("data_class", flat=True).distinct()))
 
 
 def _locked(data_class: str) -> RetentionPolicy | None:
     return RetentionPolicy.objects.select_for_update().filter(data_class=data_class).first()
 
 
-def _set(
-    policy: RetentionPolicy, days: int, hold: bool | None, reason: str | None, *, actor: Actor, now: datetime
+def _change(
+    policy: RetentionPolicy,
+    days: int | None,
+    reason: str,
+    effective_from: datetime | None,
+    *,
+    actor: Actor,
+    now: datetime,
 ) -> None:
+    """Decide about the days of a policy that is there, unless that is what counts, or waits, already."""
+    counting, pending = in_force.of_policy(policy, now)
+    if counting is not None:
+        policy.retention_days = counting.retention_days
+    if days is None:
+        return
+    wanted = _wanted(policy, days, reason)
+    said = pending or counting
+    if said is not None and effective_from is None and _same(said, wanted):
+        return
+    soonest = now
+    if counting is not None and days < counting.retention_days:
+        soonest = now + cooling_off()
+    version = _decide(
+        wanted,
+        counting=counting,
+        pending=pending,
+        effective_from=max(effective_from or now, soonest),
+        actor=actor,
+        now=now,
+    )
+    if not version.waits(now):
+        policy.retention_days = days
+
+
+def _wanted(policy: RetentionPolicy, days: int, reason: str) -> PolicyVersion:
+    return PolicyVersion(policy=policy, data_class=policy.data_class, retention_days=days, reason=reason)
+
+
+def _again(version: PolicyVersion) -> PolicyVersion:
+    return PolicyVersion(
+        policy_id=version.policy_id,
+        data_class=version.data_class,
+        retention_days=version.retention_days,
+        anchor=version.anchor,
+        mode=version.mode,
+        reason=version.reason,
+    )
+
+
+def _same(one: PolicyVersion, other: PolicyVersion) -> bool:
+    return (one.retention_days, one.anchor, one.mode) == (other.retention_days, other.anchor, other.mode)
+
+
+def _decide(
+    wanted: PolicyVersion,
+    *,
+    counting: PolicyVersion | None,
+    pending: PolicyVersion | None,
+    effective_from: datetime,
+    actor: Actor,
+    now: datetime,
+) -> PolicyVersion:
+    """Add a version to a policy whose row is locked. Raises ClockMovedBack."""
+    last = pending or counting
+    at = now
+    if last is not None:
+        if now < last.created_at - CLOCKS_DIFFER:
+            raise ClockMovedBack
+        # Of two who decide at once the second may have read the clock first.
+        at = max(now, last.created_at)
+    wanted.number = 1 if last is None else last.number + 1
+    wanted.replaces = counting
+    wanted.decided_by = actor.id
+    wanted.created_at = at
+    wanted.effective_from = max(effective_from, at)
+    audit.action(VERSION_VERB, entity=wanted)
+    wanted.save(force_insert=True)
+    return wanted
+
+
+def _follow(policy: RetentionPolicy, version: PolicyVersion, *, actor: Actor, now: datetime) -> None:
+    policy.retention_days = version.retention_days
+    policy.version += 1
+    policy.updated_by = actor.id
+    policy.updated_at = now
+    policy.save(force_update=True)
+
+
+def _set(policy: RetentionPolicy, hold: bool | None, reason: str | None, *, actor: Actor, now: datetime) -> None:
     held = policy.legal_hold if hold is None else hold
     audit.action(HOLD_VERB if held != policy.legal_hold else UPSERT_VERB, entity=policy)
     if held != policy.legal_hold:
@@ -94,7 +268,6 @@ def _set(
         policy.hold_reason = ""
     if held and reason is not None:
         policy.hold_reason = reason
-    policy.retention_days = days
     policy.version += 1
     policy.updated_by = actor.id
     policy.updated_at = now

@@ -201,7 +201,8 @@ def close():
     connections.close_all()
 
 
-def test_suppressions_go_when_they_expire_unless_a_policy_or_a_hold_keeps_them(db):
+def test_suppressions_go_when_they_expire_unless_a_policy_or_a_hold_keeps_them(db, settings):
+    settings.RETENTION_COOLING_OFF_HOURS = 0
     who = customer()
     with ADA.here(), transaction():
         for expires in (None, NOW + timedelta(days=1), days_ago(10)):

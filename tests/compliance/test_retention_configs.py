@@ -50,9 +50,12 @@ def test_it_upserts_and_lists(client_of):
         "updatedBy": row["updatedBy"],
         "createdAt": row["createdAt"],
         "updatedAt": row["updatedAt"],
+        "reason": "",
+        "pendingDays": None,
+        "pendingFrom": None,
     }
-    again = ada.post(URL, {"dataClass": "interactions", "retentionDays": 30, "legalHold": True}, format="json").json()
-    assert (again["id"], again["retentionDays"], again["legalHold"], again["version"]) == (row["id"], 30, True, 2)
+    again = ada.post(URL, {"dataClass": "interactions", "retentionDays": 730, "legalHold": True}, format="json").json()
+    assert (again["id"], again["retentionDays"], again["legalHold"], again["version"]) == (row["id"], 730, True, 2)
     assert ada.get(URL).json() == [again]
 
 

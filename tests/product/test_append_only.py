@@ -26,6 +26,7 @@ APPEND_ONLY: dict[str, set[tuple[str, str]]] = {
     "audit_publication": set(),
     "audit_tombstone": set(),
     "audit_cosignature": set(),
+    "compliance_policyversion": set(),
 }
 STATEMENTS = {
     "UPDATE": "UPDATE {} SET tenant_id = tenant_id",

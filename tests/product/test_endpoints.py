@@ -115,6 +115,8 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "retention-configs"): Rule(ADMIN),
     ("POST", "retention-configs"): Rule(ADMIN, body={"dataClass": "interactions", "retentionDays": 30}),
     ("GET", "dispositions"): Rule(ADMIN),
+    # Nothing waits in a tenant that shortened nothing.
+    ("DELETE", "retention-config-pending"): Rule(ADMIN, 409, names={"policy_id": "policy"}),
     ("GET", "dsar"): Rule(ADMIN),
     ("POST", "dsar"): Rule(ADMIN, 202, {"requestType": "export", "subjectId": "c-1"}),
     ("GET", "dsar-request"): Rule(ADMIN, names=REQUEST),
@@ -162,6 +164,7 @@ def things(db: str) -> dict[str, str]:
     run = with_key("ada").post(f"/pipelines/{pipeline}/execute").json()["runId"]
     made = with_key("ada").post("/api-keys", {"name": "target", "role": "viewer"}).json()
     export = with_key("ada").post("/audit-exports", {"format": "csv"}).json()["exportId"]
+    policy = with_key("ada").post("/admin/retention-configs", {"dataClass": "metrics", "retentionDays": 365}).json()
     log.drain(ACME)
     checkpoints.make(ACME)
     with ADA.here(), transaction():
@@ -178,6 +181,7 @@ def things(db: str) -> dict[str, str]:
         "customer": "c-1",
         "request": filed["requestId"],
         "key": made["id"],
+        "policy": policy["id"],
         "record": str(record.pk),
         "export": export,
         "pipeline": pipeline,

@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 
 from compliance.models import RetentionPolicy
 from compliance.retention import policies
+from compliance.retention.in_force import Shown, shown
 from customers.catalogue import DATA_CLASSES
 from kaireon.lib import clock
 from kaireon.tenancy.commands import TenantCommand
@@ -22,25 +23,32 @@ class Command(TenantCommand):
 
     def handle_tenant(self, **options: Any) -> None:
         with transaction():
-            rows = list(RetentionPolicy.objects.by_class())
+            rows = shown(RetentionPolicy.objects.by_class(), now=clock.now())
             missing = policies.classes_without_policy()
         if options["json"]:
-            self.stdout.write(json.dumps({"policies": [_row(p) for p in rows], "withoutPolicy": missing}))
+            self.stdout.write(json.dumps({"policies": [_row(row) for row in rows], "withoutPolicy": missing}))
             return
-        for policy in rows:
-            held = f"  HELD since {policy.held_since:%Y-%m-%d} {policy.hold_reason}" if policy.held_since else ""
-            self.stdout.write(
-                f"{policy.data_class:<14} {policy.retention_days:>6} days  v{policy.version}{held}".rstrip()
-            )
+        for row in rows:
+            self.stdout.write(_line(row))
         for data_class in missing:
             text = f"{data_class:<14} no policy: kept for ever ({DATA_CLASSES[data_class]})"
             self.stdout.write(self.style.WARNING(text))
 
 
-def _row(policy: RetentionPolicy) -> dict[str, Any]:
+def _line(row: Shown) -> str:
+    policy = row.policy
+    waits = f"  {row.pending_days} days from {clock.rfc3339(row.pending_from)}" if row.pending_from else ""
+    held = f"  HELD since {policy.held_since:%Y-%m-%d} {policy.hold_reason}" if policy.held_since else ""
+    return f"{policy.data_class:<14} {row.days:>6} days  v{policy.version}{waits}{held}".rstrip()
+
+
+def _row(row: Shown) -> dict[str, Any]:
+    policy = row.policy
     return {
         "dataClass": policy.data_class,
-        "retentionDays": policy.retention_days,
+        "retentionDays": row.days,
+        "pendingDays": row.pending_days,
+        "pendingFrom": clock.rfc3339(row.pending_from) if row.pending_from else None,
         "legalHold": policy.legal_hold,
         "holdReason": policy.hold_reason,
         "heldSince": clock.rfc3339(policy.held_since) if policy.held_since else None,

@@ -1,0 +1,104 @@
+"""What counts at a moment: the one answer for whoever deletes, shows or explains."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from compliance.models import PolicyVersion, RetentionPolicy
+from kaireon.tenancy.context import requires_transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class InForce:
+    """How long a class is kept at a moment, and why.
+
+    `version` says so, `pending` will, from its `effective_from` on. `until` is when that may change by itself; None
+    when it only changes by a new decision.
+    """
+
+    version: PolicyVersion
+    pending: PolicyVersion | None = None
+
+    @property
+    def data_class(self) -> str:
+        return self.version.data_class
+
+    @property
+    def policy_days(self) -> int:
+        """What the policy says."""
+        return self.version.retention_days
+
+    @property
+    def days(self) -> int:
+        """What counts."""
+        return self.policy_days
+
+    @property
+    def until(self) -> datetime | None:
+        return self.pending.effective_from if self.pending else None
+
+
+@requires_transaction
+def in_force(data_class: str, now: datetime) -> InForce | None:
+    """How long the active tenant keeps a class at this moment. None: nobody said, so it is kept."""
+    return all_in_force(now, PolicyVersion.objects.filter(data_class=data_class).newest()).get(data_class)
+
+
+@requires_transaction
+def all_in_force(now: datetime, newest: Iterable[PolicyVersion] | None = None) -> dict[str, InForce]:
+    """The same for every class that has a policy, by class."""
+    found = {}
+    for version in PolicyVersion.objects.newest() if newest is None else newest:
+        counting, pending = standing(version, now)
+        if counting is not None:
+            found[version.data_class] = InForce(version=counting, pending=pending)
+    return found
+
+
+@requires_transaction
+def of_policy(policy: RetentionPolicy, now: datetime) -> tuple[PolicyVersion | None, PolicyVersion | None]:
+    """What counts of a policy, and what waits. Lock its row first when you act on the answer."""
+    newest = PolicyVersion.objects.filter(policy=policy).newest().first()
+    return (None, None) if newest is None else standing(newest, now)
+
+
+def standing(newest: PolicyVersion, now: datetime) -> tuple[PolicyVersion | None, PolicyVersion | None]:
+    """Of the newest decision: what counts, and what waits."""
+    return (newest.replaces, newest) if newest.waits(now) else (newest, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A policy's row with what counts of it, for tables."""
+
+    policy: RetentionPolicy
+    counts: InForce | None
+    pending: PolicyVersion | None
+
+    @property
+    def days(self) -> int:
+        return self.counts.policy_days if self.counts else self.policy.retention_days
+
+    @property
+    def reason(self) -> str:
+        return self.counts.version.reason if self.counts else ""
+
+    @property
+    def pending_days(self) -> int | None:
+        return self.pending.retention_days if self.pending else None
+
+    @property
+    def pending_from(self) -> datetime | None:
+        return self.pending.effective_from if self.pending else None
+
+
+@requires_transaction
+def shown(policies: Iterable[RetentionPolicy], *, now: datetime) -> list[Shown]:
+    newest = {version.policy_id: version for version in PolicyVersion.objects.newest()}
+    rows = []
+    for policy in policies:
+        last = newest.get(policy.pk)
+        counting, pending = (None, None) if last is None else standing(last, now)
+        counts = InForce(version=counting, pending=pending) if counting else None
+        rows.append(Shown(policy=policy, counts=counts, pending=pending))
+    return rows
