@@ -12,6 +12,7 @@ from tests.bench.jobs import bench as jobs
 from tests.bench.offline import bench as offline
 from tests.bench.outbox import bench as outbox
 from tests.bench.proof import bench as proof
+from tests.bench.purge import bench as purge
 from tests.bench.verify import bench as verify
 
 # In the order of the document.
@@ -26,6 +27,7 @@ BENCHES = {
     "verify": verify,
     "offline": offline,
     "export": export,
+    "purge": purge,
 }
 CORES = 2
 

@@ -1,0 +1,1 @@
+"""What retention costs: deleting beside holds, dropping months, writing into months, others who write meanwhile."""
