@@ -6,6 +6,7 @@ from customers import subjects, suppressions
 from customers.models import ConsentRecord, Customer
 from customers.models.consent import ConsentStatus
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.managers import TenantQuerySet
 
 
 @requires_transaction
@@ -31,9 +32,13 @@ def may_contact(customer: Customer, *, channel: str, purpose: str, now: datetime
 
 
 @requires_transaction
-def reduce_to_evidence(customer: Customer) -> int:
-    """Cut the statements loose from the customer, for erasure: keyed evidence stays. Returns how many there were."""
-    return ConsentRecord.objects.filter(customer=customer).update(
+def reduce_to_evidence(customer: Customer, rows: TenantQuerySet[ConsentRecord] | None = None) -> int:
+    """Cut the statements loose from the customer, for erasure: keyed evidence stays. Returns how many there were.
+
+    `rows` are those of them that are not held; without it, all.
+    """
+    statements = ConsentRecord.objects.filter(customer=customer) if rows is None else rows
+    return statements.update(
         customer=None,
         subject_key=subjects.number_key(customer.customer_id),
         email_key=subjects.email_key(customer.email),

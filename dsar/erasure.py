@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 import audit
 from audit import services as audit_log
-from compliance.holding import holds
-from customers import consents, removals, suppressions
+from compliance.holding import holds, predicate
+from customers import catalogue, consents, removals, suppressions
 from customers import subjects as customer_keys
 from customers.catalogue import CATALOGUE, Entity, Erasure
 from customers.models import ConsentRecord, Customer
@@ -165,7 +167,11 @@ def _delete(entity: Entity, work: _Work) -> None:
         rows = _rows(entity, work, data_class)
         if data_class in work.held:
             work.erased.retain(entity.name, rows.count(), LEGAL_HOLD)
-        elif entity.name == "customer" and _referring(work):
+            continue
+        kept = rows.filter(_held(entity, data_class)).count()
+        work.erased.retain(entity.name, kept, LEGAL_HOLD)
+        rows = predicate.free(rows, data_class, kinds=predicate.FOR_ERASURE)
+        if entity.name == "customer" and not kept and _referring(work):
             _empty_profile(work)
         else:
             _doom_objects(entity, rows, work)
@@ -184,12 +190,15 @@ def _doom_objects(entity: Entity, rows: TenantQuerySet[Any], work: _Work) -> Non
 def _reduce_to_evidence(entity: Entity, work: _Work) -> None:
     if entity.data_class in work.held:
         work.erased.retain(entity.name, _rows(entity, work, entity.data_class).count(), LEGAL_HOLD)
-    elif work.was_remnant:
+        return
+    rows = _rows(entity, work, entity.data_class)
+    work.erased.retain(entity.name, rows.filter(_held(entity, entity.data_class)).count(), LEGAL_HOLD)
+    rows = predicate.free(rows, entity.data_class, kinds=predicate.FOR_ERASURE)
+    if work.was_remnant:
         # Their keys were written while the number was still known.
-        rows = ConsentRecord.objects.filter(customer=work.customer)
         work.erased.reduced[entity.name] = rows.update(customer=None, source="")
     else:
-        work.erased.reduced[entity.name] = consents.reduce_to_evidence(work.customer)
+        work.erased.reduced[entity.name] = consents.reduce_to_evidence(work.customer, rows)
 
 
 def _shred(entity: Entity, work: _Work) -> None:
@@ -200,6 +209,13 @@ def _shred(entity: Entity, work: _Work) -> None:
     if entity.data_class in work.held:
         work.erased.retain(entity.name, len(readable), LEGAL_HOLD)
         return
+    found = DsarRequest.objects.filter(pk__in=[r.pk for r in readable]).filter(_held(entity, entity.data_class))
+    kept = set(found.values_list("pk", flat=True))
+    if predicate.names_subject(entity, work.customer.pk):
+        # Filed before it was known whose they are, they do not name the customer by whom the hold would find them.
+        kept |= {r.pk for r in readable if r.customer_ref is None}
+    work.erased.retain(entity.name, len(kept), LEGAL_HOLD)
+    readable = [r for r in readable if r.pk not in kept]
     for request in readable:
         audit.action("dsar.shred", entity=request)
     work.erased.reduced[entity.name] = DsarRequest.objects.filter(pk__in=[r.pk for r in readable]).update(
@@ -226,8 +242,11 @@ def _leave_tombstones(work: _Work) -> None:
 
 def _key_held_consents(work: _Work) -> None:
     """Statements that stay under hold get their keys now: later nobody knows the number any more."""
-    if "consents" in work.held and not work.was_remnant:
-        ConsentRecord.objects.filter(customer=work.customer).update(
+    rows = ConsentRecord.objects.filter(customer=work.customer)
+    if "consents" not in work.held:
+        rows = rows.filter(_held(catalogue.entity("consentRecord"), "consents"))
+    if not work.was_remnant:
+        rows.update(
             subject_key=customer_keys.number_key(work.customer.customer_id),
             email_key=customer_keys.email_key(work.customer.email),
         )
@@ -237,6 +256,10 @@ _PREPARE: dict[str, Callable[[_Work], None]] = {
     "suppression": _leave_tombstones,
     "consentRecord": _key_held_consents,
 }
+
+
+def _held(entity: Entity, data_class: str) -> Q:
+    return predicate.held(entity, data_class, kinds=predicate.FOR_ERASURE)
 
 
 def _rows(entity: Entity, work: _Work, data_class: str) -> TenantQuerySet[Any]:
@@ -323,16 +346,21 @@ def _close(run: JobRun, request_id: UUID) -> None:
 def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
     """What was written while the rows went, by somebody who saw the customer still, in rows that no reference stops."""
     held = holds.held_classes()
-    kept = {entry["entity"] for entry in request.retained}
+    kept = {entry["entity"]: entry["count"] for entry in request.retained}
     late = Erased(retained=request.retained)
     for entity in CATALOGUE:
         found = residue(customer_ref, request.retained).get(entity.name, 0)
         if entity.subject in _REFERENCES or not found:
             continue
         rows = entity.about(customer_ref)
-        if entity.data_class in held or entity.name in kept:
+        in_part = rows.filter(_held(entity, entity.data_class)).count()
+        if entity.data_class in held or (entity.name in kept and not in_part):
             late.retain(entity.name, found, LEGAL_HOLD)
-        elif entity.erasure == Erasure.SHRED:
+            continue
+        if in_part:
+            late.retain(entity.name, max(0, in_part - kept.get(entity.name, 0)), LEGAL_HOLD)
+            rows = predicate.free(rows, entity.data_class, kinds=predicate.FOR_ERASURE)
+        if entity.erasure == Erasure.SHRED:
             readable = rows.filter(subject_sealed__isnull=False)
             shredded = readable.update(subject_sealed=None, subject_key="", pseudonym=request.pseudonym)
             late.reduced[entity.name] = shredded

@@ -1,8 +1,8 @@
 """The end of a subject's key in the audit log, under which their values stand there; see audit/sealing/subject_keys.py.
 
 It goes with the last of what an erasure retains: while rows of the person are held, the log that tells about them stays
-readable, and so it does while the log itself (the class `audit`) is held. What was retained is looked at again by the
-job `cleanup`, and by every later erasure of the same person.
+readable, and so it does while the log itself (the class `audit`) is held, for everybody or for this person. What was
+retained is looked at again by the job `cleanup`, and by every later erasure of the same person.
 """
 
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from audit.sealing import subject_keys
-from compliance.holding import holds
+from compliance.holding import holds, predicate
 from dsar.models import DsarRequest, Outcome, RequestType, Status
 from dsar.residue import residue
 from kaireon.tenancy.context import requires_transaction
@@ -29,7 +29,7 @@ def retained_of(request: DsarRequest) -> list[dict[str, Any]]:
     """What an erasure has to say of the subject's key: nothing when it goes. Take the hold epoch first."""
     if request.customer_ref is None or not subject_keys.alive([str(request.customer_ref)]):
         return []
-    ground = TELLS_OF_HELD_ROWS if request.retained else LEGAL_HOLD if _is_log_held() else None
+    ground = TELLS_OF_HELD_ROWS if request.retained else LEGAL_HOLD if _is_held(request.customer_ref) else None
     return [{"entity": NAME, "count": 1, "ground": ground, "until": None}] if ground else []
 
 
@@ -56,18 +56,14 @@ def destroy_released(*, now: datetime, dry_run: bool = False) -> int:
 
 
 def _destroy(refs: Collection[UUID], now: datetime) -> int:
-    if _is_log_held():
-        return 0
-    return sum(subject_keys.destroy(str(ref), now=now) for ref in refs)
+    return sum(subject_keys.destroy(str(ref), now=now) for ref in refs if not _is_held(ref))
 
 
 def _released(erasures: TenantQuerySet[DsarRequest]) -> set[UUID]:
     """Whose keys are left by these, of whom nothing else is."""
-    if _is_log_held():
-        return set()
     left = erasures.filter(outcome=Outcome.PARTIALLY_COMPLETED).values_list("customer_ref", flat=True)
     alive = subject_keys.alive(str(ref) for ref in left)
-    return {UUID(ref) for ref in alive if not residue(UUID(ref), [])}
+    return {UUID(ref) for ref in alive if not _is_held(UUID(ref)) and not residue(UUID(ref), [])}
 
 
 def _erasures() -> TenantQuerySet[DsarRequest]:
@@ -76,5 +72,6 @@ def _erasures() -> TenantQuerySet[DsarRequest]:
     )
 
 
-def _is_log_held() -> bool:
-    return "audit" in holds.held_classes()
+def _is_held(subject: UUID) -> bool:
+    """Whether the log is, or what it says of this person."""
+    return "audit" in holds.held_classes() or predicate.subject_held("audit", str(subject))

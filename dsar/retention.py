@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.db.models import Case, F, When
 
 import audit
-from compliance.holding import holds
+from compliance.holding import holds, predicate
 from compliance.retention.in_force import in_force
 from customers import catalogue
 from dsar.models import DsarRequest, Outcome, RequestType
@@ -20,14 +20,15 @@ PSEUDONYM = "expired"
 def shred_expired(*, now: datetime, dry_run: bool = False) -> int:
     """Take the subject out of requests that were closed longer ago than the class `dsar` is kept; returns how many.
 
-    Nothing without a policy for the class, and nothing while it is on hold. A dry run only counts.
+    Nothing without a policy for the class, and nothing that is on hold. A dry run only counts.
     """
     holds.lock_epoch()
     counts = in_force("dsar", now)
     if counts is None or "dsar" in holds.held_classes():
         return 0
     rows: TenantQuerySet[DsarRequest] = catalogue.entity("dsarRequest").expired(now - timedelta(days=counts.days))
-    named = [request.pk for request in rows.filter(subject_sealed__isnull=False).only("pk", "tenant")]
+    rows = predicate.free(rows.filter(subject_sealed__isnull=False), "dsar")
+    named = [request.pk for request in rows.only("pk", "tenant")]
     if dry_run:
         return len(named)
     for pk in named:

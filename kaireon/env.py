@@ -77,6 +77,7 @@ MONITOR_PING_PRIVATE: bool = env.bool("MONITOR_PING_PRIVATE", default=False)
 CRON_JOBS: dict[str, str] = {
     name: text for name, text in os.environ.items() if re.fullmatch(r"CRON_.+_(SCHEDULE|ENABLED|DEADLINE)", name)
 }
+HOLD_COOLING_OFF_HOURS: int = whole_number("HOLD_COOLING_OFF_HOURS", default=24)
 JOB_RUN_DAYS: int = whole_number("JOB_RUN_DAYS", default=90)
 OPERATOR_TENANT: str = env.str("OPERATOR_TENANT", default="")
 SCHEDULER_SERVICE_API_KEY: str = env.str("SCHEDULER_SERVICE_API_KEY", default="")

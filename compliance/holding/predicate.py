@@ -4,8 +4,12 @@ Take the epoch (`holds.lock_epoch`) before you act on the answer, in the same tr
 """
 
 from collections.abc import Collection
+from functools import reduce
+from operator import or_
+from typing import Any
+from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import DateTimeField, Exists, F, OuterRef, Q, Value
 from django.db.models.functions import Coalesce
 
 from compliance.holding.queries import condition
@@ -13,10 +17,14 @@ from compliance.holding.scopes import SCOPES, Scope
 from compliance.models import Hold, HoldState, HoldSubject, Kind
 from customers.catalogue import CATALOGUE, DERIVED, Entity
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.managers import TenantQuerySet
 
 # Retention stops for these. An erasure stops for matters alone: an open request of the subject is why it is there.
 FOR_RETENTION: tuple[str, ...] = (Kind.MATTER, Kind.REQUEST)
 FOR_ERASURE: tuple[str, ...] = (Kind.MATTER,)
+
+# What can be held row by row.
+ENTITIES: tuple[Entity, ...] = (*CATALOGUE, *DERIVED)
 
 
 @requires_transaction
@@ -31,21 +39,53 @@ def held(entity: Entity, data_class: str, *, kinds: Collection[str] = FOR_RETENT
 @requires_transaction
 def held_in(table: str, data_class: str, *, kinds: Collection[str] = FOR_RETENTION) -> Q:
     """The same by the table's name, also for tables that are not in the catalogue."""
-    scope = SCOPES[table]
-    reach = _reach(scope, data_class, kinds)
-    found = Q(Exists(Hold.objects.filter(reach, of_subjects=False, query__isnull=True)))
+    return reduce(or_, _ways(SCOPES[table], data_class, kinds))
+
+
+@requires_transaction
+def free(rows: TenantQuerySet[Any], data_class: str, *, kinds: Collection[str] = FOR_RETENTION) -> TenantQuerySet[Any]:
+    """These rows of one class without those that are held."""
+    for way in _ways(SCOPES[rows.model._meta.db_table], data_class, kinds):
+        # One by one: PostgreSQL makes a join of each NOT EXISTS, and of none that stands under an OR.
+        rows = rows.filter(~way)
+    return rows
+
+
+@requires_transaction
+def would_hold(entity: Entity, data_class: str, hold: Hold, subjects: Collection[UUID]) -> Q | None:
+    """The condition of a hold that is not placed yet: True of the rows it would find. None: it finds them all."""
+    if hold.entity not in ("", entity.name) or hold.data_class not in ("", data_class):
+        return Q(pk__in=[])
+    found = _found_by(SCOPES[entity.table], hold, list(subjects))
+    return found or None
+
+
+@requires_transaction
+def covering(
+    rows: TenantQuerySet[Any], data_class: str, *, kinds: Collection[str] = FOR_RETENTION
+) -> TenantQuerySet[Hold]:
+    """The holds that keep one row, oldest first, found by the conditions that keep it. `rows` has that row alone."""
+    scope = SCOPES[rows.model._meta.db_table]
+    dated = Value(rows.values_list(scope.clock, flat=True).get(), output_field=DateTimeField())
+    found = Q(_reach(scope, data_class, kinds, clock=dated), of_subjects=False, query__isnull=True)
     if scope.subject:
         subjects = HoldSubject.objects.filter(
-            _reach(scope, data_class, kinds, of="hold__"),
-            subject_id=OuterRef(scope.subject),
+            _reach(scope, data_class, kinds, of="hold__", clock=dated),
+            subject_id__in=rows.values(scope.subject),
             hold__of_subjects=True,
             hold__query__isnull=True,
         )
-        found |= Q(Exists(subjects))
-    # Few, and each asks for other columns: read now, under the epoch.
-    for hold in Hold.objects.filter(_touching(scope, data_class, kinds), query__isnull=False):
-        found |= _by_query(scope, hold)
-    return found
+        found |= Q(pk__in=subjects.values("hold"))
+    asking = Hold.objects.filter(_touching(scope, data_class, kinds), query__isnull=False)
+    found |= Q(pk__in=[hold.pk for hold in asking if rows.filter(_by_query(scope, hold)).exists()])
+    return Hold.objects.filter(found).order_by("placed_at", "id")
+
+
+@requires_transaction
+def touching_log(data_class: str) -> TenantQuerySet[Hold]:
+    """Those that `touched` found, oldest first."""
+    holds = Hold.objects.effective().for_matters().filter(entity="", data_class__in=["", data_class])
+    return holds.order_by("placed_at", "id")
 
 
 @requires_transaction
@@ -57,13 +97,33 @@ def subject_held(data_class: str, subject_id: str) -> bool:
 
 
 @requires_transaction
+def names_subject(entity: Entity, subject_id: UUID) -> bool:
+    """Whether a matter's hold names this person for rows of the entity, whatever else it asks of them."""
+    holds = Hold.objects.filter(_touching(SCOPES[entity.table], entity.data_class, FOR_ERASURE), of_subjects=True)
+    return HoldSubject.objects.filter(subject_id=subject_id, hold__in=holds).exists()
+
+
+@requires_transaction
 def touched(data_class: str) -> bool:
     """Whether a matter's hold covers a class as a whole or in part; for the log, which goes by prefix."""
-    return Hold.objects.effective().for_matters().filter(entity="", data_class__in=["", data_class]).exists()
+    return touching_log(data_class).exists()
 
 
-def entity_named(name: str) -> Entity | None:
-    return next((entity for entity in (*CATALOGUE, *DERIVED) if entity.name == name), None)
+def _ways(scope: Scope, data_class: str, kinds: Collection[str]) -> list[Q]:
+    """The ways in which a row may be held; one is enough."""
+    reach = _reach(scope, data_class, kinds)
+    ways = [Q(Exists(Hold.objects.filter(reach, of_subjects=False, query__isnull=True)))]
+    if scope.subject:
+        subjects = HoldSubject.objects.filter(
+            _reach(scope, data_class, kinds, of="hold__"),
+            subject_id=OuterRef(scope.subject),
+            hold__of_subjects=True,
+            hold__query__isnull=True,
+        )
+        ways.append(Q(Exists(subjects)))
+    # Few, and each asks for other columns: read now, under the epoch.
+    asking = Hold.objects.filter(_touching(scope, data_class, kinds), query__isnull=False)
+    return [*ways, *(_by_query(scope, hold) for hold in asking)]
 
 
 def _touching(scope: Scope, data_class: str, kinds: Collection[str], of: str = "") -> Q:
@@ -72,11 +132,11 @@ def _touching(scope: Scope, data_class: str, kinds: Collection[str], of: str = "
     return Q(**there) & ~Q(**{f"{of}state": HoldState.RELEASED})
 
 
-def _reach(scope: Scope, data_class: str, kinds: Collection[str], of: str = "") -> Q:
-    """Those of them whose time is the outer row's. A row that has no time yet may be of any."""
+def _reach(scope: Scope, data_class: str, kinds: Collection[str], of: str = "", clock: Value | None = None) -> Q:
+    """Those of them whose time is the outer row's, or `clock`. A row that has no time yet may be of any."""
 
     def clock_or(limit: str) -> Coalesce:
-        return Coalesce(OuterRef(scope.clock), F(limit))
+        return Coalesce(clock or OuterRef(scope.clock), F(limit))
 
     begins, ends = f"{of}from_at", f"{of}until_at"
     within = Q(**{begins: None}) | Q(**{f"{begins}__lte": clock_or(begins)})
@@ -86,6 +146,10 @@ def _reach(scope: Scope, data_class: str, kinds: Collection[str], of: str = "") 
 
 
 def _by_query(scope: Scope, hold: Hold) -> Q:
+    return _found_by(scope, hold, HoldSubject.objects.filter(hold=hold).values("subject_id"))
+
+
+def _found_by(scope: Scope, hold: Hold, subjects: Any) -> Q:
     found = condition(scope, hold.query or [])
     undated = Q(**{f"{scope.clock}__isnull": True})
     if hold.from_at is not None:
@@ -93,7 +157,5 @@ def _by_query(scope: Scope, hold: Hold) -> Q:
     if hold.until_at is not None and not scope.moves:
         found &= undated | Q(**{f"{scope.clock}__lte": hold.until_at})
     if hold.of_subjects:
-        if not scope.subject:
-            return Q(pk__in=[])
-        found &= Q(**{f"{scope.subject}__in": HoldSubject.objects.filter(hold=hold).values("subject_id")})
+        found &= Q(**{f"{scope.subject}__in": subjects}) if scope.subject else Q(pk__in=[])
     return found

@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from django.db.models import Max, Min
 
 import audit
-from compliance.holding import holds
+from compliance.holding import holds, matters, predicate
 from compliance.purging import batches, dispositions, sweeps
 from compliance.purging.batches import Place, RowsChanged
 from compliance.purging.dispositions import Run
@@ -98,11 +98,16 @@ def purge_expired(
     with scope(tenant_id=context.tenant_id(), actor=actor, request_id=context.current().request_id):
         with transaction():
             if not dry_run:
+                matters.finish_releases(now=now)
                 policies.settle(actor=actor, now=now)
+        with transaction():
             plan = sweeps.make_plan(now=now, classes=classes, swept_by=swept_by)
             held_rows = Counter[str]()
             for kept in plan.kept:
                 held_rows[kept.entity.name] += sweeps.past(kept)[:MOST_COUNTED].count()
+            for sweep in plan.sweeps:
+                if count := sweeps.held_back(sweep)[:MOST_COUNTED].count():
+                    held_rows[sweep.entity.name] += count
         purged = Purged(held=plan.held, held_rows=dict(held_rows), without_policy=plan.without_policy)
         run = Run(dry=dry_run)
         for sweep in plan.sweeps:
@@ -144,7 +149,7 @@ def _expired_tombstones(run: Run, *, now: datetime) -> None:
         holds.lock_epoch()
         if "consents" in holds.held_classes():
             return
-        rows = SuppressionTombstone.objects.filter(expires_at__lt=now)
+        rows = predicate.free(SuppressionTombstone.objects.filter(expires_at__lt=now), "consents")
         span = rows.aggregate(first=Min("expires_at"), last=Max("expires_at"))
         if span["first"] is None:
             return

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from compliance.holding import holds
+from compliance.holding import holds, predicate
 from compliance.retention.in_force import InForce, all_in_force, in_force
 from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure
 from kaireon.tenancy.context import requires_transaction
@@ -90,8 +90,13 @@ def past(sweep: Sweep) -> TenantQuerySet[Any]:
 
 
 def due(sweep: Sweep) -> TenantQuerySet[Any]:
-    """The rows that may go, but for a hold on their whole class."""
-    return past(sweep)
+    """The rows that may go, but for a hold on their whole class. Take the hold epoch first."""
+    return predicate.free(past(sweep), sweep.data_class)
+
+
+def held_back(sweep: Sweep) -> TenantQuerySet[Any]:
+    """The rows whose time is over and that a hold with a scope, or an open request of their subject, keeps."""
+    return past(sweep).filter(predicate.held(sweep.entity, sweep.data_class))
 
 
 def _swept(swept_by: str, classes: Collection[str] | None) -> Iterator[tuple[Entity, str]]:
