@@ -12,6 +12,7 @@ from audit.tree import proof_api
 from audit.witness import api as witness_api
 from compliance.purging import dispositions_api as dispositions
 from compliance.retention import api as retention
+from compliance.retention import laws_api as retention_laws
 from cron import api as cron
 from cron import runs_api
 from customers import api as customers
@@ -61,6 +62,8 @@ api_v1 = [
         retention.PendingView.as_view(),
         name="retention-config-pending",
     ),
+    path("admin/retention-configs/conflicts", retention_laws.ConflictsView.as_view(), name="retention-conflicts"),
+    path("admin/retention-laws", retention_laws.LawsView.as_view(), name="retention-laws"),
     path("admin/retention-configs", retention.RetentionConfigsView.as_view(), name="retention-configs"),
     path("retention/dispositions", dispositions.DispositionsView.as_view(), name="dispositions"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),

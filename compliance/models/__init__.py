@@ -3,6 +3,7 @@
 from compliance.models.disposition import Disposition, Method
 from compliance.models.epoch import HoldEpoch
 from compliance.models.hold import Hold, HoldState, HoldSubject, Kind, Notice
+from compliance.models.law import BindingLaw
 from compliance.models.matter import Matter
 from compliance.models.policy import CLOCK, MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
 from compliance.models.policy_version import PolicyVersion
@@ -11,6 +12,7 @@ __all__ = [
     "CLOCK",
     "MAX_DAYS",
     "MIN_DAYS",
+    "BindingLaw",
     "Disposition",
     "Hold",
     "HoldEpoch",

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from compliance.holding import holds, predicate
+from compliance.retention.binding import Binding, binding
 from compliance.retention.in_force import InForce, all_in_force, in_force
 from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure
 from kaireon.tenancy.context import requires_transaction
@@ -52,13 +53,14 @@ class Plan:
 def make_plan(*, now: datetime, classes: Collection[str] | None = None, swept_by: str = CLEANUP) -> Plan:
     """What is to be looked at in the active tenant, in the catalogue's order."""
     counting = all_in_force(now)
+    bound_by = binding(now)
     held_now = holds.held_classes()
     sweeps: list[Sweep] = []
     kept: list[Sweep] = []
     held: set[str] = set()
     without_policy: set[str] = set()
     for entity, data_class in _swept(swept_by, classes):
-        sweep = _sweep(entity, data_class, counting.get(data_class), now)
+        sweep = _sweep(entity, data_class, counting.get(data_class), bound_by, now)
         is_held = data_class in held_now
         if is_held:
             held.add(data_class)
@@ -80,7 +82,7 @@ def as_it_stands(sweep: Sweep, *, now: datetime) -> Sweep | None:
 
     Never more than it was: a policy that was shortened meanwhile is for the next purge, one that was lengthened counts.
     """
-    today = _sweep(sweep.entity, sweep.data_class, in_force(sweep.data_class, now), now)
+    today = _sweep(sweep.entity, sweep.data_class, in_force(sweep.data_class, now), binding(now), now)
     return None if today is None else replace(today, before=min(today.before, sweep.before))
 
 
@@ -107,11 +109,15 @@ def _swept(swept_by: str, classes: Collection[str] | None) -> Iterator[tuple[Ent
                     yield entity, data_class
 
 
-def _sweep(entity: Entity, data_class: str, counts: InForce | None, now: datetime) -> Sweep | None:
+def _sweep(entity: Entity, data_class: str, counts: InForce | None, bound_by: Binding, now: datetime) -> Sweep | None:
     """None for what is kept because nobody said how long."""
-    terms = None if counts is None else Terms(days=counts.days, version=counts.version.number)
-    if entity.own_expiry or (terms is None and entity.name in EXPIRES_WITHOUT_POLICY):
+    if entity.own_expiry:
         return Sweep(entity=entity, data_class=data_class, before=now)
-    if terms is None:
-        return None
+    if counts is None:
+        if entity.name not in EXPIRES_WITHOUT_POLICY:
+            return None
+        floor = bound_by.floor(data_class, now)
+        return Sweep(entity=entity, data_class=data_class, before=now - timedelta(days=floor.days if floor else 0))
+    law = counts.law
+    terms = Terms(days=counts.days, version=counts.version.number, law=law.citation if law else "")
     return Sweep(entity=entity, data_class=data_class, before=now - timedelta(days=terms.days), terms=terms)

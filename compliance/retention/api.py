@@ -11,6 +11,7 @@ from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
 from compliance.retention import policies
 from compliance.retention.in_force import shown
 from kaireon.api.errors import BadRequest, Conflict, NotFound
+from kaireon.api.logs import request_id
 from kaireon.api.serializers import StrictSerializer
 from kaireon.lib import clock
 from kaireon.tenancy.roles import Permission
@@ -49,10 +50,16 @@ class RetentionConfigIn(StrictSerializer):
     )
 
 
+class FloorOut(serializers.Serializer[Any]):
+    law = serializers.CharField()
+    days = serializers.IntegerField()
+    citation = serializers.CharField()
+
+
 class RetentionConfigOut(serializers.Serializer[Any]):
     id = serializers.UUIDField(source="policy.id")
     dataClass = serializers.CharField(source="policy.data_class")
-    retentionDays = serializers.IntegerField(source="days", help_text="What counts now.")
+    retentionDays = serializers.IntegerField(source="days", help_text="What the policy says now.")
     legalHold = serializers.BooleanField(source="policy.legal_hold")
     holdReason = serializers.CharField(source="policy.hold_reason")
     heldSince = serializers.DateTimeField(source="policy.held_since", allow_null=True)
@@ -60,6 +67,10 @@ class RetentionConfigOut(serializers.Serializer[Any]):
     updatedBy = serializers.CharField(source="policy.updated_by")
     createdAt = serializers.DateTimeField(source="policy.created_at")
     updatedAt = serializers.DateTimeField(source="policy.updated_at")
+    effectiveDays = serializers.IntegerField(
+        source="effective_days", help_text="What counts: more than `retentionDays` where a law asks for more."
+    )
+    floor = FloorOut(allow_null=True, help_text="The least that a law asks for.")
     reason = serializers.CharField(help_text="Why so long, as it was given with the decision that counts.")
     pendingDays = serializers.IntegerField(
         source="pending_days", allow_null=True, help_text="What was decided and does not count yet."
@@ -67,9 +78,30 @@ class RetentionConfigOut(serializers.Serializer[Any]):
     pendingFrom = serializers.DateTimeField(source="pending_from", allow_null=True, help_text="When it will count.")
 
 
+class Refused(BadRequest):
+    """Not a slip of the pen, but something that somebody wanted to do and may not: it is recorded."""
+
+    def __init__(self, message: str, *, field: str, code: str, given: dict[str, Any]) -> None:
+        super().__init__(message, field=field, code=code)
+        self.given = given
+
+
 class RetentionConfigsView(TenantAPIView):
     permissions = {"GET": Permission.READ_RETENTION, "POST": Permission.MANAGE_RETENTION}
     idempotent = True
+
+    def handle_exception(self, exc: Exception) -> Response:
+        # Here the transaction is over, which took everything else back.
+        if isinstance(exc, Refused):
+            policies.note_refusal(
+                reason=exc.code,
+                data_class=exc.given["dataClass"],
+                retention_days=exc.given["retentionDays"],
+                tenant_id=self.request.tenant_id,
+                actor=self.request.actor,
+                request_id=request_id(),
+            )
+        return super().handle_exception(exc)
 
     @extend_schema(responses=RetentionConfigOut(many=True), operation_id="retention_configs_list")
     def get(self, request: TenantRequest) -> Response:
@@ -105,6 +137,8 @@ class RetentionConfigsView(TenantAPIView):
             raise BadRequest(str(e), field="dataClass") from e
         except policies.DaysOutOfRange as e:
             raise BadRequest(str(e), field="retentionDays") from e
+        except policies.BelowFloor as e:
+            raise Refused(str(e), field="retentionDays", code="below_floor", given=given) from e
         except policies.InThePast as e:
             raise BadRequest(str(e), field="effectiveFrom") from e
         except policies.ClockMovedBack as e:

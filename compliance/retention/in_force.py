@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from compliance.models import PolicyVersion, RetentionPolicy
+from compliance.retention.binding import Binding, binding
+from compliance.retention.laws import Bound
 from kaireon.tenancy.context import requires_transaction
 
 
@@ -12,12 +14,14 @@ from kaireon.tenancy.context import requires_transaction
 class InForce:
     """How long a class is kept at a moment, and why.
 
-    `version` says so, `pending` will, from its `effective_from` on. `until` is when that may change by itself; None
-    when it only changes by a new decision.
+    `version` says so, `pending` will, from its `effective_from` on; `floor` is what a law asks for at least, and counts
+    where the policy says less. `until` is when that may change by itself; None when it only changes by a new decision.
     """
 
     version: PolicyVersion
     pending: PolicyVersion | None = None
+    floor: Bound | None = None
+    law_changes: datetime | None = None
 
     @property
     def data_class(self) -> str:
@@ -31,11 +35,17 @@ class InForce:
     @property
     def days(self) -> int:
         """What counts."""
-        return self.policy_days
+        return max(self.policy_days, self.floor.days if self.floor else 0)
+
+    @property
+    def law(self) -> Bound | None:
+        """The law because of which more counts than the policy says."""
+        return self.floor if self.floor and self.floor.days > self.policy_days else None
 
     @property
     def until(self) -> datetime | None:
-        return self.pending.effective_from if self.pending else None
+        moments = (self.pending.effective_from if self.pending else None, self.law_changes)
+        return min((moment for moment in moments if moment), default=None)
 
 
 @requires_transaction
@@ -48,10 +58,11 @@ def in_force(data_class: str, now: datetime) -> InForce | None:
 def all_in_force(now: datetime, newest: Iterable[PolicyVersion] | None = None) -> dict[str, InForce]:
     """The same for every class that has a policy, by class."""
     found = {}
+    bound_by = binding(now)
     for version in PolicyVersion.objects.newest() if newest is None else newest:
         counting, pending = standing(version, now)
         if counting is not None:
-            found[version.data_class] = InForce(version=counting, pending=pending)
+            found[version.data_class] = _in_force(counting, pending, bound_by, now)
     return found
 
 
@@ -60,6 +71,15 @@ def of_policy(policy: RetentionPolicy, now: datetime) -> tuple[PolicyVersion | N
     """What counts of a policy, and what waits. Lock its row first when you act on the answer."""
     newest = PolicyVersion.objects.filter(policy=policy).newest().first()
     return (None, None) if newest is None else standing(newest, now)
+
+
+def _in_force(counting: PolicyVersion, pending: PolicyVersion | None, bound_by: Binding, now: datetime) -> InForce:
+    return InForce(
+        version=counting,
+        pending=pending,
+        floor=bound_by.floor(counting.data_class, now),
+        law_changes=bound_by.next_change(counting.data_class, now),
+    )
 
 
 def standing(newest: PolicyVersion, now: datetime) -> tuple[PolicyVersion | None, PolicyVersion | None]:
@@ -80,6 +100,14 @@ class Shown:
         return self.counts.policy_days if self.counts else self.policy.retention_days
 
     @property
+    def effective_days(self) -> int:
+        return self.counts.days if self.counts else self.policy.retention_days
+
+    @property
+    def floor(self) -> Bound | None:
+        return self.counts.floor if self.counts else None
+
+    @property
     def reason(self) -> str:
         return self.counts.version.reason if self.counts else ""
 
@@ -95,10 +123,11 @@ class Shown:
 @requires_transaction
 def shown(policies: Iterable[RetentionPolicy], *, now: datetime) -> list[Shown]:
     newest = {version.policy_id: version for version in PolicyVersion.objects.newest()}
+    bound_by = binding(now)
     rows = []
     for policy in policies:
         last = newest.get(policy.pk)
         counting, pending = (None, None) if last is None else standing(last, now)
-        counts = InForce(version=counting, pending=pending) if counting else None
+        counts = _in_force(counting, pending, bound_by, now) if counting else None
         rows.append(Shown(policy=policy, counts=counts, pending=pending))
     return rows

@@ -7,8 +7,11 @@ from django.db import IntegrityError
 from django.db.models import F
 
 import audit
+from audit import events
 from compliance.models import MAX_DAYS, MIN_DAYS, PolicyVersion, RetentionPolicy
 from compliance.retention import in_force
+from compliance.retention.binding import binding
+from compliance.retention.laws import Bound
 from customers.catalogue import DATA_CLASSES
 from kaireon.tenancy.context import Actor, requires_transaction, transaction
 
@@ -16,6 +19,7 @@ UPSERT_VERB = "retention_config.upsert"
 HOLD_VERB = "retention_config.legal_hold"
 VERSION_VERB = "retention_config.decide"
 TAKE_BACK_VERB = "retention_config.take_back"
+REFUSED_VERB = "retention_config.refused"
 EFFECT_VERB = "retention_config.take_effect"
 # Of machines that are in step.
 CLOCKS_DIFFER = timedelta(minutes=1)
@@ -45,6 +49,13 @@ class InThePast(ValueError):
 
     def __init__(self) -> None:
         super().__init__("must not be in the past.")
+
+
+class BelowFloor(ValueError):
+    """A law that binds the tenant asks for more days. `str()` of it names it."""
+
+    def __init__(self, floor: Bound) -> None:
+        super().__init__(f"must be at least {floor.days}: {floor.citation}, {floor.says}.")
 
 
 class ClockMovedBack(RuntimeError):
@@ -90,7 +101,7 @@ def upsert_policy(
     counts at once, also on a class without a policy, which does not get one by it. The record's verb is
     `retention_config.legal_hold` where the hold changed, otherwise `retention_config.upsert`.
 
-    Raises UnknownDataClass, DaysOutOfRange, NoDays, InThePast, ClockMovedBack.
+    Raises UnknownDataClass, DaysOutOfRange, NoDays, InThePast, BelowFloor, ClockMovedBack.
     """
     check_class(data_class)
     check_days(retention_days)
@@ -156,6 +167,21 @@ def settle(*, actor: Actor, now: datetime) -> int:
     return behind
 
 
+def note_refusal(
+    *, reason: str, data_class: str, retention_days: int, tenant_id: str, actor: Actor, request_id: str
+) -> None:
+    """Record what somebody wanted to decide and was refused. Outside any transaction: theirs is taken back."""
+    events.record(
+        tenant_id=tenant_id,
+        actor=actor,
+        request_id=request_id,
+        action=REFUSED_VERB,
+        entity_type="RetentionPolicy",
+        entity_id=data_class,
+        changes={"reason": reason, "retentionDays": retention_days},
+    )
+
+
 def cooling_off() -> timedelta:
     """Between the decision to shorten and its effect."""
     return timedelta(hours=settings.RETENTION_COOLING_OFF_HOURS)
@@ -193,11 +219,15 @@ def _change(
     soonest = now
     if counting is not None and days < counting.retention_days:
         soonest = now + cooling_off()
+    starts = max(effective_from or now, soonest)
+    floor = binding(now).floor(policy.data_class, starts)
+    if floor is not None and days < floor.days:
+        raise BelowFloor(floor)
     version = _decide(
         wanted,
         counting=counting,
         pending=pending,
-        effective_from=max(effective_from or now, soonest),
+        effective_from=starts,
         actor=actor,
         now=now,
     )

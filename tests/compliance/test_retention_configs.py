@@ -50,6 +50,8 @@ def test_it_upserts_and_lists(client_of):
         "updatedBy": row["updatedBy"],
         "createdAt": row["createdAt"],
         "updatedAt": row["updatedAt"],
+        "effectiveDays": 365,
+        "floor": None,
         "reason": "",
         "pendingDays": None,
         "pendingFrom": None,

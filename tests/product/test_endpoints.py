@@ -115,6 +115,9 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "retention-configs"): Rule(ADMIN),
     ("POST", "retention-configs"): Rule(ADMIN, body={"dataClass": "interactions", "retentionDays": 30}),
     ("GET", "dispositions"): Rule(ADMIN),
+    ("GET", "retention-conflicts"): Rule(ADMIN),
+    ("GET", "retention-laws"): Rule(ADMIN),
+    ("POST", "retention-laws"): Rule(ADMIN, body={"name": "ccpa-regulations", "binds": True}),
     # Nothing waits in a tenant that shortened nothing.
     ("DELETE", "retention-config-pending"): Rule(ADMIN, 409, names={"policy_id": "policy"}),
     ("GET", "dsar"): Rule(ADMIN),
