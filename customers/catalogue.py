@@ -166,13 +166,33 @@ class SchemaEntity(Entity):
             yield {"schema": names[UUID(row.pop("schemaId"))], **row}
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunEntity(Entity):
+    """A pipeline run. It goes when no checkpoint refers to it any more: one that is held keeps its run."""
+
+    def expired(self, before: datetime, *, data_class: str | None = None) -> TenantQuerySet[Any]:
+        checkpoints = apps.get_model("flows.FlowCheckpoint")._default_manager.filter(run=OuterRef("pk"))
+        return super().expired(before, data_class=data_class).exclude(Exists(checkpoints))
+
+
 # Derived from work on data and about nobody: cleanup sweeps it by its class, no dossier and no erasure looks at it.
-DERIVED: tuple[Entity, ...] = tuple(
-    Entity(name=name, model=model, title=title, data_class="metrics", clock="finished_at", erasure=Erasure.DELETE)
-    for name, model, title in (
-        ("flowCheckpoint", "flows.FlowCheckpoint", "Checkpoint of a pipeline run"),
-        ("flowRun", "flows.FlowRun", "Pipeline run and its counts"),
-    )
+DERIVED: tuple[Entity, ...] = (
+    Entity(
+        name="flowCheckpoint",
+        model="flows.FlowCheckpoint",
+        title="Checkpoint of a pipeline run",
+        data_class="metrics",
+        clock="finished_at",
+        erasure=Erasure.DELETE,
+    ),
+    RunEntity(
+        name="flowRun",
+        model="flows.FlowRun",
+        title="Pipeline run and its counts",
+        data_class="metrics",
+        clock="finished_at",
+        erasure=Erasure.DELETE,
+    ),
 )
 
 CATALOGUE: tuple[Entity, ...] = (
