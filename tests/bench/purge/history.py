@@ -36,7 +36,7 @@ INSERT INTO public.{table} (id, tenant_id, customer_id, kind, channel, offer, qu
                             context, occurred_at, created_at)
 SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(noise, 1, 3) || '8'
         || substr(noise, 4, 15))::uuid, %(tenant)s,
-       ('0190a5e0-0000-7000-8000-' || lpad(to_hex(k * 7919 %% %(customers)s), 12, '0'))::uuid,
+       ('0190a5e0-0000-7000-8000-' || lpad(to_hex(k::bigint * 7919 %% %(customers)s), 12, '0'))::uuid,
        (ARRAY['impression', 'click', 'visit', 'purchase'])[1 + k %% 4], (ARRAY['web', 'email', 'app'])[1 + k %% 3],
        'offer-' || k %% 40, 1 + k %% 7, (k %% 9000) / 100.0, 'EUR', to_char(at, 'YYMM') || '-' || k, '{{}}', at, at
   FROM (SELECT k, md5(k::text) AS noise, %(first)s + (%(last)s - %(first)s) * (k::float8 / %(rows)s) AS at
