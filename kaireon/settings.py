@@ -254,6 +254,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RoleEnum": "kaireon.tenancy.roles.Role",
         "FlowRunStateEnum": "kaireon.flows.models.RunState",
         "FlowStepStateEnum": "kaireon.flows.progress.STEP_STATES",
+        "RetentionModeEnum": "compliance.models.policy.Mode",
         "ApprovalStateEnum": "kaireon.approvals.models.State",
     },
 }

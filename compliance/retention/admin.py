@@ -1,5 +1,6 @@
 """Retention and holds, one page: how long each class of data is kept, and what is held."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -14,13 +15,20 @@ from unfold.widgets import (
 
 from compliance.holding import holds
 from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
-from compliance.retention import policies
+from compliance.retention import governed, in_force, policies
 from customers.catalogue import DATA_CLASSES
+from kaireon.api.logs import request_id
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.principal import Principal
 from kaireon.tenancy.roles import Permission
 
-POLICY_REFUSALS: dict[type[Exception], str] = {policies.UnknownDataClass: "", policies.DaysOutOfRange: ""}
+POLICY_REFUSALS: dict[type[Exception], str] = {
+    policies.UnknownDataClass: "",
+    policies.DaysOutOfRange: "",
+    policies.ClockMovedBack: "",
+    **dict.fromkeys(policies.REFUSED, ""),
+}
 WHAT_A_HOLD_DOES = "Nothing of this class is deleted from now on: not by cleanup, not by an erasure, not by hand."
 HOLD_REFUSALS: dict[type[Exception], str] = {
     policies.UnknownDataClass: "",
@@ -36,11 +44,17 @@ class DaysForm(forms.Form):
         help_text="Each row counts from its own clock; what is older goes with the next cleanup, unless it is held.",
         widget=UnfoldAdminIntegerFieldWidget(),
     )
+    reason = forms.CharField(
+        required=False,
+        max_length=500,
+        help_text="Why so long. Kept with the decision; name no customer.",
+        widget=UnfoldAdminTextareaWidget(),
+    )
 
 
 class PolicyForm(DaysForm):
     data_class = forms.ChoiceField(label="Data class", widget=UnfoldAdminSelectWidget())
-    field_order = ("data_class", "retention_days")
+    field_order = ("data_class", "retention_days", "reason")
 
     def __init__(self, *args: Any, classes: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -110,7 +124,7 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
             request,
             title="New retention policy",
             form=PolicyForm(given_by(request), classes=policies.classes_without_policy()),
-            do=lambda given: self._set_days(request, given["data_class"], given["retention_days"]),
+            do=lambda given: self._set_days(request, given["data_class"], given),
             refusals=POLICY_REFUSALS,
             submit="Save the policy",
             cancel=self.url("changelist"),
@@ -128,9 +142,9 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
         return self.ask(
             request,
             title=f"How long to keep {policy.data_class}",
-            lead=f"{DATA_CLASSES[policy.data_class]}. A shorter time counts from the next cleanup, for old rows too.",
+            lead=f"{DATA_CLASSES[policy.data_class]}. A shorter time counts after the cooling-off, for old rows too.",
             form=DaysForm(given_by(request), initial={"retention_days": policy.retention_days}),
-            do=lambda given: self._set_days(request, policy.data_class, given["retention_days"]),
+            do=lambda given: self._set_days(request, policy.data_class, given),
             refusals=POLICY_REFUSALS,
             submit="Save",
             cancel=self.url("change", policy.pk),
@@ -190,12 +204,44 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
             danger=True,
         )
 
-    def _set_days(self, request: HttpRequest, data_class: str, days: int) -> HttpResponse:
-        policy = policies.upsert_policy(
-            data_class=data_class, retention_days=days, actor=principal_of(request).actor, now=clock.now()
+    def _set_days(self, request: HttpRequest, data_class: str, given: dict[str, Any]) -> HttpResponse:
+        now, principal, days = clock.now(), principal_of(request), given["retention_days"]
+        try:
+            policy = policies.upsert_policy(
+                data_class=data_class, retention_days=days, reason=given["reason"], actor=principal.actor, now=now
+            )
+        except policies.NeedsSecondPerson:
+            governed.ask(
+                data_class=data_class,
+                retention_days=days,
+                mode=None,
+                reason=given["reason"],
+                actor=principal.actor,
+                now=now,
+            )
+            self.succeed(request, "Somebody else has to agree: it waits under Approvals.")
+            return HttpResponseRedirect(self.url("changelist"))
+        except tuple(policies.REFUSED) as refusal:
+            self.after_commit(
+                request, partial(self._note, principal, policies.REFUSED[type(refusal)], data_class, days)
+            )
+            raise
+        row = in_force.shown([policy], now=now)[0]
+        later = (
+            f" now, and {row.pending_days:,} from {row.pending_from:%Y-%m-%d %H:%M} UTC on" if row.pending_days else ""
         )
-        self.succeed(request, f"{data_class} is kept for {days:,} days.")
+        self.succeed(request, f"{data_class} is kept for {row.days:,} days{later}.")
         return HttpResponseRedirect(self.url("change", policy.pk))
+
+    def _note(self, principal: Principal, reason: str, data_class: str, days: int) -> None:
+        policies.note_refusal(
+            reason=reason,
+            data_class=data_class,
+            retention_days=days,
+            tenant_id=principal.tenant_id,
+            actor=principal.actor,
+            request_id=request_id(),
+        )
 
     def _place(self, request: HttpRequest, data_class: str, reason: str) -> HttpResponse:
         policy = holds.place_hold(

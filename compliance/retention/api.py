@@ -1,21 +1,26 @@
 """Retention policies over HTTP: GET and POST /api/v1/admin/retention-configs."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
-from compliance.retention import policies
+from compliance.models import MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
+from compliance.retention import governed, policies
 from compliance.retention.in_force import shown
-from kaireon.api.errors import BadRequest, Conflict, NotFound
+from kaireon.api.errors import BadRequest, Conflict, Forbidden, NotFound
 from kaireon.api.logs import request_id
 from kaireon.api.serializers import StrictSerializer
+from kaireon.approvals.serializers import ApprovalOut, AskedOut
+from kaireon.approvals.services import RequesterMayNot
 from kaireon.lib import clock
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
+
+_WAITS = OpenApiResponse(AskedOut, description="The policy is in governance mode: it waits for a second person.")
 
 
 class WholeNumber(serializers.IntegerField):
@@ -39,6 +44,11 @@ class RetentionConfigIn(StrictSerializer):
     retentionDays = WholeNumber(help_text=f"{MIN_DAYS} to {MAX_DAYS}.")
     legalHold = StrictBoolean(required=False, help_text="true holds the class at once, false releases it at once.")
     holdReason = serializers.CharField(required=False, allow_blank=True, max_length=500)
+    mode = serializers.ChoiceField(
+        choices=Mode.choices,
+        required=False,
+        help_text="governance: loosened with a reason and a second person. compliance: only lengthened, never left.",
+    )
     reason = serializers.CharField(
         required=False,
         allow_blank=True,
@@ -67,6 +77,7 @@ class RetentionConfigOut(serializers.Serializer[Any]):
     updatedBy = serializers.CharField(source="policy.updated_by")
     createdAt = serializers.DateTimeField(source="policy.created_at")
     updatedAt = serializers.DateTimeField(source="policy.updated_at")
+    mode = serializers.ChoiceField(choices=Mode.choices)
     effectiveDays = serializers.IntegerField(
         source="effective_days", help_text="What counts: more than `retentionDays` where a law asks for more."
     )
@@ -110,7 +121,9 @@ class RetentionConfigsView(TenantAPIView):
         return Response(RetentionConfigOut(rows, many=True).data)
 
     @extend_schema(
-        request=RetentionConfigIn, responses={200: RetentionConfigOut}, operation_id="retention_configs_upsert"
+        request=RetentionConfigIn,
+        responses={200: RetentionConfigOut, 202: _WAITS},
+        operation_id="retention_configs_upsert",
     )
     def post(self, request: TenantRequest) -> Response:
         """Set a class's retention, and hold or release it. Without `legalHold` a hold stays as it is.
@@ -128,6 +141,7 @@ class RetentionConfigsView(TenantAPIView):
                 retention_days=given["retentionDays"],
                 legal_hold=given.get("legalHold"),
                 hold_reason=given.get("holdReason"),
+                mode=_mode(given),
                 reason=given.get("reason", ""),
                 effective_from=given.get("effectiveFrom"),
                 actor=request.actor,
@@ -137,6 +151,12 @@ class RetentionConfigsView(TenantAPIView):
             raise BadRequest(str(e), field="dataClass") from e
         except policies.DaysOutOfRange as e:
             raise BadRequest(str(e), field="retentionDays") from e
+        except policies.NeedsSecondPerson:
+            return self._ask(request, given, now)
+        except policies.MayOnlyLengthen as e:
+            raise Refused(str(e), field="retentionDays", code="may_only_lengthen", given=given) from e
+        except policies.ReasonRequired as e:
+            raise Refused(str(e), field="reason", code="reason_required", given=given) from e
         except policies.BelowFloor as e:
             raise Refused(str(e), field="retentionDays", code="below_floor", given=given) from e
         except policies.InThePast as e:
@@ -144,6 +164,34 @@ class RetentionConfigsView(TenantAPIView):
         except policies.ClockMovedBack as e:
             raise Conflict(f"Nothing was done: {e}", code="clock_moved_back") from e
         return Response(RetentionConfigOut(shown([policy], now=now)[0]).data)
+
+    def _ask(self, request: TenantRequest, given: dict[str, Any], now: datetime) -> Response:
+        """Nothing of the policy is changed but a hold, which waits for nobody."""
+        if "legalHold" in given:
+            policies.upsert_policy(
+                data_class=given["dataClass"],
+                retention_days=None,
+                legal_hold=given["legalHold"],
+                hold_reason=given.get("holdReason"),
+                actor=request.actor,
+                now=now,
+            )
+        try:
+            asked = governed.ask(
+                data_class=given["dataClass"],
+                retention_days=given["retentionDays"],
+                mode=_mode(given),
+                reason=given.get("reason", ""),
+                actor=request.actor,
+                now=now,
+            )
+        except RequesterMayNot as e:
+            raise Forbidden from e
+        return Response({"approval": ApprovalOut(asked).data}, status=202)
+
+
+def _mode(given: dict[str, Any]) -> Mode | None:
+    return Mode(given["mode"]) if "mode" in given else None
 
 
 class PendingView(TenantAPIView):

@@ -104,6 +104,10 @@ class Shown:
         return self.counts.days if self.counts else self.policy.retention_days
 
     @property
+    def mode(self) -> str:
+        return self.counts.version.mode if self.counts else self.policy.mode
+
+    @property
     def floor(self) -> Bound | None:
         return self.counts.floor if self.counts else None
 

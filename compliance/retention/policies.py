@@ -1,6 +1,9 @@
 """Retention policies: one per tenant and data class, each decision about it a version."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -8,7 +11,7 @@ from django.db.models import F
 
 import audit
 from audit import events
-from compliance.models import MAX_DAYS, MIN_DAYS, PolicyVersion, RetentionPolicy
+from compliance.models import MAX_DAYS, MIN_DAYS, Mode, PolicyVersion, RetentionPolicy
 from compliance.retention import in_force
 from compliance.retention.binding import binding
 from compliance.retention.laws import Bound
@@ -24,6 +27,7 @@ EFFECT_VERB = "retention_config.take_effect"
 # Of machines that are in step.
 CLOCKS_DIFFER = timedelta(minutes=1)
 NEXT = F("version") + 1
+_STRICTNESS = {str(mode): rank for rank, mode in enumerate((Mode.NORMAL, Mode.GOVERNANCE, Mode.COMPLIANCE))}
 
 
 class UnknownDataClass(ValueError):
@@ -65,6 +69,34 @@ class ClockMovedBack(RuntimeError):
         super().__init__("the clock stands before the last decision about this policy: set it right first.")
 
 
+class MayOnlyLengthen(ValueError):
+    """The policy is in compliance mode. `str()` of it says what that means."""
+
+    def __init__(self) -> None:
+        super().__init__("a policy in compliance mode may only be lengthened, and never leaves that mode.")
+
+
+class ReasonRequired(ValueError):
+    """The policy is in governance mode: to loosen it takes a reason."""
+
+    def __init__(self) -> None:
+        super().__init__("a policy in governance mode is shortened, or let out of it, with a reason only.")
+
+
+class NeedsSecondPerson(RuntimeError):
+    """The policy is in governance mode: somebody else has to agree. `governed.ask` asks them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What somebody decides about a policy; None leaves it as it is."""
+
+    days: int | None
+    mode: Mode | None
+    reason: str
+    approval_id: UUID | None
+
+
 class NothingWaits(RuntimeError):
     """No decision about this class waits to take effect, or it did so already."""
 
@@ -88,44 +120,52 @@ def upsert_policy(
     retention_days: int | None,
     legal_hold: bool | None = None,
     hold_reason: str | None = None,
+    mode: Mode | None = None,
     reason: str = "",
     effective_from: datetime | None = None,
+    approval_id: UUID | None = None,
     actor: Actor,
     now: datetime,
 ) -> RetentionPolicy:
     """Set how long the active tenant keeps a class, and whether it is held; gives the row as it is now.
 
-    `None` leaves the days, the hold, or its reason, as they were. A shortening waits for the cooling-off, or until
-    `effective_from` when that is later; anything else counts at once, and so does the first policy of a class. What
-    waited until then is replaced; deciding again what waits already changes nothing. A hold placed or released here
-    counts at once, also on a class without a policy, which does not get one by it. The record's verb is
+    `None` leaves the days, the mode, the hold, or its reason, as they were. A shortening waits for the cooling-off, or
+    until `effective_from` when that is later; anything else counts at once, and so does the first policy of a class.
+    What waited until then is replaced; deciding again what waits already changes nothing. A hold placed or released
+    here counts at once, also on a class without a policy, which does not get one by it. The record's verb is
     `retention_config.legal_hold` where the hold changed, otherwise `retention_config.upsert`.
 
-    Raises UnknownDataClass, DaysOutOfRange, NoDays, InThePast, BelowFloor, ClockMovedBack.
+    Raises UnknownDataClass, DaysOutOfRange, NoDays, InThePast, BelowFloor, ClockMovedBack, MayOnlyLengthen,
+    ReasonRequired; and NeedsSecondPerson unless `approval_id` is that of their yes: `governed.ask` asks for it.
     """
     check_class(data_class)
     check_days(retention_days)
     if effective_from is not None and effective_from < now:
         raise InThePast
+    wanted = Wanted(days=retention_days, mode=mode, reason=reason.strip(), approval_id=approval_id)
     policy = _locked(data_class)
     if policy is None:
         if retention_days is None and not legal_hold:
             raise NoDays(data_class)
         policy = RetentionPolicy(
-            data_class=data_class, retention_days=retention_days or MAX_DAYS, created_at=now, version=0
+            data_class=data_class,
+            retention_days=retention_days or MAX_DAYS,
+            mode=mode or Mode.NORMAL,
+            created_at=now,
+            version=0,
         )
         _set(policy, legal_hold, hold_reason, actor=actor, now=now)
         try:
             with transaction():
                 policy.save(force_insert=True)
-                _change(policy, retention_days, reason, effective_from, actor=actor, now=now)
+                _change(policy, wanted, effective_from, actor=actor, now=now)
             return policy
         except IntegrityError:
             # Somebody else made it first; what was asked for still counts, after theirs.
             policy = _locked(data_class)
             if policy is None:
                 raise
-    _change(policy, retention_days, reason, effective_from, actor=actor, now=now)
+    _change(policy, wanted, effective_from, actor=actor, now=now)
     _set(policy, legal_hold, hold_reason, actor=actor, now=now)
     policy.save(force_update=True)
     return policy
@@ -160,7 +200,7 @@ def settle(*, actor: Actor, now: datetime) -> int:
     for version, policy_id in due:
         policy = RetentionPolicy.objects.select_for_update().get(pk=policy_id)
         counting, _ = in_force.of_policy(policy, now)
-        if counting == version and policy.retention_days != version.retention_days:
+        if counting == version and (policy.retention_days, policy.mode) != (version.retention_days, version.mode):
             audit.action(EFFECT_VERB, entity=policy)
             _follow(policy, version, actor=actor, now=now)
             behind += 1
@@ -182,6 +222,14 @@ def note_refusal(
     )
 
 
+# What somebody wanted to do and may not, by the fact that is recorded. A slip of the pen is none.
+REFUSED: Mapping[type[Exception], str] = {
+    BelowFloor: "below_floor",
+    MayOnlyLengthen: "may_only_lengthen",
+    ReasonRequired: "reason_required",
+}
+
+
 def cooling_off() -> timedelta:
     """Between the decision to shorten and its effect."""
     return timedelta(hours=settings.RETENTION_COOLING_OFF_HOURS)
@@ -198,23 +246,25 @@ def _locked(data_class: str) -> RetentionPolicy | None:
 
 
 def _change(
-    policy: RetentionPolicy,
-    days: int | None,
-    reason: str,
-    effective_from: datetime | None,
-    *,
-    actor: Actor,
-    now: datetime,
+    policy: RetentionPolicy, wanted: Wanted, effective_from: datetime | None, *, actor: Actor, now: datetime
 ) -> None:
-    """Decide about the days of a policy that is there, unless that is what counts, or waits, already."""
+    """Decide about a policy that is there, unless that is what counts, or waits, already."""
     counting, pending = in_force.of_policy(policy, now)
     if counting is not None:
-        policy.retention_days = counting.retention_days
-    if days is None:
+        policy.retention_days, policy.mode = counting.retention_days, counting.mode
+    days = wanted.days if wanted.days is not None or counting is None else counting.retention_days
+    if days is None or (wanted.days is None and wanted.mode is None):
         return
-    wanted = _wanted(policy, days, reason)
+    version = PolicyVersion(
+        policy=policy,
+        data_class=policy.data_class,
+        retention_days=days,
+        mode=wanted.mode or (counting.mode if counting else Mode.NORMAL),
+        reason=wanted.reason,
+        approval_id=wanted.approval_id,
+    )
     said = pending or counting
-    if said is not None and effective_from is None and _same(said, wanted):
+    if said is not None and effective_from is None and _same(said, version):
         return
     soonest = now
     if counting is not None and days < counting.retention_days:
@@ -223,20 +273,24 @@ def _change(
     floor = binding(now).floor(policy.data_class, starts)
     if floor is not None and days < floor.days:
         raise BelowFloor(floor)
-    version = _decide(
-        wanted,
-        counting=counting,
-        pending=pending,
-        effective_from=starts,
-        actor=actor,
-        now=now,
-    )
+    if counting is not None:
+        _check_mode(counting, version)
+    _decide(version, counting=counting, pending=pending, effective_from=starts, actor=actor, now=now)
     if not version.waits(now):
-        policy.retention_days = days
+        policy.retention_days, policy.mode = version.retention_days, version.mode
 
 
-def _wanted(policy: RetentionPolicy, days: int, reason: str) -> PolicyVersion:
-    return PolicyVersion(policy=policy, data_class=policy.data_class, retention_days=days, reason=reason)
+def _check_mode(counting: PolicyVersion, wanted: PolicyVersion) -> None:
+    """Raises MayOnlyLengthen, ReasonRequired, NeedsSecondPerson."""
+    loosens = wanted.retention_days < counting.retention_days or _STRICTNESS[wanted.mode] < _STRICTNESS[counting.mode]
+    if not loosens or counting.mode == Mode.NORMAL:
+        return
+    if counting.mode == Mode.COMPLIANCE:
+        raise MayOnlyLengthen
+    if not wanted.reason:
+        raise ReasonRequired
+    if wanted.approval_id is None:
+        raise NeedsSecondPerson(counting.data_class)
 
 
 def _again(version: PolicyVersion) -> PolicyVersion:
@@ -282,7 +336,7 @@ def _decide(
 
 
 def _follow(policy: RetentionPolicy, version: PolicyVersion, *, actor: Actor, now: datetime) -> None:
-    policy.retention_days = version.retention_days
+    policy.retention_days, policy.mode = version.retention_days, version.mode
     policy.version += 1
     policy.updated_by = actor.id
     policy.updated_at = now

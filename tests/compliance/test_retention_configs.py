@@ -50,6 +50,7 @@ def test_it_upserts_and_lists(client_of):
         "updatedBy": row["updatedBy"],
         "createdAt": row["createdAt"],
         "updatedAt": row["updatedAt"],
+        "mode": "normal",
         "effectiveDays": 365,
         "floor": None,
         "reason": "",
