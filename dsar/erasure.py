@@ -15,7 +15,7 @@ from django.db.models import Q
 
 import audit
 from audit import services as audit_log
-from compliance.holding import holds, predicate
+from compliance.holding import holds, pauses, predicate
 from customers import catalogue, consents, removals, suppressions
 from customers import subjects as customer_keys
 from customers.catalogue import CATALOGUE, Entity, Erasure
@@ -383,3 +383,4 @@ def _complete(request: DsarRequest, now: datetime) -> None:
     request.move_to(State.COMPLETED)
     request.closed_at = now
     request.save()
+    pauses.resume_retention(request_id=request.pk, now=now)

@@ -14,6 +14,7 @@ from django.db import transaction as django_transaction
 
 import audit
 from audit import services as audit_log
+from compliance.holding import pauses
 from customers.models import Customer
 from dsar import dossier, services, subjects
 from dsar.dossier import Package
@@ -71,6 +72,7 @@ def process_export(run: JobRun) -> None:
         request.error = ""
         request.closed_at = now
         request.save()
+        pauses.resume_retention(request_id=request.pk, now=now)
         run.finish({"bytes": len(made.data) if made else 0})
 
 

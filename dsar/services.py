@@ -6,6 +6,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import audit
+from compliance.holding import pauses
 from dsar import deadlines, subjects
 from dsar.deadlines import Clock
 from dsar.models import DsarRequest, RequestType, State, Status, SubjectType
@@ -54,6 +55,7 @@ def create_request(
 ) -> Filed:
     """File a request with its clock and its job; recorded as `dsar.create`.
 
+    Retention leaves what there is of the subject alone until the request is answered.
     An unknown subject is filed too: it has to be answered. `regulation` defaults to the tenant's, `received_at` to now.
     `at_once` makes a failure final, for a caller who waits for the answer.
     Raises subjects.SubjectRefused, ReceivedAtRefused, deadlines.UnknownRegulation.
@@ -85,6 +87,8 @@ def create_request(
     request.job_ref = job.pk
     audit.action("dsar.create", entity=request)
     request.save(force_insert=True)
+    if request.customer_ref is not None:
+        pauses.pause_retention(request_id=request.pk, subject_id=request.customer_ref, actor=actor, now=now)
     return Filed(request=request, job=job)
 
 

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+from compliance.holding import pauses
 from compliance.purging import purge
 from customers import suppressions
 from customers.models import Attachment, Customer, DecisionTrace, Interaction, SuppressionTombstone
 from dsar import retention
 from dsar.services import create_request
+from kaireon.jobs import runner
 from kaireon.tenancy.context import transaction
 from tests.compliance.rows import ADA, NOW, count, customer, days_ago, end, hold, interactions, policy, traces
 
@@ -104,7 +106,22 @@ def test_requests_of_held_subjects_stay_readable(db):
             request.move_to("completed")
             request.closed_at = days_ago(80)
             request.save()
+            pauses.resume_retention(request_id=request.pk, now=days_ago(80))
     policy("dsar", 30)
     hold(ann, data_class="dsar")
     with ADA.here(), transaction():
         assert retention.shred_expired(now=NOW + timedelta(seconds=1)) == 1
+
+
+def test_a_request_pauses_retention_from_when_it_opens_until_it_is_answered(db):
+    ann, bo = customer("ann"), customer("bo")
+    for who in (ann, bo):
+        interactions(who, 40)
+    policy("interactions", 30)
+    with ADA.here():
+        with transaction():
+            filed = create_request(request_type="export", subject_id="ann", actor=ADA.actor, now=NOW)
+        assert run().deleted["interactionHistory"] == 1
+        assert left() == {"ann"}
+        runner.run(job_id=filed.job.pk)
+        assert run().deleted["interactionHistory"] == 1
