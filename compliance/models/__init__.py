@@ -7,6 +7,7 @@ from compliance.models.law import BindingLaw
 from compliance.models.matter import Matter
 from compliance.models.policy import CLOCK, MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
 from compliance.models.policy_version import PolicyVersion
+from compliance.models.purge_plan import PlanState, PurgePlan, PurgePlanItem
 
 __all__ = [
     "CLOCK",
@@ -23,6 +24,9 @@ __all__ = [
     "Method",
     "Mode",
     "Notice",
+    "PlanState",
     "PolicyVersion",
+    "PurgePlan",
+    "PurgePlanItem",
     "RetentionPolicy",
 ]

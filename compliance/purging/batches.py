@@ -3,9 +3,11 @@
 A dry run goes the same way up to the DELETE, which it counts instead.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import IntegrityError
@@ -26,6 +28,8 @@ from kaireon.tenancy.managers import TenantQuerySet
 # Somebody may write about a customer while their profile is being deleted: look again, they are referred to now.
 TRIES = 3
 FOREIGN_KEY_VIOLATION = "23503"
+
+R = TypeVar("R")
 
 # The clock and the key of the last row that was looked at.
 Place = tuple[datetime, UUID]
@@ -58,15 +62,20 @@ class Batch:
 
 def with_retries(sweep: Sweep, after: Place | None, *, run: Run, now: datetime, size: int) -> Batch:
     """The next batch, in a transaction of its own. Raises RowsChanged, and what the database raises."""
+    return retried(partial(one_batch, sweep, after, run=run, now=now, size=size))
+
+
+def retried(work: Callable[[], R]) -> R:
+    """Do it in a transaction of its own; again when rows are referred to by then that were not when chosen."""
     for _ in range(TRIES - 1):
         try:
             with transaction():
-                return one_batch(sweep, after, run=run, now=now, size=size)
+                return work()
         except IntegrityError as error:
             if getattr(error.__cause__, "sqlstate", "") != FOREIGN_KEY_VIOLATION:
                 raise
     with transaction():
-        return one_batch(sweep, after, run=run, now=now, size=size)
+        return work()
 
 
 @requires_transaction

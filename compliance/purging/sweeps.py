@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from compliance.holding import holds, predicate
 from compliance.retention.binding import Binding, binding
@@ -28,14 +29,24 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Among:
+    """The rows that a plan means: by their clock, and made no later than the newest of them."""
+
+    clock_from: datetime
+    clock_until: datetime
+    newest: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """One entity's rows of one class, and the moment before which their clock must stand. Without `terms` they end by
-    themselves."""
+    themselves; with `among` no others are looked at."""
 
     entity: Entity
     data_class: str
     before: datetime
     terms: Terms | None = None
+    among: Among | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +94,19 @@ def as_it_stands(sweep: Sweep, *, now: datetime) -> Sweep | None:
     Never more than it was: a policy that was shortened meanwhile is for the next purge, one that was lengthened counts.
     """
     today = _sweep(sweep.entity, sweep.data_class, in_force(sweep.data_class, now), binding(now), now)
-    return None if today is None else replace(today, before=min(today.before, sweep.before))
+    return None if today is None else replace(today, before=min(today.before, sweep.before), among=sweep.among)
 
 
 def past(sweep: Sweep) -> TenantQuerySet[Any]:
     """The rows whose time is over, held or not."""
-    return sweep.entity.expired(sweep.before, data_class=sweep.data_class)
+    rows = sweep.entity.expired(sweep.before, data_class=sweep.data_class)
+    if sweep.among is None:
+        return rows
+    span = (sweep.among.clock_from, sweep.among.clock_until)
+    return rows.filter(**{f"{sweep.entity.clock}__range": span}, pk__lte=sweep.among.newest)
 
 
+@requires_transaction
 def due(sweep: Sweep) -> TenantQuerySet[Any]:
     """The rows that may go, but for a hold on their whole class. Take the hold epoch first."""
     return predicate.free(past(sweep), sweep.data_class)

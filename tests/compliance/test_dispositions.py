@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from audit import services
 from audit.models import AuditRecord
-from compliance.models import Disposition, RetentionPolicy
+from compliance.models import Disposition
 from compliance.purging import batches, purge, report
 from compliance.purging.dispositions import Run, add
 from compliance.purging.sweeps import Terms
@@ -126,22 +126,6 @@ def test_a_policy_that_is_lengthened_in_the_middle_counts_from_there(db, monkeyp
     run(batch=1)
     assert count(Interaction) == 2
     assert [(d.policy_version, d.rows) for d in dispositions()] == [(1, 1), (2, 1)]
-
-
-def test_a_policy_that_is_shortened_in_the_middle_waits_for_the_next_purge(db, monkeypatch):
-    interactions(customer(), 100, 20)
-    policy("interactions", 30)
-    plain = batches.with_retries
-
-    def then_shorten(*args, **kwargs):
-        done = plain(*args, **kwargs)
-        with ADA.here(), transaction():
-            RetentionPolicy.objects.update(retention_days=10)
-        return done
-
-    monkeypatch.setattr(batches, "with_retries", then_shorten)
-    run(batch=1)
-    assert count(Interaction) == 1
 
 
 def test_a_purge_that_is_killed_anywhere_leaves_them_true_to_the_row(db):

@@ -27,7 +27,7 @@ from customers.models import (
 )
 from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import InsideTransaction, transaction
-from tests.compliance.rows import ADA, MALLORY, NOW, count, customer, days_ago, interactions, policy, traces
+from tests.compliance.rows import ADA, MALLORY, NOW, count, customer, days_ago, end, hold, interactions, policy, traces
 
 
 def run(who=ADA, **options):
@@ -71,6 +71,29 @@ def test_a_held_class_is_left_alone_while_the_others_go(db):
     assert done.held == ("interactions",)
     assert done.held_rows["interactionHistory"] == 2
     assert (count(Interaction), count(DecisionTrace)) == (2, 0)
+
+
+def test_held_people_stay_while_the_others_go(db):
+    ann, bo = customer("ann"), customer("bo")
+    interactions(ann, 400, 500)
+    interactions(bo, 400)
+    hold(ann)
+    policy("interactions", 365)
+    done = run(batch=1)
+    assert (done.deleted["interactionHistory"], done.held, done.held_rows) == (1, (), {"interactionHistory": 2})
+    assert done.errors == []
+    with ADA.here(), transaction():
+        assert {i.customer_id for i in Interaction.objects.all()} == {ann.pk}
+
+
+def test_an_open_request_pauses_it_for_its_subject(db):
+    ann = customer("ann")
+    interactions(ann, 400)
+    asked = hold(ann, kind="request")
+    policy("interactions", 365)
+    assert run().total == 0
+    end(asked)
+    assert run().deleted["interactionHistory"] == 1
 
 
 def test_a_class_without_policy_is_kept_and_named(db):

@@ -1,0 +1,340 @@
+"""Applying a plan: checked once more, then batch by batch, resumable from wherever it was stopped.
+
+`begin` refuses what is not as it was planned and writes every refusal down. `go_on` does the work, and stops for good
+when a hold or a longer policy appears on the way. Whoever is killed in between is followed by the next one.
+"""
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import audit
+from compliance.holding import holds
+from compliance.models import HoldEpoch, PlanState, PurgePlan, PurgePlanItem
+from compliance.purging import batches, plans, sweeps
+from compliance.purging.dispositions import Run
+from compliance.purging.sweeps import Sweep
+from customers import removals
+from kaireon.api import metrics
+from kaireon.jobs import services as jobs
+from kaireon.jobs.models import Job
+from kaireon.lib.budget import Budget
+from kaireon.tenancy import context
+from kaireon.tenancy.context import Actor, requires_transaction, transaction, without_transaction
+
+APPLY_VERB = "retention.plan.apply"
+APPLIED_VERB = "retention.plan.applied"
+STOPPED_VERB = "retention.plan.stopped"
+REFUSED_VERB = "retention.plan.refused"
+JOB_TYPE = "retention_apply"
+BATCH = 5000
+
+
+class PlanRefused(RuntimeError):
+    """A plan was not applied, or not further. `code` is the reason; what went before is gone, and counted."""
+
+    code = "plan_refused"
+
+
+class PlanAlreadyApplied(PlanRefused):
+    """This plan was applied already, or stopped for good. Make a new one."""
+
+    code = "plan_already_applied"
+
+
+class PlanUnderWay(PlanRefused):
+    """A job is applying this plan. Wait for it."""
+
+    code = "plan_under_way"
+
+
+class PlanStale(PlanRefused):
+    """The plan is older than a day. Make a new one."""
+
+    code = "plan_stale"
+
+
+class ClockMovedBack(PlanRefused):
+    """The plan is of a later time than now. Set the clock right, or make a new plan."""
+
+    code = "clock_moved_back"
+
+
+class PlanNotApproved(PlanRefused):
+    """A second person must agree to this plan first."""
+
+    code = "plan_not_approved"
+
+
+class PlanApprovedByAuthor(PlanRefused):
+    """Whoever made the plan agreed to it. Somebody else must."""
+
+    code = "plan_approved_by_author"
+
+
+class PlanChanged(PlanRefused):
+    """The plan does not say any more what its digest says. Make a new one."""
+
+    code = "plan_changed"
+
+
+class HoldAppeared(PlanRefused):
+    """A hold came since the plan was made, and it touches what the plan would delete. Make a new plan."""
+
+    code = "hold_appeared"
+
+
+class PolicyChanged(PlanRefused):
+    """A policy keeps longer now than the plan says. Make a new plan."""
+
+    code = "policy_changed"
+
+
+class SetGrew(PlanRefused):
+    """There are rows now that the plan did not count. Make a new plan."""
+
+    code = "set_grew"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A plan that is being applied. Pass the job, when there is one, to `jobs.wake` after the commit."""
+
+    plan: PurgePlan
+    job: Job | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What a call of `go_on` left: rows that went so far, in all, and whether that was all."""
+
+    rows: int
+    planned: int
+    finished: bool
+
+
+@without_transaction
+def begin(*, plan_id: UUID, actor: Actor, now: datetime, in_background: bool = False, dry_run: bool = False) -> Begun:
+    """Check a plan against now and mark it as being applied; one that was stopped by a crash is begun again.
+
+    Raises PurgePlan.DoesNotExist (another tenant's too) and PlanRefused, which is recorded. A dry run only checks.
+    """
+    try:
+        with transaction():
+            plan = PurgePlan.objects.select_for_update().get(pk=plan_id)
+            _check(plan, now)
+            if dry_run:
+                return Begun(plan=plan)
+            job = None
+            if in_background:
+                job = jobs.enqueue(type=JOB_TYPE, payload={"plan_id": str(plan.pk)}, now=now)
+                plan.job_ref = job.pk
+            if plan.state != PlanState.APPLYING:
+                plan.state, plan.started_at = PlanState.APPLYING, now
+                plan.applied_by, plan.applied_by_name = actor.id[:64], actor.name[:200]
+            audit.action(APPLY_VERB, entity=plan)
+            plan.save(update_fields=["state", "started_at", "applied_by", "applied_by_name", "job_ref"])
+            return Begun(plan=plan, job=job)
+    except PlanRefused as refusal:
+        _record_refusal(plan_id, refusal)
+        raise
+
+
+@without_transaction
+def go_on(
+    *,
+    plan_id: UUID,
+    now: datetime,
+    budget: Budget,
+    size: int = BATCH,
+    dry_run: bool = False,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> Applied:
+    """Delete what a begun plan says, from where it stands, until done or out of time: then call it again.
+
+    `told` hears after each batch how many rows went of how many. A dry run goes the same way up to the DELETE.
+    Raises PlanRefused when it must stop for good; the plan says so, and why.
+    """
+    with transaction():
+        plan = PurgePlan.objects.get(pk=plan_id)
+        items = list(plans.items_of(plan))
+    run = Run(
+        id=plan.pk,
+        plan=plan.pk,
+        approved_by=plan.approved_by,
+        approved_by_name=plan.approved_by_name,
+        dry=dry_run,
+    )
+    done = sum(item.deleted for item in items)
+    try:
+        for place in range(len(items)):
+            epoch = plan.epoch
+            while not items[place].done:
+                work = partial(_one_batch, items[place], run, now=now, size=size, epoch=epoch)
+                items[place], epoch = batches.retried(work)
+                done = sum(each.deleted for each in items)
+                told(done, plan.rows)
+                if budget.spent and not all(each.done for each in items):
+                    return Applied(rows=done, planned=plan.rows, finished=False)
+        if not dry_run:
+            # What this leaves is removed by the next purge: it is written down.
+            removals.remove_doomed(now=now, budget=budget)
+            _finish(plan, now)
+    except PlanRefused as refusal:
+        if not dry_run:
+            _stop(plan, refusal, now)
+        raise
+    return Applied(rows=done, planned=plan.rows, finished=True)
+
+
+@requires_transaction
+def differences(plan: PurgePlan, *, now: datetime) -> list[dict[str, Any]]:
+    """What a plan says beside what is there now: for each item how many rows it planned, deleted, and would find."""
+    held = holds.held_classes()
+    found = []
+    for item in plans.items_of(plan):
+        today = sweeps.as_it_stands(plans.sweep_of(item), now=now)
+        there = None if today is None or item.data_class in held else plans.measure(replace(today, among=None))
+        found.append(
+            {
+                **plans.wire_item(item),
+                "deleted": item.deleted,
+                "done": item.done,
+                "rowsNow": there.rows if there else 0,
+                "heldNow": item.data_class in held,
+                "policyChanged": today is None or today.before < item.before,
+            }
+        )
+    return found
+
+
+def _check(plan: PurgePlan, now: datetime) -> None:
+    """Raises PlanRefused. One that is being applied already was checked; its rows and holds are, at every batch."""
+    if plan.state in (PlanState.APPLIED, PlanState.STOPPED):
+        raise PlanAlreadyApplied
+    if now < max(filter(None, (plan.as_of, plan.approved_at, plan.started_at))):
+        raise ClockMovedBack
+    if plan.state == PlanState.APPLYING:
+        if plan.job_ref and Job.objects.open().filter(pk=plan.job_ref).exists():
+            raise PlanUnderWay
+        return
+    if now - plan.as_of > plans.VALID_FOR:
+        raise PlanStale
+    items = list(plans.items_of(plan))
+    _check_approval(plan, {item.data_class for item in items}, now)
+    if plans.digest(plan, items) != plan.digest:
+        raise PlanChanged
+    for item in items:
+        _check_item(plan, item, now)
+
+
+def _check_approval(plan: PurgePlan, classes: set[str], now: datetime) -> None:
+    if plan.approved_by and plan.approved_by in (plan.made_by, plan.made_for):
+        raise PlanApprovedByAuthor
+    # Of nothing there is nothing to agree to.
+    demanded = plan.approval_id is not None or (classes and plans.needs_approval(classes, now=now))
+    if demanded and (plan.state != PlanState.APPROVED or not plan.approved_by):
+        raise PlanNotApproved
+
+
+def _check_item(plan: PurgePlan, item: PurgePlanItem, now: datetime) -> None:
+    _check_grounds(item, now, epoch=plan.epoch)
+    found = plans.measure(replace(plans.sweep_of(item), among=None))
+    if found is None:
+        return
+    exchanged = found.rows == item.rows and found.fingerprint != item.fingerprint
+    if found.rows > item.rows or exchanged or found.newest > item.newest:
+        raise SetGrew
+
+
+def _check_grounds(item: PurgePlanItem, now: datetime, *, epoch: int) -> int:
+    """What must be true at each batch: no new hold on it, and no policy that keeps it longer. Gives the epoch, so that
+    rows are looked at again only when it has moved."""
+    moved_to = HoldEpoch.objects.get().epoch
+    sweep = plans.sweep_of(item)
+    if item.data_class in holds.held_classes() or (moved_to != epoch and _held_since(item, sweep)):
+        raise HoldAppeared
+    today = sweeps.as_it_stands(sweep, now=now)
+    if today is None or today.before < item.before:
+        raise PolicyChanged
+    return moved_to
+
+
+def _held_since(item: PurgePlanItem, sweep: Sweep) -> bool:
+    """Whether other rows are held than when the plan was made. That some were let go is no reason to stop."""
+    held = plans.measure_held(sweep)
+    if held is None:
+        return False
+    return held.rows > item.held_rows or (held.rows == item.held_rows and held.fingerprint != item.held_fingerprint)
+
+
+def _one_batch(item: PurgePlanItem, run: Run, *, now: datetime, size: int, epoch: int) -> tuple[PurgePlanItem, int]:
+    """The next batch of an item, and where it stands after it: together or not at all. With the epoch then."""
+    # Of two who apply the same plan the second waits here, and goes on behind the first.
+    standing = copy(item) if run.dry else PurgePlanItem.objects.select_for_update().get(pk=item.pk)
+    if standing.done:
+        return standing, epoch
+    holds.lock_epoch()
+    epoch = _check_grounds(standing, now, epoch=epoch)
+    after = (standing.after_clock, standing.after_pk) if standing.after_clock and standing.after_pk else None
+    left = standing.rows - standing.deleted
+    done = batches.one_batch(plans.sweep_of(standing), after, run=run, now=now, size=max(1, min(size, left)))
+    standing.deleted += done.deleted
+    if done.after is not None:
+        standing.after_clock, standing.after_pk = done.after
+    standing.done = not done.more or standing.deleted >= standing.rows
+    if not run.dry:
+        standing.save(update_fields=["deleted", "after_clock", "after_pk", "done"])
+        metrics.ROWS_PURGED.labels(standing.entity).inc(done.deleted)
+    return standing, epoch
+
+
+def _finish(plan: PurgePlan, now: datetime) -> None:
+    with transaction():
+        audit.action(APPLIED_VERB, entity=plan)
+        applied = PurgePlan.objects.filter(pk=plan.pk, state=PlanState.APPLYING)
+        if applied.update(state=PlanState.APPLIED, finished_at=now):
+            _record(plan, "")
+
+
+def _stop(plan: PurgePlan, refusal: PlanRefused, now: datetime) -> None:
+    with transaction():
+        audit.action(STOPPED_VERB, entity=plan)
+        stopped = PurgePlan.objects.filter(pk=plan.pk, state=PlanState.APPLYING)
+        if stopped.update(state=PlanState.STOPPED, finished_at=now, error=refusal.code):
+            _record(plan, refusal.code)
+
+
+def _record(plan: PurgePlan, error: str) -> None:
+    """The purge's own record, as `cleanup` leaves one."""
+    deleted: dict[str, int] = {}
+    for item in plans.items_of(plan):
+        deleted[item.entity] = deleted.get(item.entity, 0) + item.deleted
+    audit.record(
+        action=plans.VERB,
+        entity_type="Retention",
+        entity_id=context.tenant_id(),
+        changes={
+            "plan": str(plan.pk),
+            "digest": plan.digest,
+            "run": str(plan.pk),
+            "deleted": deleted,
+            "total": sum(deleted.values()),
+            "planned": plan.rows,
+            "errors": [error] if error else [],
+        },
+    )
+
+
+def _record_refusal(plan_id: UUID, refusal: PlanRefused) -> None:
+    with transaction():
+        audit.record(
+            action=REFUSED_VERB,
+            entity_type="PurgePlan",
+            entity_id=str(plan_id),
+            changes={"reason": refusal.code},
+        )
