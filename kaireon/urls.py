@@ -11,6 +11,7 @@ from audit.exports import bundle_api, jobs_api
 from audit.tree import proof_api
 from audit.witness import api as witness_api
 from compliance.purging import dispositions_api as dispositions
+from compliance.purging import plans_api as purge_plans
 from compliance.retention import api as retention
 from compliance.retention import laws_api as retention_laws
 from cron import api as cron
@@ -65,6 +66,9 @@ api_v1 = [
     path("admin/retention-configs/conflicts", retention_laws.ConflictsView.as_view(), name="retention-conflicts"),
     path("admin/retention-laws", retention_laws.LawsView.as_view(), name="retention-laws"),
     path("admin/retention-configs", retention.RetentionConfigsView.as_view(), name="retention-configs"),
+    path("retention/plans", purge_plans.PlansView.as_view(), name="purge-plans"),
+    path("retention/plans/<uuid:plan_id>", purge_plans.PlanView.as_view(), name="purge-plan"),
+    path("retention/plans/<uuid:plan_id>/apply", purge_plans.PlanApplyView.as_view(), name="purge-plan-apply"),
     path("retention/dispositions", dispositions.DispositionsView.as_view(), name="dispositions"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
     path("dsar/<uuid:request_id>", dsar.DsarRequestView.as_view(), name="dsar-request"),

@@ -39,6 +39,11 @@ class PlanRefused(RuntimeError):
 
     code = "plan_refused"
 
+    @property
+    def advice(self) -> str:
+        """What it is and what to do, for whoever is told."""
+        return " ".join((type(self).__doc__ or "").split())
+
 
 class PlanAlreadyApplied(PlanRefused):
     """This plan was applied already, or stopped for good. Make a new one."""

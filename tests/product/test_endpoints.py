@@ -59,6 +59,7 @@ FLOW = {
     },
 }
 MEMBER = {"membership_id": "member"}
+PLAN = {"plan_id": "plan"}
 APPROVAL = {"approval_id": "approval"}
 INTERACTION = {
     "customerId": "c-1",
@@ -114,6 +115,10 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "dlq"): Rule(ADMIN, body={"action": "retry", "topic": "mail"}),
     ("GET", "retention-configs"): Rule(ADMIN),
     ("POST", "retention-configs"): Rule(ADMIN, body={"dataClass": "interactions", "retentionDays": 30}),
+    ("GET", "purge-plans"): Rule(ADMIN),
+    ("POST", "purge-plans"): Rule(ADMIN, 201, {}),
+    ("GET", "purge-plan"): Rule(ADMIN, names=PLAN),
+    ("POST", "purge-plan-apply"): Rule(ADMIN, 202, names=PLAN),
     ("GET", "dispositions"): Rule(ADMIN),
     ("GET", "retention-conflicts"): Rule(ADMIN),
     ("GET", "retention-laws"): Rule(ADMIN),
@@ -182,6 +187,7 @@ def things(db: str) -> dict[str, str]:
         theirs = approvals.ask(verb="role.grant", payload=role, actor=actor, now=clock.now())
     return {
         "customer": "c-1",
+        "plan": with_key("ada").post("/retention/plans", {}).json()["id"],
         "request": filed["requestId"],
         "key": made["id"],
         "policy": policy["id"],
