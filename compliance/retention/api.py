@@ -69,7 +69,7 @@ class FloorOut(serializers.Serializer[Any]):
 class RetentionConfigOut(serializers.Serializer[Any]):
     id = serializers.UUIDField(source="policy.id")
     dataClass = serializers.CharField(source="policy.data_class")
-    retentionDays = serializers.IntegerField(source="days", help_text="What the policy says now.")
+    retentionDays = serializers.IntegerField(source="decided_days", help_text="As it was decided last.")
     legalHold = serializers.BooleanField(source="policy.legal_hold")
     holdReason = serializers.CharField(source="policy.hold_reason")
     heldSince = serializers.DateTimeField(source="policy.held_since", allow_null=True)
@@ -79,7 +79,8 @@ class RetentionConfigOut(serializers.Serializer[Any]):
     updatedAt = serializers.DateTimeField(source="policy.updated_at")
     mode = serializers.ChoiceField(choices=Mode.choices)
     effectiveDays = serializers.IntegerField(
-        source="effective_days", help_text="What counts: more than `retentionDays` where a law asks for more."
+        source="effective_days",
+        help_text="What counts now: not `retentionDays` while that waits or where a law asks for more.",
     )
     floor = FloorOut(allow_null=True, help_text="The least that a law asks for.")
     reason = serializers.CharField(help_text="Why so long, as it was given with the decision that counts.")
@@ -128,7 +129,7 @@ class RetentionConfigsView(TenantAPIView):
     def post(self, request: TenantRequest) -> Response:
         """Set a class's retention, and hold or release it. Without `legalHold` a hold stays as it is.
 
-        Fewer days than count now wait for the cooling-off: `retentionDays` says what counts until then, `pendingDays`
+        Fewer days than count now wait for the cooling-off: `effectiveDays` says what counts until then, `retentionDays`
         and `pendingFrom` what was decided. More days, and the first policy of a class, count at once.
         """
         serializer = RetentionConfigIn(data=request.data)

@@ -100,6 +100,11 @@ class Shown:
         return self.counts.policy_days if self.counts else self.policy.retention_days
 
     @property
+    def decided_days(self) -> int:
+        """As it was decided last, also when that waits: who sets a period reads the same back."""
+        return self.pending.retention_days if self.pending else self.days
+
+    @property
     def effective_days(self) -> int:
         return self.counts.days if self.counts else self.policy.retention_days
 

@@ -109,6 +109,8 @@ def environment(local: LocalFolder, servers: Servers) -> dict[str, str]:
         "AUDIT_SPOOL_DIR": str(local.path / "spool"),
         # The demo's first tenant operates the installation: its admins may change schedules.
         "OPERATOR_TENANT": "acme",
+        # Whoever tries out what a shorter period does shall not wait a day for it.
+        "RETENTION_COOLING_OFF_HOURS": "0",
     }
     wanted = {name: os.environ.get(name) or value for name, value in wanted.items()}
     # These are derived: the environment's DATABASE_URL may be the superuser's.

@@ -97,7 +97,7 @@ def test_two_people_shorten_after_the_cooling_off(ada, bea):
         )
     assert (done.state, done.error) == ("approved", "")
     [row] = ada.get(URL).json()
-    assert (row["retentionDays"], row["pendingDays"], row["mode"]) == (365, 30, "governance")
+    assert (row["retentionDays"], row["effectiveDays"], row["pendingDays"], row["mode"]) == (30, 365, 30, "governance")
     with ADA.here(), transaction():
         newest = PolicyVersion.objects.order_by("number").last()
     assert (newest.approval_id, newest.reason, newest.decided_by) == (done.pk, "Minutes of 4 May", bea.actor.id)

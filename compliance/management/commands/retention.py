@@ -94,7 +94,7 @@ def _row(row: Shown) -> dict[str, Any]:
     policy = row.policy
     return {
         "dataClass": policy.data_class,
-        "retentionDays": row.days,
+        "retentionDays": row.decided_days,
         "effectiveDays": row.effective_days,
         "pendingDays": row.pending_days,
         "pendingFrom": clock.rfc3339(row.pending_from) if row.pending_from else None,
