@@ -348,8 +348,9 @@ def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
     held = holds.held_classes()
     kept = {entry["entity"]: entry["count"] for entry in request.retained}
     late = Erased(retained=request.retained)
+    left = residue(customer_ref, request.retained)
     for entity in CATALOGUE:
-        found = residue(customer_ref, request.retained).get(entity.name, 0)
+        found = left.get(entity.name, 0)
         if entity.subject in _REFERENCES or not found:
             continue
         rows = entity.about(customer_ref)

@@ -280,6 +280,11 @@ def _sealed(tenant: str, first: int, *, before: datetime, last_seq: int | None) 
     found = Checkpoint.objects.filter(
         Exists(published), tenant_id=tenant, tree_size__gte=first, tree_size__lt=head, signed_at__lte=before
     )
+    # A clock that was wrong for one checkpoint makes nothing old: what a younger one sealed keeps all after it.
+    young = Checkpoint.objects.filter(tenant_id=tenant, tree_size__gte=first, signed_at__gt=before)
+    kept_from = young.order_by("tree_size").values_list("tree_size", flat=True).first()
+    if kept_from is not None:
+        found = found.filter(tree_size__lt=kept_from)
     if last_seq is not None:
         return found.filter(tree_size=last_seq).first()
     # The furthest of those that are not too far; where the first one is too far already, that one.

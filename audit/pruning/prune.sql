@@ -24,6 +24,12 @@ BEGIN
            AND c.signed_at <= clock_timestamp() - interval '365 days'
     ) THEN
         unfit := 'no checkpoint that was published and signed a year ago seals record ' || NEW.last_seq;
+    ELSIF EXISTS (
+        SELECT FROM public.audit_checkpoint c
+         WHERE c.tenant_id = NEW.tenant_id AND c.tree_size BETWEEN begins AND NEW.last_seq
+           AND c.signed_at > clock_timestamp() - interval '365 days'
+    ) THEN
+        unfit := 'a younger checkpoint seals a part of it, which keeps all after it';
     ELSIF NOT EXISTS (
         SELECT FROM public.audit_record gone JOIN public.audit_record kept
             ON kept.tenant_id = gone.tenant_id AND kept.seq = gone.seq + 1 AND kept.prev_hash = gone.integrity_hash
