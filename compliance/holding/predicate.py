@@ -4,12 +4,13 @@ Take the epoch (`holds.lock_epoch`) before you act on the answer, in the same tr
 """
 
 from collections.abc import Collection
+from datetime import datetime
 from functools import reduce
 from operator import or_
 from typing import Any
 from uuid import UUID
 
-from django.db.models import DateTimeField, Exists, F, OuterRef, Q, Value
+from django.db.models import DateTimeField, F, OuterRef, Q, Value
 from django.db.models.functions import Coalesce
 
 from compliance.holding.queries import condition
@@ -39,14 +40,13 @@ def held(entity: Entity, data_class: str, *, kinds: Collection[str] = FOR_RETENT
 @requires_transaction
 def held_in(table: str, data_class: str, *, kinds: Collection[str] = FOR_RETENTION) -> Q:
     """The same by the table's name, also for tables that are not in the catalogue."""
-    return reduce(or_, _ways(SCOPES[table], data_class, kinds))
+    return reduce(or_, _ways(SCOPES[table], data_class, kinds), Q(pk__in=[]))
 
 
 @requires_transaction
 def free(rows: TenantQuerySet[Any], data_class: str, *, kinds: Collection[str] = FOR_RETENTION) -> TenantQuerySet[Any]:
     """These rows of one class without those that are held."""
     for way in _ways(SCOPES[rows.model._meta.db_table], data_class, kinds):
-        # One by one: PostgreSQL makes a join of each NOT EXISTS, and of none that stands under an OR.
         rows = rows.filter(~way)
     return rows
 
@@ -111,19 +111,38 @@ def touched(data_class: str) -> bool:
 
 def _ways(scope: Scope, data_class: str, kinds: Collection[str]) -> list[Q]:
     """The ways in which a row may be held; one is enough."""
-    reach = _reach(scope, data_class, kinds)
-    ways = [Q(Exists(Hold.objects.filter(reach, of_subjects=False, query__isnull=True)))]
-    if scope.subject:
-        subjects = HoldSubject.objects.filter(
-            _reach(scope, data_class, kinds, of="hold__"),
-            subject_id=OuterRef(scope.subject),
-            hold__of_subjects=True,
-            hold__query__isnull=True,
-        )
-        ways.append(Q(Exists(subjects)))
-    # Few, and each asks for other columns: read now, under the epoch.
-    asking = Hold.objects.filter(_touching(scope, data_class, kinds), query__isnull=False)
-    return [*ways, *(_by_query(scope, hold) for hold in asking)]
+    touching = Hold.objects.filter(_touching(scope, data_class, kinds))
+    times = touching.filter(query__isnull=True).values_list("of_subjects", "from_at", "until_at").order_by().distinct()
+    ways = []
+    # Read now, under the epoch, and not in the statement: of a join on a range of times PostgreSQL expects that it
+    # leaves a single row, and then compares every row with every held subject.
+    for of_subjects, from_at, until_at in times:
+        within = _within(scope, from_at, until_at)
+        if not of_subjects:
+            ways.append(within)
+        elif scope.subject:
+            # Looked up in a hash of them, however many, whatever the statistics say: it depends on no outer row.
+            subjects = HoldSubject.objects.filter(
+                _touching(scope, data_class, kinds, of="hold__"),
+                hold__of_subjects=True,
+                hold__query__isnull=True,
+                hold__from_at=from_at,
+                hold__until_at=until_at,
+            )
+            ways.append(within & Q(**{f"{scope.subject}__in": subjects.values("subject_id")}))
+    # Few, and each asks for other columns.
+    return [*ways, *(_by_query(scope, hold) for hold in touching.filter(query__isnull=False))]
+
+
+def _within(scope: Scope, from_at: datetime | None, until_at: datetime | None) -> Q:
+    """True of the rows of that time. A row that has no time yet may be of any."""
+    undated = Q(**{f"{scope.clock}__isnull": True})
+    within = Q(pk__isnull=False)
+    if from_at is not None:
+        within &= undated | Q(**{f"{scope.clock}__gte": from_at})
+    if until_at is not None and not scope.moves:
+        within &= undated | Q(**{f"{scope.clock}__lte": until_at})
+    return within
 
 
 def _touching(scope: Scope, data_class: str, kinds: Collection[str], of: str = "") -> Q:
@@ -151,11 +170,8 @@ def _by_query(scope: Scope, hold: Hold) -> Q:
 
 def _found_by(scope: Scope, hold: Hold, subjects: Any) -> Q:
     found = condition(scope, hold.query or [])
-    undated = Q(**{f"{scope.clock}__isnull": True})
-    if hold.from_at is not None:
-        found &= undated | Q(**{f"{scope.clock}__gte": hold.from_at})
-    if hold.until_at is not None and not scope.moves:
-        found &= undated | Q(**{f"{scope.clock}__lte": hold.until_at})
+    if hold.from_at is not None or hold.until_at is not None:
+        found &= _within(scope, hold.from_at, hold.until_at)
     if hold.of_subjects:
         found &= Q(**{f"{scope.subject}__in": subjects}) if scope.subject else Q(pk__in=[])
     return found

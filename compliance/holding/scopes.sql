@@ -99,8 +99,10 @@ BEGIN
 END $$;
 
 -- AFTER DELETE, once per statement. Arguments: entity, data class, clock, subject, whether the clock moves.
+-- Without nested loops: of holds placed since the last ANALYZE PostgreSQL expects one or none, and would compare every row
+-- that went with every held subject (half a second for 5,000 rows and 1,000 subjects, in place of 10 ms).
 CREATE FUNCTION public.hold_scope_guard() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 DECLARE
     search text;
     kept boolean;
