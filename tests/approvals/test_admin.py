@@ -116,7 +116,7 @@ def test_it_shows_how_far_it_is_and_what_is_ones_own_part(admins: str, verb: Any
 
 
 def test_the_command_shows_and_changes_what_a_tenant_demands(db: str) -> None:
-    assert command("--json") == '{"role.grant": false, "member.remove": false}'
+    assert command("--json") == '{"role.grant": false, "member.remove": false, "retention.purge": false}'
     assert "a second person" in command("--demand", "role.grant")
     with ADA.here(), transaction():
         assert services.needs_second_person("role.grant")
