@@ -123,9 +123,9 @@ class Maker:
 
     seed: str
     now: datetime
-    people_in_it: int
-    rows_in_it: int
-    holds: tuple[int, int]
+    people_in_it: int = PEOPLE
+    rows_in_it: int = ROWS
+    fewest_holds: int = 3
     rows: list[Row] = field(default_factory=list)
     packs: dict[str, datetime | None] = field(default_factory=dict)
 
@@ -157,7 +157,7 @@ class Maker:
         return replace(
             bare,
             held_classes=frozenset(r.sample(CLASSES, r.choice([0, 1, 1, 2]))),
-            holds=tuple(self._hold() for _ in range(r.randint(*self.holds))),
+            holds=tuple(self._hold() for _ in range(r.randint(self.fewest_holds, 16))),
             requests=frozenset(p for p in self.people if r.random() < 0.08),
         )
 
