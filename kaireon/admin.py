@@ -109,9 +109,12 @@ def tenant_switcher(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def everywhere(request: HttpRequest) -> dict[str, Any]:
-    """On every page: where the search field at the top of the menu looks."""
-    can_find = may(request, Permission.READ_CUSTOMERS)
-    return {"k_find_customers": _list("customers_customer") if can_find else None}
+    """On every page: where the search field at the top of the menu looks, and where it is told why a record is kept."""
+    can_find, can_ask = may(request, Permission.READ_CUSTOMERS), may(request, Permission.READ_RETENTION)
+    return {
+        "k_find_customers": _list("customers_customer") if can_find else None,
+        "k_explain": reverse("admin:compliance_retentionpolicy_explain") if can_ask else None,
+    }
 
 
 def _list(model: str) -> str:

@@ -10,6 +10,7 @@ from audit.exports import api as exports
 from audit.exports import bundle_api, jobs_api
 from audit.tree import proof_api
 from audit.witness import api as witness_api
+from compliance.explaining import api as explaining
 from compliance.purging import dispositions_api as dispositions
 from compliance.purging import plans_api as purge_plans
 from compliance.retention import api as retention
@@ -70,6 +71,7 @@ api_v1 = [
     path("retention/plans/<uuid:plan_id>", purge_plans.PlanView.as_view(), name="purge-plan"),
     path("retention/plans/<uuid:plan_id>/apply", purge_plans.PlanApplyView.as_view(), name="purge-plan-apply"),
     path("retention/dispositions", dispositions.DispositionsView.as_view(), name="dispositions"),
+    path("retention/explain", explaining.ExplainView.as_view(), name="retention-explain"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
     path("dsar/<uuid:request_id>", dsar.DsarRequestView.as_view(), name="dsar-request"),
     path("dsar/<uuid:request_id>/clock", dsar.DsarClockView.as_view(), name="dsar-clock"),

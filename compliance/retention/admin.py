@@ -13,6 +13,7 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
+from compliance.explaining.admin import ExplainPage
 from compliance.holding import holds
 from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
 from compliance.retention import governed, in_force, policies
@@ -80,7 +81,7 @@ class HoldForm(ReasonForm):
 
 
 @admin.register(RetentionPolicy)
-class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
+class RetentionPolicyAdmin(ExplainPage, TenantModelAdmin[RetentionPolicy]):
     view_permission = Permission.READ_RETENTION
     list_display = ("data_class", "covers", "retention_days", "hold_label", "held_since", "updated_at")
     list_filter = ("legal_hold",)
@@ -91,7 +92,7 @@ class RetentionPolicyAdmin(TenantModelAdmin[RetentionPolicy]):
         ("Retention", {"fields": ("data_class", "covers", "retention_days", "version", "updated_at")}),
         ("Legal hold", {"fields": ("hold_label", "hold_reason", "held_since")}),
     )
-    actions_list = ("add_policy", "hold")
+    actions_list = ("add_policy", "hold", "explain")
     actions_detail = ("edit", "place", "release")
     when_empty = "Without a policy everything is kept, and warned about."
 

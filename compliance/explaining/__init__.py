@@ -1,0 +1,1 @@
+"""Why a record is kept, and when it can go."""

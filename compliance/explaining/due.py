@@ -1,0 +1,125 @@
+"""The purge's own conditions, asked of single rows; and what refers to a row, which goes first."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Max, Q
+
+from compliance.explaining.explanation import moment
+from compliance.holding import holds, predicate
+from compliance.models import Hold, HoldState, HoldSubject
+from compliance.purging import sweeps
+from compliance.purging.sweeps import Sweep
+from compliance.retention import in_force as retention
+from compliance.retention.binding import binding
+from customers.catalogue import CATALOGUE, DERIVED, Entity, Erasure
+from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.managers import TenantQuerySet
+
+# Which entities' rows keep a row of the one that is named, by which of their columns. They are purged before it.
+REFERRING: dict[str, tuple[tuple[Entity, str], ...]] = {
+    "customer": tuple((entity, "customer_id") for entity in CATALOGUE if entity.subject == "customer_id"),
+    "flowRun": tuple((entity, "run_id") for entity in DERIVED if entity.name == "flowCheckpoint"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Rows of another entity that a purge would leave, and that refer to the record. `until`: as of a reason."""
+
+    entity: Entity
+    rows: int
+    until: datetime | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"entity": self.entity.name, "rows": self.rows, "until": moment(self.until)}
+
+
+@requires_transaction
+def in_force(entity: Entity, data_class: str, *, now: datetime) -> Sweep | None:
+    """What a purge of this moment would go by; None when nothing says that rows of this class ever go."""
+    return sweeps.as_it_stands(Sweep(entity=entity, data_class=data_class, before=now), now=now)
+
+
+@requires_transaction
+def is_due(pk: UUID, sweep: Sweep | None, references: list[Reference], *, now: datetime) -> bool:
+    """Whether the next purge would take this row."""
+    if sweep is None or references or sweep.data_class in holds.held_classes():
+        return False
+    rows = _due(sweep, now).filter(pk=pk)
+    if sweep.entity.erasure == Erasure.SHRED:
+        rows = rows.filter(subject_sealed__isnull=False)
+    return rows.exists()
+
+
+@requires_transaction
+def kept_references(entity: Entity, pk: UUID, *, now: datetime) -> list[Reference]:
+    """What refers to a row and does not go before it."""
+    kept = []
+    for other, column in REFERRING.get(entity.name, ()):
+        found = [_kept(other, name, Q(**{column: pk}), now) for name in other.data_classes()]
+        rows = sum(count for count, _ in found)
+        if rows:
+            ends = [until for count, until in found if count]
+            until = None if None in ends else max(end for end in ends if end is not None)
+            kept.append(Reference(entity=other, rows=rows, until=until))
+    return kept
+
+
+@requires_transaction
+def ends(entity: Entity, data_class: str, clock_at: datetime, *, now: datetime) -> datetime | None:
+    """When a row with this clock has been kept long enough, by what was decided until now: past it, not at it, it may
+    go. None: nobody said how long."""
+    at = now
+    while sweep := in_force(entity, data_class, now=at):
+        end = max(clock_at + (at - sweep.before), at if at > now else clock_at)
+        counts = retention.in_force(data_class, at)
+        changes = counts.until if counts else binding(at).next_change(data_class, at)
+        if entity.own_expiry or changes is None or end <= changes:
+            return end
+        at = changes
+    return None
+
+
+@requires_transaction
+def free(rows: TenantQuerySet[Any], entity: Entity, data_class: str, *, now: datetime) -> TenantQuerySet[Any]:
+    """These rows without those that a hold with a scope keeps from the next purge, which ends what it may end first."""
+    over = Hold.objects.filter(state=HoldState.RELEASING, releases_at__lte=now)
+    if not over.exists():
+        return predicate.free(rows, data_class)
+    for hold in Hold.objects.effective().exclude(pk__in=over):
+        subjects = list(HoldSubject.objects.filter(hold=hold).values_list("subject_id", flat=True))
+        found = predicate.would_hold(entity, data_class, hold, subjects)
+        rows = rows.none() if found is None else rows.filter(~found)
+    return rows
+
+
+@requires_transaction
+def covering(entity: Entity, pk: UUID, data_class: str, *, now: datetime) -> list[Hold]:
+    """The holds with a scope that keep a row from the next purge, oldest first."""
+    found = predicate.covering(entity.queryset().filter(pk=pk), data_class)
+    return list(found.exclude(state=HoldState.RELEASING, releases_at__lte=now).select_related("matter"))
+
+
+def _due(sweep: Sweep, now: datetime) -> TenantQuerySet[Any]:
+    past = sweeps.past(sweep)
+    if sweep.entity.name in REFERRING:
+        # Without looking for references: those that go in the same purge do not count.
+        past = Entity.expired(sweep.entity, sweep.before, data_class=sweep.data_class)
+    return free(past, sweep.entity, sweep.data_class, now=now)
+
+
+def _kept(entity: Entity, data_class: str, mine: Q, now: datetime) -> tuple[int, datetime | None]:
+    """How many rows of one class stay, and until when at most."""
+    rows = entity.in_class(data_class).filter(mine)
+    sweep = in_force(entity, data_class, now=now)
+    if sweep is None or data_class in holds.held_classes():
+        return rows.count(), None
+    rows = rows.exclude(pk__in=_due(sweep, now).filter(mine).values("pk"))
+    count = rows.count()
+    dated = free(rows.filter(**{f"{entity.clock}__isnull": False}), entity, data_class, now=now)
+    if not count or dated.count() != count:
+        return count, None
+    return count, ends(entity, data_class, rows.aggregate(last=Max(entity.clock))["last"], now=now)

@@ -1,0 +1,50 @@
+"""The reasons that time gives: nobody said how long, the clock has not started, the period is not over."""
+
+from datetime import datetime, timedelta
+
+from compliance.explaining import due
+from compliance.explaining.explanation import Explanation, Reason, Why, words
+from compliance.purging.sweeps import Sweep
+from compliance.retention.in_force import InForce
+from customers.catalogue import Entity
+
+
+def reasons(entity: Entity, said: Explanation, sweep: Sweep | None, counts: InForce | None) -> list[Reason]:
+    """At most one: the first that keeps it."""
+    if sweep is None:
+        return [Reason(why=Why.NO_POLICY, text=f"No policy says how long the class {said.data_class} is kept.")]
+    if said.clock_at is None:
+        return [Reason(why=Why.NO_CLOCK, text=f"What it ages from ({said.clock}) has not happened yet.")]
+    # A row goes when its clock stands before the edge: at the edge itself it is still there.
+    if said.clock_at < sweep.before:
+        return []
+    ends = due.ends(entity, said.data_class, said.clock_at, now=said.at)
+    if entity.own_expiry or counts is None:
+        return [_own_end(said, ends)]
+    return [_too_early(said.clock_at, counts, ends)]
+
+
+def _own_end(said: Explanation, ends: datetime | None) -> Reason:
+    if said.floors:
+        text = f"It has ended; {said.floors[0]['citation']} keeps it {said.floors[0]['days']:,} days more."
+        return Reason(why=Why.LAW, text=text, until=ends)
+    return Reason(why=Why.OWN_END, text=f"It ends by itself at {_or_never(ends)}.", until=ends)
+
+
+def _too_early(clock_at: datetime, counts: InForce, ends: datetime | None) -> Reason:
+    until, pending = _or_never(ends), counts.pending
+    if pending and ends and ends < clock_at + timedelta(days=counts.days):
+        text = (
+            f"Its class is kept {counts.days:,} days; a shorter period of {pending.retention_days:,} counts from"
+            f" {words(pending.effective_from)}, and until then it can be taken back."
+        )
+        return Reason(why=Why.COOLING_OFF, text=text, until=ends)
+    if counts.law:
+        return Reason(
+            why=Why.LAW, text=f"{counts.law.citation} keeps it {counts.days:,} days: until {until}.", until=ends
+        )
+    return Reason(why=Why.PERIOD, text=f"Its class is kept {counts.days:,} days: until {until}.", until=ends)
+
+
+def _or_never(ends: datetime | None) -> str:
+    return words(ends) if ends else "a moment that nobody can say"
