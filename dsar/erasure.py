@@ -15,7 +15,7 @@ from django.db.models import Q
 
 import audit
 from audit import services as audit_log
-from compliance.holding import holds, pauses, predicate
+from compliance.holding import holds, matters, pauses, predicate
 from customers import catalogue, consents, removals, suppressions
 from customers import subjects as customer_keys
 from customers.catalogue import CATALOGUE, Entity, Erasure
@@ -98,6 +98,8 @@ def process_erasure(run: JobRun) -> None:
     """
     request_id = UUID(run.payload["request_id"])
     with transaction():
+        # What was let go keeps nothing any more, also when nobody has purged since.
+        matters.finish_releases(now=clock.now())
         request = services.start(request_id=request_id, now=clock.now())
         if request is None:
             run.finish()

@@ -50,7 +50,6 @@ class Maker(cases.Maker):
 
     people_in_it: int = 8
     rows_in_it: int = 160
-    holds: tuple[int, int] = (3, 8)
 
 
 def test_a_purge_does_what_was_said_of_each_row(db):

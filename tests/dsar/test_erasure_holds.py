@@ -1,10 +1,14 @@
 """An erasure under holds with a scope: what they cover is retained and said so, the rest of it goes."""
 
+from datetime import timedelta
+
 import pytest
 
 from audit.sealing import subject_keys
+from compliance.models import Hold, HoldState
 from customers import models as m
 from dsar import subjects
+from kaireon.lib import clock
 from kaireon.lib.clock import at
 from kaireon.tenancy.context import transaction
 from tests.compliance.rows import customer, end, hold
@@ -42,6 +46,16 @@ def test_a_hold_of_another_person_or_for_a_request_keeps_nothing(jane: m.Custome
     hold(customer("other"))
     hold(jane, kind="request")
     assert answer(file("delete")).retained == []
+
+
+@pytest.mark.parametrize(("left", "ground"), [(timedelta(hours=1), {"legal_hold"}), (timedelta(hours=-1), set())])
+def test_a_hold_keeps_to_the_end_of_its_cooling_off_and_no_longer(
+    jane: m.Customer, left: timedelta, ground: set[str]
+) -> None:
+    placed = hold(jane, entity="attachment")
+    with transaction():
+        Hold.objects.filter(pk=placed.pk).update(state=HoldState.RELEASING, releases_at=clock.now() + left)
+    assert {r["ground"] for r in answer(file("delete")).retained} & {"legal_hold"} == ground
 
 
 def test_a_person_who_is_held_keeps_everything_and_the_key_to_the_log(jane: m.Customer) -> None:

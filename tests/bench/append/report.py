@@ -30,9 +30,16 @@ class Result:
         return [row for row in self.rows if row.setting == setting]
 
     def noise(self, setting: Setting) -> float:
-        """How far apart the floor's own turns were: half the distance of its quartiles, as a share of the median."""
-        rates = [m.rate for row in self.at(setting) if row.contestant is FLOOR for m in row.rounds]
-        return spread(rates)
+        """How far apart the floor's turns of a round were: half the distance of quartiles, as a share of the median.
+
+        Whoever is compared with the floor is compared with a turn right beside; that the machine is faster in one
+        minute than in another is none of it.
+        """
+        rows = self.at(setting)
+        rates = [m.rate for row in rows if row.contestant is FLOOR for m in row.rounds]
+        turns = max(1, len(rows) - 1)
+        rounds = [rates[first : first + turns] for first in range(0, len(rates), turns)]
+        return spread([rate / median(of_round) for of_round in rounds for rate in of_round])
 
 
 def facts(servers: Servers) -> dict[str, str]:
@@ -143,7 +150,7 @@ def _unsettled(result: Result, setting: Setting) -> str:
 
 
 def _noise(result: Result, setting: Setting) -> str:
-    return f"The floor itself varied by ±{result.noise(setting):.0%}."
+    return f"The floor itself varied by ±{result.noise(setting):.0%} within a round."
 
 
 def _tenants(setting: Setting) -> str:
@@ -165,7 +172,7 @@ chain nothing. *Plain Django* writes to a table without tenant, walls or audit: 
 Medians of {rounds} rounds with {promised} processes, for which something is promised, and of every fourth round
 otherwise. In a round everybody takes a turn in each setting, in changing order, right before or after
 the floor that it is compared with. Rates depend on the machine and on what else it does; ratios travel better. Where
-the floor itself varied by more than ±10 % (half the distance of its quartiles), the run settles nothing: repeat it on
-a machine that does nothing else.
+the floor itself varied by more than ±10 % within its rounds (half the distance of the quartiles), the run settles
+nothing: repeat it on a machine that does nothing else.
 
 """

@@ -41,6 +41,15 @@ def test_it_settles_nothing_on_a_busy_machine() -> None:
     assert "holds" not in said
 
 
+def test_a_machine_that_is_faster_in_another_round_settles_as_much() -> None:
+    found = result()
+    turns = len(CONTESTANTS) - 1
+    found.rows[0].rounds = [Measured(rate=rate, p50_ms=1, p99_ms=2) for rate in [1000.0] * turns + [2000.0] * turns]
+
+    assert found.noise(FOUR) == 0
+    assert report.verdicts(found)["Kaireon, sequencer idle, at 4 processes, one tenant"].endswith("holds)")
+
+
 @pytest.mark.parametrize(("peer", "place"), [(0.5, "ahead"), (0.7, "ahead with it idle"), (0.96, "behind")])
 def test_it_says_who_is_ahead(peer: float, place: str) -> None:
     found = report.verdicts(result(RATIOS | {"pghistory": peer}))
