@@ -124,14 +124,13 @@ def _read_statement(statement: str, bodies: list[str], declared: Declared) -> No
     if found := _FUNCTION.match(statement):
         is_replacing, name, arguments, before, body, after = found.groups()
         options = f"{before} {after}"
-        search_path = re.search(
-            r"SET search_path (?:=|TO) (.+?)(?= (?:AS|LANGUAGE|SECURITY|STABLE)|$)", options.strip()
-        )
+        settings = re.findall(r"SET (\w+) (?:=|TO) (.+?)(?= (?:AS|LANGUAGE|SECURITY|STABLE|SET)\b|$)", options.strip())
         key = (name, _count(arguments))
         function = Function(
             source=fingerprint(bodies[int(body)]),
             definer="SECURITY DEFINER" in options.upper(),
-            search_path=search_path[1].strip() if search_path else "",
+            # As pg_proc has them: whatever else is set for the function counts too.
+            search_path="; ".join(f"{name}={value.strip()}" for name, value in settings).removeprefix("search_path="),
         )
         if is_replacing and key in declared.functions:
             # Replacing leaves a function to whom it belongs.
