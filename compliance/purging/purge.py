@@ -115,7 +115,12 @@ def purge_expired(
         if dry_run:
             return purged
         if classes is None or "consents" in classes:
-            _expired_tombstones(run, now=now)
+            try:
+                _expired_tombstones(run, now=now)
+            except DatabaseError as error:
+                # As with an entity: reported, and the rest is still done.
+                logger.exception("purge_failed", extra={"entity": "suppressionTombstone"})
+                purged.errors.append(f"suppressionTombstone: {type(error).__name__}")
         purged.objects = removals.remove_doomed(now=now, budget=time)
         if purged.objects.failed:
             purged.errors.append(f"{purged.objects.failed} stored objects could not be removed")
