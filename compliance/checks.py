@@ -1,4 +1,4 @@
-"""System checks of what an environment says about retention."""
+"""System checks of what an environment says about retention and holds."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,15 +6,18 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+# The least each may be, what it is, and the id.
+LEAST: dict[str, tuple[int, str, str]] = {
+    "RETENTION_COOLING_OFF_HOURS": (0, "a number of hours; 0 is none", "kaireon.E060"),
+    "HOLD_COOLING_OFF_HOURS": (0, "a number of hours; 0 is none", "kaireon.E061"),
+    "HOLD_REMINDER_DAYS": (1, "a number of days, 1 or more", "kaireon.E062"),
+}
+
 
 @register
-def cooling_off_is_a_time(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    if settings.RETENTION_COOLING_OFF_HOURS >= 0:
-        return []
+def periods_are_times(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     return [
-        Error(
-            "RETENTION_COOLING_OFF_HOURS is less than 0.",
-            hint="Set RETENTION_COOLING_OFF_HOURS to a number of hours; 0 is none.",
-            id="kaireon.E050",
-        )
+        Error(f"{name} is less than {least}.", hint=f"Set {name} to {what}.", id=check)
+        for name, (least, what, check) in LEAST.items()
+        if getattr(settings, name) < least
     ]

@@ -1,6 +1,6 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
-from cron import approvals, audit_jobs, audit_verification, cleanup, environment, flows, outbox_jobs
+from cron import approvals, audit_jobs, audit_verification, cleanup, environment, flows, holds, outbox_jobs
 from cron.work import Job, Missed
 from kaireon import env
 
@@ -70,6 +70,12 @@ SHIPPED: tuple[Job, ...] = (
         help="Archive open dead letters to storage, sealed and read back.",
         for_tenant=outbox_jobs.archive,
         schedule="45 3 * * *",
+    ),
+    Job(
+        name="hold-reminders",
+        help="Remind who has not acknowledged a legal hold, and ask whether matters are still needed.",
+        for_tenant=holds.remind,
+        schedule="0 7 * * *",
     ),
     Job(
         name="flow-scheduler-tick",

@@ -22,6 +22,7 @@ from unfold.widgets import (
 )
 
 import audit
+from compliance.holding import pauses
 from customers.admin import CustomerAdmin
 from customers.catalogue import CATALOGUE
 from customers.models import Customer
@@ -150,6 +151,7 @@ class DsarRequestAdmin(TenantModelAdmin[DsarRequest]):
                 "request_row": row,
                 "answer": _answer(row),
                 "kept": _kept(row),
+                "paused_since": pauses.paused_since(row.pk),
             }
         return super().changeform_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 

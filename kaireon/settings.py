@@ -34,6 +34,7 @@ CRON_SECRET = env.CRON_SECRET
 MONITOR_PING_URL = env.MONITOR_PING_URL
 MONITOR_PING_PRIVATE = env.MONITOR_PING_PRIVATE
 HOLD_COOLING_OFF_HOURS = env.HOLD_COOLING_OFF_HOURS
+HOLD_REMINDER_DAYS = env.HOLD_REMINDER_DAYS
 JOB_RUN_DAYS = env.JOB_RUN_DAYS
 OPERATOR_TENANT = env.OPERATOR_TENANT
 RETENTION_COOLING_OFF_HOURS = env.RETENTION_COOLING_OFF_HOURS
@@ -255,6 +256,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "FlowRunStateEnum": "kaireon.flows.models.RunState",
         "FlowStepStateEnum": "kaireon.flows.progress.STEP_STATES",
         "RetentionModeEnum": "compliance.models.policy.Mode",
+        "LegalHoldStateEnum": "compliance.models.hold.HoldState",
         "ApprovalStateEnum": "kaireon.approvals.models.State",
     },
 }

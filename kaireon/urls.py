@@ -11,6 +11,8 @@ from audit.exports import bundle_api, jobs_api
 from audit.tree import proof_api
 from audit.witness import api as witness_api
 from compliance.explaining import api as explaining
+from compliance.holding import api as holds
+from compliance.holding import matters_api as matters
 from compliance.purging import dispositions_api as dispositions
 from compliance.purging import plans_api as purge_plans
 from compliance.retention import api as retention
@@ -67,6 +69,20 @@ api_v1 = [
     path("admin/retention-configs/conflicts", retention_laws.ConflictsView.as_view(), name="retention-conflicts"),
     path("admin/retention-laws", retention_laws.LawsView.as_view(), name="retention-laws"),
     path("admin/retention-configs", retention.RetentionConfigsView.as_view(), name="retention-configs"),
+    path("admin/legal-holds", holds.HoldsView.as_view(), name="legal-holds"),
+    path("admin/legal-holds/preview", holds.HoldPreviewView.as_view(), name="legal-holds-preview"),
+    path("admin/legal-holds/notices", holds.NoticesView.as_view(), name="legal-holds-notices"),
+    path("admin/legal-holds/<uuid:hold_id>", holds.HoldView.as_view(), name="legal-hold"),
+    path("admin/legal-holds/<uuid:hold_id>/release", holds.HoldReleaseView.as_view(), name="legal-hold-release"),
+    path("admin/legal-holds/<uuid:hold_id>/take-back", holds.HoldTakeBackView.as_view(), name="legal-hold-take-back"),
+    path(
+        "admin/legal-holds/<uuid:hold_id>/acknowledge",
+        holds.HoldAcknowledgeView.as_view(),
+        name="legal-hold-acknowledge",
+    ),
+    path("admin/matters", matters.MattersView.as_view(), name="matters"),
+    path("admin/matters/<uuid:matter_id>", matters.MatterView.as_view(), name="matter"),
+    path("admin/matters/<uuid:matter_id>/close", matters.MatterCloseView.as_view(), name="matter-close"),
     path("retention/plans", purge_plans.PlansView.as_view(), name="purge-plans"),
     path("retention/plans/<uuid:plan_id>", purge_plans.PlanView.as_view(), name="purge-plan"),
     path("retention/plans/<uuid:plan_id>/apply", purge_plans.PlanApplyView.as_view(), name="purge-plan-apply"),

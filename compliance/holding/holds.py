@@ -59,9 +59,14 @@ def place_hold(*, data_class: str, reason: str, actor: Actor, now: datetime) -> 
 
 
 @requires_transaction
-def release_hold(*, data_class: str, actor: Actor, now: datetime) -> None:
-    """Let retention resume for a class. Raises UnknownDataClass, HoldAlreadyReleased."""
+def release_hold(*, data_class: str, actor: Actor, now: datetime, agreed: bool = False) -> None:
+    """Let retention resume for a class; `agreed`: a second person said yes to it.
+
+    Raises UnknownDataClass, HoldAlreadyReleased, and policies.ReleaseNeedsSecondPerson where the tenant demands one.
+    """
     policies.check_class(data_class)
+    if not agreed:
+        policies.check_release(data_class)
     policy = RetentionPolicy.objects.filter(data_class=data_class).first()
     if policy is None:
         raise HoldAlreadyReleased(data_class)

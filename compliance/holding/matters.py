@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Q
 
 import audit
-from compliance.holding import predicate, queries
+from compliance.holding import notices, predicate, queries
 from compliance.holding.scopes import by_entity
 from compliance.models import Hold, HoldState, HoldSubject, Kind, Matter, Notice
 from compliance.retention import policies
@@ -90,6 +90,8 @@ def open_matter(
     for field, text in (("name", name), ("reason", reason)):
         if not text.strip():
             raise ScopeRefused(field, "must say something.")
+    if review_on is not None and review_on < now.date():
+        raise ScopeRefused("reviewOn", "must not be over.")
     matter = Matter(
         name=name.strip(),
         reason=reason.strip(),
@@ -107,10 +109,22 @@ def open_matter(
 @requires_transaction
 def close_matter(*, matter: Matter, now: datetime) -> None:
     """Raises MatterHolds while something is held for it, MatterClosed when it is closed."""
+    # Whoever places a hold for it takes the same lock: what they place is seen here, or they see it closed.
+    Matter.objects.select_for_update().get(pk=matter.pk)
     if matter.holds.exclude(state=HoldState.RELEASED).exists():
         raise MatterHolds(str(matter.pk))
     audit.action("matter.close", entity=matter)
     if not Matter.objects.open().filter(pk=matter.pk).update(closed_at=now):
+        raise MatterClosed(str(matter.pk))
+
+
+@requires_transaction
+def set_review(*, matter: Matter, review_on: date | None, now: datetime) -> None:
+    """Say when somebody is asked next whether it is still needed. Raises ScopeRefused, MatterClosed."""
+    if review_on is not None and review_on < now.date():
+        raise ScopeRefused("reviewOn", "must not be over.")
+    audit.action("matter.review", entity=matter)
+    if not Matter.objects.open().filter(pk=matter.pk).update(review_on=review_on, reviewed_at=None):
         raise MatterClosed(str(matter.pk))
 
 
@@ -131,14 +145,18 @@ def place(
     if not Matter.objects.open().select_for_update().filter(pk=matter.pk).exists():
         raise MatterClosed(str(matter.pk))
     what = checked(what)
-    if not confirm:
-        _ask_if_surprising(what)
+    if not confirm and (found := surprise(what)):
+        field = "query" if what.query is not None else "scope"
+        raise ScopeSurprising(field, f"finds {found}; send confirm when that is what you mean.")
     hold = _hold(what)
     hold.matter, hold.placed_by, hold.placed_at = matter, actor.id, now
     audit.action("legal_hold.place", entity=hold, entity_type=ENTITY)
     hold.save(force_insert=True)
     HoldSubject.objects.bulk_create(HoldSubject(hold=hold, subject_id=subject) for subject in what.subjects or ())
-    Notice.objects.bulk_create(Notice(hold=hold, member_id=member, sent_at=now) for member in custodians)
+    try:
+        notices.send(hold=hold, member_ids=custodians, now=now)
+    except notices.CustodiansUnknown as e:
+        raise ScopeRefused("custodians", str(e)) from e
     return hold
 
 
@@ -176,6 +194,21 @@ def reach(what: What) -> dict[str, int]:
     return dict(+counts)
 
 
+@requires_transaction
+def surprise(what: What) -> str:
+    """What `confirm` is asked for: the scope finds nothing at all, or everything there is; else empty.
+
+    Raises ScopeRefused.
+    """
+    found = missed = False
+    for _, inside, outside in _reached(checked(what)):
+        found = found or inside.exists()
+        missed = missed or outside.exists()
+        if found and missed:
+            return ""
+    return "everything there is" if found else "nothing at all"
+
+
 def _reached(what: What) -> Iterator[tuple[str, TenantQuerySet[Any], TenantQuerySet[Any]]]:
     """Entity by entity: its name, the rows that the scope finds, and those it does not."""
     draft = _hold(what)
@@ -205,17 +238,6 @@ def _hold(what: What) -> Hold:
         until_at=what.until_at,
         query=what.query,
     )
-
-
-def _ask_if_surprising(what: What) -> None:
-    found = missed = False
-    for _, inside, outside in _reached(what):
-        found = found or inside.exists()
-        missed = missed or outside.exists()
-        if found and missed:
-            return
-    field = "query" if what.query is not None else "scope"
-    raise ScopeSurprising(field, "finds everything there is." if found else "finds nothing at all.")
 
 
 @requires_transaction

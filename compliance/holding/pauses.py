@@ -24,3 +24,10 @@ def resume_retention(*, request_id: UUID, now: datetime) -> None:
     for hold in Hold.objects.effective().filter(kind=Kind.REQUEST, request_ref=request_id):
         audit.action("legal_hold.resume", entity=hold, entity_type=ENTITY)
         Hold.objects.effective().filter(pk=hold.pk).update(state=HoldState.RELEASED, released_at=now)
+
+
+@requires_transaction
+def paused_since(request_id: UUID) -> datetime | None:
+    """Since when retention waits for this request; None when it does not."""
+    paused = Hold.objects.effective().filter(kind=Kind.REQUEST, request_ref=request_id)
+    return paused.values_list("placed_at", flat=True).first()

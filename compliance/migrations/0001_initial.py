@@ -154,7 +154,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "reviewed_at",
-                    models.DateTimeField(blank=True, help_text="When the custodians were last asked.", null=True),
+                    models.DateTimeField(blank=True, help_text="When somebody was last asked.", null=True),
                 ),
                 ("opened_by", models.CharField(max_length=64)),
                 ("opened_at", models.DateTimeField()),

@@ -1,11 +1,15 @@
 """What is held for a matter, of whom, and since when; and who was told of it."""
 
+from datetime import datetime
+from uuid import UUID
+
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Cast
 
 from compliance.models.matter import Matter
 from kaireon.tenancy.managers import TenantManager, TenantQuerySet
-from kaireon.tenancy.models import TenantModel
+from kaireon.tenancy.models import Membership, TenantModel
 
 
 class Kind(models.TextChoices):
@@ -29,6 +33,15 @@ class HoldQuerySet(TenantQuerySet["Hold"]):
 
     def for_matters(self) -> "HoldQuerySet":
         return self.filter(kind=Kind.MATTER)
+
+    def touching(self, data_class: str) -> "HoldQuerySet":
+        """Those that hold something of a class."""
+        return self.filter(data_class__in=["", data_class])
+
+    def reaching(self, subject_id: UUID) -> "HoldQuerySet":
+        """Those that name a person, and those of everybody."""
+        named = HoldSubject.objects.filter(subject_id=subject_id)
+        return self.filter(Q(of_subjects=False) | Q(pk__in=named.values("hold")))
 
     def newest_first(self) -> "HoldQuerySet":
         return self.order_by("-placed_at", "-id")
@@ -118,6 +131,12 @@ class HoldSubject(TenantModel):
 class NoticeQuerySet(TenantQuerySet["Notice"]):
     def unanswered(self) -> "NoticeQuerySet":
         return self.filter(acknowledged_at=None).exclude(hold__state=HoldState.RELEASED)
+
+    def to_remind(self, told_before: datetime) -> "NoticeQuerySet":
+        """Unanswered by members who are still there, and last told of it at this moment or earlier."""
+        members = Membership.objects.filter(user__is_active=True).annotate(as_text=Cast("user_id", models.CharField()))
+        rows = self.unanswered().filter(Q(reminded_at=None) | Q(reminded_at__lte=told_before), sent_at__lte=told_before)
+        return rows.filter(member_id__in=members.values("as_text"))
 
 
 class Notice(TenantModel):

@@ -14,7 +14,7 @@ from unfold.widgets import (
 )
 
 from compliance.explaining.admin import ExplainPage
-from compliance.holding import holds
+from compliance.holding import class_releases, holds
 from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
 from compliance.retention import governed, in_force, policies
 from customers.catalogue import DATA_CLASSES
@@ -188,9 +188,16 @@ class RetentionPolicyAdmin(ExplainPage, TenantModelAdmin[RetentionPolicy]):
     def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
         policy = self.row(request, object_id)
 
+        waits = class_releases.is_to_be_asked(policy.data_class)
+
         def do(given: dict[str, Any]) -> HttpResponse:
-            holds.release_hold(data_class=policy.data_class, actor=principal_of(request).actor, now=clock.now())
-            self.succeed(request, f"{policy.data_class} is no longer held.")
+            actor, now = principal_of(request).actor, clock.now()
+            if class_releases.is_to_be_asked(policy.data_class):
+                class_releases.ask(data_class=policy.data_class, actor=actor, now=now)
+                self.succeed(request, "Somebody else has to agree: the request waits under Approvals.")
+            else:
+                holds.release_hold(data_class=policy.data_class, actor=actor, now=now)
+                self.succeed(request, f"{policy.data_class} is no longer held.")
             return HttpResponseRedirect(self.url("change", policy.pk))
 
         return self.ask(
@@ -200,7 +207,7 @@ class RetentionPolicyAdmin(ExplainPage, TenantModelAdmin[RetentionPolicy]):
             form=forms.Form(given_by(request)),
             do=do,
             refusals={holds.HoldAlreadyReleased: "This class is not held, or somebody was faster."},
-            submit="Release the hold",
+            submit="Ask to release the hold" if waits else "Release the hold",
             cancel=self.url("change", policy.pk),
             danger=True,
         )

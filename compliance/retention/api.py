@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from compliance.holding import class_releases
 from compliance.models import MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
 from compliance.retention import governed, policies
 from compliance.retention.in_force import shown
@@ -19,8 +20,6 @@ from kaireon.approvals.services import RequesterMayNot
 from kaireon.lib import clock
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
-
-_WAITS = OpenApiResponse(AskedOut, description="The policy is in governance mode: it waits for a second person.")
 
 
 class WholeNumber(serializers.IntegerField):
@@ -42,7 +41,10 @@ class StrictBoolean(serializers.BooleanField):
 class RetentionConfigIn(StrictSerializer):
     dataClass = serializers.CharField(max_length=64)
     retentionDays = WholeNumber(help_text=f"{MIN_DAYS} to {MAX_DAYS}.")
-    legalHold = StrictBoolean(required=False, help_text="true holds the class at once, false releases it at once.")
+    legalHold = StrictBoolean(
+        required=False,
+        help_text="true holds the class at once, false releases it, where the tenant demands it by two people.",
+    )
     holdReason = serializers.CharField(required=False, allow_blank=True, max_length=500)
     mode = serializers.ChoiceField(
         choices=Mode.choices,
@@ -90,6 +92,19 @@ class RetentionConfigOut(serializers.Serializer[Any]):
     pendingFrom = serializers.DateTimeField(source="pending_from", allow_null=True, help_text="When it will count.")
 
 
+class WaitsOut(AskedOut):
+    policy = RetentionConfigOut(
+        required=False, help_text="Where only the release of the hold waits: what was decided besides counts."
+    )
+    releaseApproval = ApprovalOut(required=False, help_text="Where both wait, each for a yes of its own.")
+
+
+_WAITS = OpenApiResponse(
+    WaitsOut,
+    description="The policy is in governance mode, or the tenant demands a second person to release a hold.",
+)
+
+
 class Refused(BadRequest):
     """Not a slip of the pen, but something that somebody wanted to do and may not: it is recorded."""
 
@@ -134,8 +149,9 @@ class RetentionConfigsView(TenantAPIView):
         """
         serializer = RetentionConfigIn(data=request.data)
         serializer.is_valid(raise_exception=True)
-        given = serializer.validated_data
+        given = dict(serializer.validated_data)
         now = clock.now()
+        waits = self._ask_release(request, given, now)
         try:
             policy = policies.upsert_policy(
                 data_class=given["dataClass"],
@@ -153,7 +169,7 @@ class RetentionConfigsView(TenantAPIView):
         except policies.DaysOutOfRange as e:
             raise BadRequest(str(e), field="retentionDays") from e
         except policies.NeedsSecondPerson:
-            return self._ask(request, given, now)
+            return self._ask(request, given, now, waits)
         except policies.MayOnlyLengthen as e:
             raise Refused(str(e), field="retentionDays", code="may_only_lengthen", given=given) from e
         except policies.ReasonRequired as e:
@@ -164,10 +180,22 @@ class RetentionConfigsView(TenantAPIView):
             raise BadRequest(str(e), field="effectiveFrom") from e
         except policies.ClockMovedBack as e:
             raise Conflict(f"Nothing was done: {e}", code="clock_moved_back") from e
-        return Response(RetentionConfigOut(shown([policy], now=now)[0]).data)
+        row = RetentionConfigOut(shown([policy], now=now)[0]).data
+        return Response({"approval": waits, "policy": row}, status=202) if waits else Response(row)
 
-    def _ask(self, request: TenantRequest, given: dict[str, Any], now: datetime) -> Response:
-        """Nothing of the policy is changed but a hold, which waits for nobody."""
+    def _ask_release(self, request: TenantRequest, given: dict[str, Any], now: datetime) -> dict[str, Any]:
+        """The request that waits, where the hold is not released by one person: it then stays as it is."""
+        if given.get("legalHold") is not False or not class_releases.is_to_be_asked(given["dataClass"]):
+            return {}
+        del given["legalHold"]
+        try:
+            asked = class_releases.ask(data_class=given["dataClass"], actor=request.actor, now=now)
+        except RequesterMayNot as e:
+            raise Forbidden from e
+        return dict(ApprovalOut(asked).data)
+
+    def _ask(self, request: TenantRequest, given: dict[str, Any], now: datetime, release: dict[str, Any]) -> Response:
+        """Nothing of the policy is changed but a hold."""
         if "legalHold" in given:
             policies.upsert_policy(
                 data_class=given["dataClass"],
@@ -188,7 +216,8 @@ class RetentionConfigsView(TenantAPIView):
             )
         except RequesterMayNot as e:
             raise Forbidden from e
-        return Response({"approval": ApprovalOut(asked).data}, status=202)
+        also = {"releaseApproval": release} if release else {}
+        return Response({"approval": ApprovalOut(asked).data, **also}, status=202)
 
 
 def _mode(given: dict[str, Any]) -> Mode | None:

@@ -16,10 +16,13 @@ from compliance.retention import in_force
 from compliance.retention.binding import binding
 from compliance.retention.laws import Bound
 from customers.catalogue import DATA_CLASSES
+from kaireon.approvals import services as approvals
 from kaireon.tenancy.context import Actor, requires_transaction, transaction
 
 UPSERT_VERB = "retention_config.upsert"
 HOLD_VERB = "retention_config.legal_hold"
+# Tenants may demand a second person for it: holding/class_releases.py.
+RELEASE_VERB = "retention_config.release_hold"
 VERSION_VERB = "retention_config.decide"
 TAKE_BACK_VERB = "retention_config.take_back"
 REFUSED_VERB = "retention_config.refused"
@@ -87,6 +90,10 @@ class NeedsSecondPerson(RuntimeError):
     """The policy is in governance mode: somebody else has to agree. `governed.ask` asks them."""
 
 
+class ReleaseNeedsSecondPerson(RuntimeError):
+    """The tenant demands a second person to release the hold on a class. `class_releases.ask` asks them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What somebody decides about a policy; None leaves it as it is."""
@@ -114,6 +121,13 @@ def check_days(days: int | None) -> None:
 
 
 @requires_transaction
+def check_release(data_class: str) -> None:
+    """Raises ReleaseNeedsSecondPerson where the tenant demands one to release the hold on a class."""
+    if approvals.needs_second_person(RELEASE_VERB):
+        raise ReleaseNeedsSecondPerson(data_class)
+
+
+@requires_transaction
 def upsert_policy(
     *,
     data_class: str,
@@ -136,7 +150,8 @@ def upsert_policy(
     `retention_config.legal_hold` where the hold changed, otherwise `retention_config.upsert`.
 
     Raises UnknownDataClass, DaysOutOfRange, NoDays, InThePast, BelowFloor, ClockMovedBack, MayOnlyLengthen,
-    ReasonRequired; and NeedsSecondPerson unless `approval_id` is that of their yes: `governed.ask` asks for it.
+    ReasonRequired, ReleaseNeedsSecondPerson; and NeedsSecondPerson unless `approval_id` is that of their yes:
+    `governed.ask` asks for it.
     """
     check_class(data_class)
     check_days(retention_days)
@@ -144,6 +159,8 @@ def upsert_policy(
         raise InThePast
     wanted = Wanted(days=retention_days, mode=mode, reason=reason.strip(), approval_id=approval_id)
     policy = _locked(data_class)
+    if legal_hold is False and policy is not None and policy.legal_hold:
+        check_release(data_class)
     if policy is None:
         if retention_days is None and not legal_hold:
             raise NoDays(data_class)

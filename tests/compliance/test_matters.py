@@ -1,9 +1,11 @@
 """Matters and holds: placed at once, released by two people after a cooling-off."""
 
+import threading
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 
 from audit import services as audit_log
 from audit.models import AuditRecord
@@ -250,6 +252,31 @@ def test_a_matter_closes_with_its_last_hold_and_takes_no_more(bea):
         matters.close_matter(matter=matter, now=NOW)
     with pytest.raises(matters.MatterClosed):
         placed(matter=matter, confirm=True)
+
+
+def test_a_matter_does_not_close_under_a_hold_that_is_being_placed(db):
+    matter = opened()
+    placing, closed = threading.Event(), threading.Event()
+
+    def close():
+        placing.wait(60)
+        try:
+            with ADA.here(), transaction():
+                matters.close_matter(matter=matter, now=NOW)
+        finally:
+            closed.set()
+
+    def place():
+        with ADA.here(), transaction(), connection.cursor() as cursor:
+            matters.place(matter=matter, what=What(), confirm=True, actor=ADA.actor, now=NOW)
+            placing.set()
+            waits = False
+            while not (waits or closed.is_set()):
+                cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+                waits = cursor.fetchone()[0]
+
+    refused, _ = at_once(close, place, losing=(matters.MatterHolds,))
+    assert isinstance(refused, matters.MatterHolds)
 
 
 def test_a_custodian_acknowledges_once(bea):

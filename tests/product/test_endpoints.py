@@ -61,6 +61,10 @@ FLOW = {
 MEMBER = {"membership_id": "member"}
 PLAN = {"plan_id": "plan"}
 APPROVAL = {"approval_id": "approval"}
+HOLD = {"hold_id": "hold"}
+MATTER = {"matter_id": "matter"}
+# Of what Acme has nothing, so that nothing else here is held.
+HELD = {"entity": "variantAssignment", "confirm": True, "matter": {"name": "Case 7", "reason": "order"}}
 INTERACTION = {
     "customerId": "c-1",
     "externalId": "x-1",
@@ -126,6 +130,21 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "retention-laws"): Rule(ADMIN, body={"name": "ccpa-regulations", "binds": True}),
     # Nothing waits in a tenant that shortened nothing.
     ("DELETE", "retention-config-pending"): Rule(ADMIN, 409, names={"policy_id": "policy"}),
+    ("GET", "legal-holds"): Rule(ADMIN),
+    ("POST", "legal-holds"): Rule(ADMIN, 201, HELD),
+    ("POST", "legal-holds-preview"): Rule(ADMIN, body={"dataClass": "interactions"}),
+    ("GET", "legal-hold"): Rule(ADMIN, names=HOLD),
+    ("POST", "legal-hold-release"): Rule(ADMIN, 202, {"reason": "settled"}, names=HOLD),
+    # Nobody agreed to a release yet.
+    ("POST", "legal-hold-take-back"): Rule(ADMIN, 409, names=HOLD),
+    # In any role, but only for who was told of the hold: Bea.
+    ("GET", "legal-holds-notices"): Rule(ALL),
+    ("POST", "legal-hold-acknowledge"): Rule(ALL, 404, names=HOLD),
+    ("GET", "matters"): Rule(ADMIN),
+    ("POST", "matters"): Rule(ADMIN, 201, {"name": "Case 8", "reason": "order"}),
+    ("GET", "matter"): Rule(ADMIN, names=MATTER),
+    ("PATCH", "matter"): Rule(ADMIN, body={"reviewOn": None}, names=MATTER),
+    ("POST", "matter-close"): Rule(ADMIN, names=MATTER),
     ("GET", "dsar"): Rule(ADMIN),
     ("POST", "dsar"): Rule(ADMIN, 202, {"requestType": "export", "subjectId": "c-1"}),
     ("GET", "dsar-request"): Rule(ADMIN, names=REQUEST),
@@ -186,7 +205,12 @@ def things(db: str) -> dict[str, str]:
     with scope(tenant_id=ACME, actor=actor), transaction():
         member = tenants.add_member(user=bea, role=Role.ADMIN)
         theirs = approvals.ask(verb="role.grant", payload=role, actor=actor, now=clock.now())
+    held = {**HELD, "custodians": [str(bea.pk)]}
+    hold = with_key("ada").post("/admin/legal-holds", held).json()["id"]
+    matter = with_key("ada").post("/admin/matters", {"name": "Case 8", "reason": "order"}).json()["id"]
     return {
+        "hold": hold,
+        "matter": matter,
         "customer": "c-1",
         "plan": with_key("ada").post("/retention/plans", {}).json()["id"],
         "request": filed["requestId"],

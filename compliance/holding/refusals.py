@@ -1,0 +1,36 @@
+"""What somebody wanted to do about a hold and was refused: recorded, after their transaction was taken back."""
+
+from audit import events
+from compliance.holding import matters
+from kaireon.tenancy.context import Actor
+
+VERB = "legal_hold.refused"
+
+# By the fact that is recorded and answered. What is not here, such as an unknown field, is a slip of the pen.
+CODES: dict[type[Exception], str] = {
+    matters.ScopeSurprising: "confirm_required",
+    matters.ScopeRefused: "scope_refused",
+    matters.MatterClosed: "matter_closed",
+    matters.MatterHolds: "matter_holds",
+    matters.HoldNotActive: "hold_not_active",
+    matters.HoldNotReleasing: "hold_not_releasing",
+    matters.ReleaseAskedAlready: "release_asked_already",
+}
+
+
+def note(
+    refusal: Exception, *, entity_type: str, entity_id: str, tenant_id: str, actor: Actor, request_id: str
+) -> None:
+    """Record a refusal of CODES, by its fact and the field, without values. Outside any transaction."""
+    changes = {"reason": CODES[type(refusal)]}
+    if isinstance(refusal, matters.ScopeRefused):
+        changes["field"] = refusal.field
+    events.record(
+        tenant_id=tenant_id,
+        actor=actor,
+        request_id=request_id,
+        action=VERB,
+        entity_type=entity_type,
+        entity_id=entity_id,
+        changes=changes,
+    )
