@@ -15,8 +15,9 @@ from uuid import UUID
 import audit
 from compliance.holding import holds
 from compliance.models import HoldEpoch, PlanState, PurgePlan, PurgePlanItem
-from compliance.purging import batches, plans, sweeps
+from compliance.purging import batches, plans, refusals, sweeps
 from compliance.purging.dispositions import Run
+from compliance.purging.refusals import PlanRefused, Reason
 from compliance.purging.sweeps import Sweep
 from customers import removals
 from kaireon.api import metrics
@@ -29,80 +30,8 @@ from kaireon.tenancy.context import Actor, requires_transaction, transaction, wi
 APPLY_VERB = "retention.plan.apply"
 APPLIED_VERB = "retention.plan.applied"
 STOPPED_VERB = "retention.plan.stopped"
-REFUSED_VERB = "retention.plan.refused"
 JOB_TYPE = "retention_apply"
 BATCH = 5000
-
-
-class PlanRefused(RuntimeError):
-    """A plan was not applied, or not further. `code` is the reason; what went before is gone, and counted."""
-
-    code = "plan_refused"
-
-    @property
-    def advice(self) -> str:
-        """What it is and what to do, for whoever is told."""
-        return " ".join((type(self).__doc__ or "").split())
-
-
-class PlanAlreadyApplied(PlanRefused):
-    """This plan was applied already, or stopped for good. Make a new one."""
-
-    code = "plan_already_applied"
-
-
-class PlanUnderWay(PlanRefused):
-    """A job is applying this plan. Wait for it."""
-
-    code = "plan_under_way"
-
-
-class PlanStale(PlanRefused):
-    """The plan is older than a day. Make a new one."""
-
-    code = "plan_stale"
-
-
-class ClockMovedBack(PlanRefused):
-    """The plan is of a later time than now. Set the clock right, or make a new plan."""
-
-    code = "clock_moved_back"
-
-
-class PlanNotApproved(PlanRefused):
-    """A second person must agree to this plan first."""
-
-    code = "plan_not_approved"
-
-
-class PlanApprovedByAuthor(PlanRefused):
-    """Whoever made the plan agreed to it. Somebody else must."""
-
-    code = "plan_approved_by_author"
-
-
-class PlanChanged(PlanRefused):
-    """The plan does not say any more what its digest says. Make a new one."""
-
-    code = "plan_changed"
-
-
-class HoldAppeared(PlanRefused):
-    """A hold came since the plan was made, and it touches what the plan would delete. Make a new plan."""
-
-    code = "hold_appeared"
-
-
-class PolicyChanged(PlanRefused):
-    """A policy keeps longer now than the plan says. Make a new plan."""
-
-    code = "policy_changed"
-
-
-class SetGrew(PlanRefused):
-    """There are rows now that the plan did not count. Make a new plan."""
-
-    code = "set_grew"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +74,7 @@ def begin(*, plan_id: UUID, actor: Actor, now: datetime, in_background: bool = F
             plan.save(update_fields=["state", "started_at", "applied_by", "applied_by_name", "job_ref"])
             return Begun(plan=plan, job=job)
     except PlanRefused as refusal:
-        _record_refusal(plan_id, refusal)
+        refusals.note(plan_id, refusal)
         raise
 
 
@@ -220,30 +149,30 @@ def differences(plan: PurgePlan, *, now: datetime) -> list[dict[str, Any]]:
 def _check(plan: PurgePlan, now: datetime) -> None:
     """Raises PlanRefused. One that is being applied already was checked; its rows and holds are, at every batch."""
     if plan.state in (PlanState.APPLIED, PlanState.STOPPED):
-        raise PlanAlreadyApplied
+        raise PlanRefused(Reason.PLAN_ALREADY_APPLIED)
     if now < max(filter(None, (plan.as_of, plan.approved_at, plan.started_at))):
-        raise ClockMovedBack
+        raise PlanRefused(Reason.CLOCK_MOVED_BACK)
     if plan.state == PlanState.APPLYING:
         if plan.job_ref and Job.objects.open().filter(pk=plan.job_ref).exists():
-            raise PlanUnderWay
+            raise PlanRefused(Reason.PLAN_UNDER_WAY)
         return
     if now - plan.as_of > plans.VALID_FOR:
-        raise PlanStale
+        raise PlanRefused(Reason.PLAN_STALE)
     items = list(plans.items_of(plan))
     _check_approval(plan, {item.data_class for item in items}, now)
     if plans.digest(plan, items) != plan.digest:
-        raise PlanChanged
+        raise PlanRefused(Reason.PLAN_CHANGED)
     for item in items:
         _check_item(plan, item, now)
 
 
 def _check_approval(plan: PurgePlan, classes: set[str], now: datetime) -> None:
     if plan.approved_by and plan.approved_by in (plan.made_by, plan.made_for):
-        raise PlanApprovedByAuthor
+        raise PlanRefused(Reason.PLAN_APPROVED_BY_AUTHOR)
     # Of nothing there is nothing to agree to.
     demanded = plan.approval_id is not None or (classes and plans.needs_approval(classes, now=now))
     if demanded and (plan.state != PlanState.APPROVED or not plan.approved_by):
-        raise PlanNotApproved
+        raise PlanRefused(Reason.PLAN_NOT_APPROVED)
 
 
 def _check_item(plan: PurgePlan, item: PurgePlanItem, now: datetime) -> None:
@@ -253,7 +182,7 @@ def _check_item(plan: PurgePlan, item: PurgePlanItem, now: datetime) -> None:
         return
     exchanged = found.rows == item.rows and found.fingerprint != item.fingerprint
     if found.rows > item.rows or exchanged or found.newest > item.newest:
-        raise SetGrew
+        raise PlanRefused(Reason.SET_GREW)
 
 
 def _check_grounds(item: PurgePlanItem, now: datetime, *, epoch: int) -> int:
@@ -262,10 +191,10 @@ def _check_grounds(item: PurgePlanItem, now: datetime, *, epoch: int) -> int:
     moved_to = HoldEpoch.objects.get().epoch
     sweep = plans.sweep_of(item)
     if item.data_class in holds.held_classes() or (moved_to != epoch and _held_since(item, sweep)):
-        raise HoldAppeared
+        raise PlanRefused(Reason.HOLD_APPEARED)
     today = sweeps.as_it_stands(sweep, now=now)
     if today is None or today.before < item.before:
-        raise PolicyChanged
+        raise PlanRefused(Reason.POLICY_CHANGED)
     return moved_to
 
 
@@ -333,13 +262,3 @@ def _record(plan: PurgePlan, error: str) -> None:
             "errors": [error] if error else [],
         },
     )
-
-
-def _record_refusal(plan_id: UUID, refusal: PlanRefused) -> None:
-    with transaction():
-        audit.record(
-            action=REFUSED_VERB,
-            entity_type="PurgePlan",
-            entity_id=str(plan_id),
-            changes={"reason": refusal.code},
-        )

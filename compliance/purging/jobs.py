@@ -4,6 +4,7 @@ from uuid import UUID
 
 from compliance.models import PlanState, PurgePlan
 from compliance.purging import applying
+from compliance.purging.refusals import PlanRefused
 from kaireon.jobs import services
 from kaireon.jobs.registry import job_type
 from kaireon.jobs.runner import JobError, JobRun
@@ -30,7 +31,7 @@ def retention_apply(run: JobRun) -> None:
             return
     try:
         done = applying.go_on(plan_id=plan_id, now=clock.now(), budget=Budget(SECONDS), told=told)
-    except applying.PlanRefused as refusal:
+    except PlanRefused as refusal:
         raise JobError(refusal.code, permanent=True) from refusal
     with transaction():
         if done.finished:

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from compliance.models import PlanState, PurgePlan
 from compliance.purging import applying, plans
+from compliance.purging.refusals import PlanRefused
 from customers.catalogue import CLEANUP, DATA_CLASSES, DSAR_PURGE
 from kaireon.api.errors import BadRequest, Conflict, Forbidden, NotFound
 from kaireon.api.paging import page_of
@@ -154,7 +155,7 @@ class PlanApplyView(TenantAPIView):
             begun = applying.begin(plan_id=plan_id, actor=request.actor, now=clock.now(), in_background=True)
         except PurgePlan.DoesNotExist as error:
             raise NotFound from error
-        except applying.PlanRefused as refusal:
+        except PlanRefused as refusal:
             raise Conflict(refusal.advice, code=refusal.code) from refusal
         job = begun.job
         if job is None:

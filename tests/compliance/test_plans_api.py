@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from audit import services as log
 from audit.models import AuditRecord
 from compliance.models import PurgePlan
-from compliance.purging import applying, jobs, plans
+from compliance.purging import applying, jobs, plans, refusals
 from customers.models import Interaction
 from kaireon.approvals import services as approvals
 from kaireon.jobs import runner
@@ -76,7 +76,7 @@ def test_beside_now_it_shows_what_came_since_and_is_refused(old):
     assert "Make a new plan" in error["message"]
     log.drain(ACME)
     with ADA.here(), transaction():
-        assert AuditRecord.objects.get(action=applying.REFUSED_VERB).changes == {"reason": "set_grew"}
+        assert AuditRecord.objects.get(action=refusals.VERB).changes == {"reason": "set_grew"}
     assert count(Interaction) == 5
 
 

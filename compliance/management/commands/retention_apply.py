@@ -8,6 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from compliance.models import PurgePlan
 from compliance.purging import applying, purge
+from compliance.purging.refusals import PlanRefused
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.lib.progress import Progress
@@ -42,7 +43,7 @@ class Command(TenantCommand):
                 )
         except PurgePlan.DoesNotExist as error:
             raise CommandError(f"{plan_id}: there is no such plan.") from error
-        except applying.PlanRefused as refusal:
+        except PlanRefused as refusal:
             raise CommandError(f"Refused ({refusal.code}): {refusal.advice}") from refusal
         said = {
             "planId": str(plan_id),
