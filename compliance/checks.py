@@ -6,6 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from compliance.purging.periods import MODES
+
 # The least each may be, what it is, and the id.
 LEAST: dict[str, tuple[int, str, str]] = {
     "RETENTION_COOLING_OFF_HOURS": (0, "a number of hours; 0 is none", "kaireon.E060"),
@@ -21,3 +23,12 @@ def periods_are_times(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
         for name, (least, what, check) in LEAST.items()
         if getattr(settings, name) < least
     ]
+
+
+@register
+def purge_mode_is_known(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.DSAR_PURGE_MODE in MODES:
+        return []
+    # Until then it is per_class, which never keeps less.
+    hint = f"Set it to {' or '.join(MODES)}, or unset it for {MODES[0]}."
+    return [Error("DSAR_PURGE_MODE is unknown.", hint=hint, id="kaireon.E063")]

@@ -27,6 +27,7 @@ class JobAnswer(serializers.Serializer[Any]):
     skipped = serializers.CharField(required=False, help_text='"already running": another run is under way.')
     error = serializers.CharField(required=False)
     tenantsScanned = serializers.IntegerField(required=False)
+    totalBlobsAttempted = serializers.IntegerField(required=False, help_text="Of dsar-purge.")
     perTenant = serializers.ListField(child=serializers.DictField(), required=False)
 
 

@@ -1,6 +1,6 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
-from cron import approvals, audit_jobs, audit_verification, cleanup, environment, flows, holds, outbox_jobs
+from cron import approvals, audit_jobs, audit_verification, cleanup, dsar_purge, environment, flows, holds, outbox_jobs
 from cron.work import Job, Missed
 from kaireon import env
 
@@ -20,6 +20,13 @@ SHIPPED: tuple[Job, ...] = (
         for_all=cleanup.common,
         for_tenant=cleanup.cleanup_tenant,
         schedule="30 4 * * *",
+    ),
+    Job(
+        name="dsar-purge",
+        help="Delete interactions, decision traces and attachments past their retention. Best once a day, off-hours.",
+        for_tenant=dsar_purge.purge_tenant,
+        answer=dsar_purge.answer,
+        unscheduled='The operator chooses; once a day, off-hours, does well: CRON_DSAR_PURGE_SCHEDULE="30 2 * * *".',
     ),
     Job(
         name="approvals-expire",

@@ -105,6 +105,8 @@ RETRY_SECONDS: int = whole_number("RETRY_SECONDS", default=5)
 
 # Between the decision to keep a class of data for less long and its effect; 0: none.
 RETENTION_COOLING_OFF_HOURS: int = whole_number("RETENTION_COOLING_OFF_HOURS", default=24)
+# per_class | strictest: see docs/retention.md.
+DSAR_PURGE_MODE: str = env.str("DSAR_PURGE_MODE", default="").strip() or "per_class"
 DSAR_PACKAGE_DAYS: int = whole_number("DSAR_PACKAGE_DAYS", default=30)
 OBJECT_ROOT: str = env.str("OBJECT_ROOT", default=str(BASE_DIR / ".local" / "objects"))
 OBJECT_STORAGE: str = env.str("OBJECT_STORAGE", default="file")

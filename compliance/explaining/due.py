@@ -14,7 +14,7 @@ from compliance.purging import sweeps
 from compliance.purging.sweeps import Sweep
 from compliance.retention import in_force as retention
 from compliance.retention.binding import binding
-from customers.catalogue import CATALOGUE, DERIVED, Entity, Erasure
+from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
 
@@ -38,9 +38,9 @@ class Reference:
 
 
 @requires_transaction
-def in_force(entity: Entity, data_class: str, *, now: datetime) -> Sweep | None:
+def in_force(entity: Entity, data_class: str, *, now: datetime, swept_by: str = CLEANUP) -> Sweep | None:
     """What a purge of this moment would go by; None when nothing says that rows of this class ever go."""
-    return sweeps.as_it_stands(Sweep(entity=entity, data_class=data_class, before=now), now=now)
+    return sweeps.as_it_stands(Sweep(entity=entity, data_class=data_class, before=now, swept_by=swept_by), now=now)
 
 
 @requires_transaction

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from compliance.explaining import due, facts, holding, log, timing
 from compliance.explaining.due import Reference
-from compliance.explaining.explanation import Explanation, Path, Reason, Way, Why
+from compliance.explaining.explanation import Explanation, Path, Reason, Way, Why, free_at
 from compliance.models import Hold, Kind
+from compliance.purging import periods
 from compliance.retention.binding import binding
 from compliance.retention.in_force import in_force
 from customers.catalogue import CATALOGUE, DERIVED, DSAR_PURGE, Entity, Erasure
@@ -90,14 +91,30 @@ def _explain(entity: Entity, row: Any, now: datetime) -> Explanation:
         requests=facts.requests(covering),
         references=[reference.as_dict() for reference in references],
     )
-    said.reasons = [
-        *holding.reasons(said, covering),
-        *timing.reasons(entity, said, sweep, counts),
-        *_nothing_left(row, said),
-        *_still_used(references),
-    ]
-    said.paths = [*_sweeps(entity, said), *_erasure(entity, row, said, covering)]
+    held = holding.reasons(said, covering)
+    timed = timing.reasons(entity, said, sweep, counts)
+    left = [*_nothing_left(row, said), *_still_used(references)]
+    said.reasons = [*held, *timed, *left]
+    does = DOES[Erasure.SHRED] if entity.erasure == Erasure.SHRED else "deletes it"
+    said.paths = [Path(way=Way.CLEANUP, does=does, earliest=said.free_at)]
+    if DSAR_PURGE in entity.swept_by:
+        strictest = _strictest(entity, said, timed)
+        earliest = free_at([*held, *strictest, *left], now)
+        said.paths.append(Path(way=Way.DSAR_PURGE, does=does, earliest=earliest))
+        if said.first is said.paths[1]:
+            # It goes before its own class's period: that is what there is to say of it.
+            said.reasons = [*held, *strictest, *left]
+            said.is_due = not said.reasons
+    said.paths.extend(_erasure(entity, row, said, covering))
     return said
+
+
+def _strictest(entity: Entity, said: Explanation, timed: list[Reason]) -> list[Reason]:
+    """What keeps it from dsar-purge by its time: the same as from cleanup, unless all classes go by the shortest."""
+    if not periods.is_strictest(DSAR_PURGE) or said.clock_at is None:
+        return timed
+    sweep = due.in_force(entity, said.data_class, now=said.at, swept_by=DSAR_PURGE)
+    return timed if sweep is None else timing.strictest(said, sweep, said.clock_at)
 
 
 def _nothing_left(row: Any, said: Explanation) -> list[Reason]:
@@ -115,12 +132,6 @@ def _still_used(references: Collection[Reference]) -> list[Reason]:
         )
         for reference in references
     ]
-
-
-def _sweeps(entity: Entity, said: Explanation) -> list[Path]:
-    does = DOES[Erasure.SHRED] if entity.erasure == Erasure.SHRED else "deletes it"
-    ways = [Way.CLEANUP, *([Way.DSAR_PURGE] if DSAR_PURGE in entity.swept_by else [])]
-    return [Path(way=way, does=does, earliest=said.free_at) for way in ways]
 
 
 def _erasure(entity: Entity, row: Any, said: Explanation, covering: Collection[Hold]) -> list[Path]:

@@ -1,5 +1,6 @@
 """What is said of one record: what keeps it, until when, and by which paths it can go."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -90,10 +91,7 @@ class Explanation:
     @property
     def free_at(self) -> datetime | None:
         """When the last reason has ended; None while one of them does not end by itself."""
-        ends = [reason.until for reason in self.reasons]
-        if None in ends:
-            return None
-        return max((end for end in ends if end is not None), default=self.at)
+        return free_at(self.reasons, self.at)
 
     @property
     def first(self) -> Path | None:
@@ -131,6 +129,12 @@ class Explanation:
             "references": self.references,
             "paths": [path.as_dict() for path in self.paths],
         }
+
+
+def free_at(reasons: Iterable[Reason], at: datetime) -> datetime | None:
+    """When the last of them has ended, `at` when there are none; None while one of them does not end by itself."""
+    ends = [reason.until for reason in reasons]
+    return None if None in ends else max((end for end in ends if end is not None), default=at)
 
 
 def moment(at: datetime | None) -> str | None:

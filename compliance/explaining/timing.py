@@ -24,6 +24,16 @@ def reasons(entity: Entity, said: Explanation, sweep: Sweep | None, counts: InFo
     return [_too_early(said.clock_at, counts, ends)]
 
 
+def strictest(said: Explanation, sweep: Sweep, clock_at: datetime) -> list[Reason]:
+    """The same of a purge that goes by the shortest period of all classes, as it stands now."""
+    if sweep.terms is None or clock_at < sweep.before:
+        return []
+    terms, ends = sweep.terms, clock_at + (said.at - sweep.before)
+    whose = f", by the policy of {terms.policy_class}" if terms.policy_class else ""
+    text = f"dsar-purge keeps it {terms.days:,} days{whose}: until {words(ends)}."
+    return [Reason(why=Why.LAW if terms.law else Why.PERIOD, text=text, until=ends)]
+
+
 def _own_end(said: Explanation, ends: datetime | None) -> Reason:
     if said.floors:
         text = f"It has ended; {said.floors[0]['citation']} keeps it {said.floors[0]['days']:,} days more."

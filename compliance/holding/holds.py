@@ -6,8 +6,9 @@ from django.db import DatabaseError, connection
 
 import audit
 from compliance.holding.guards import LEGAL_HOLD
-from compliance.models import RetentionPolicy
+from compliance.models import Hold, RetentionPolicy
 from compliance.retention import policies
+from customers.catalogue import DATA_CLASSES
 from kaireon.tenancy.context import Actor, requires_transaction
 
 
@@ -23,6 +24,15 @@ class HoldAlreadyReleased(RuntimeError):
 def held_classes() -> frozenset[str]:
     """The data classes the active tenant holds. Take the epoch first when you act on the answer."""
     return frozenset(RetentionPolicy.objects.held().values_list("data_class", flat=True))
+
+
+@requires_transaction
+def wholly_held() -> frozenset[str]:
+    """The same, and those of which a matter's hold keeps every row."""
+    matters = Hold.objects.effective().for_matters()
+    unlimited = matters.filter(entity="", of_subjects=False, query__isnull=True, from_at=None, until_at=None)
+    named = frozenset(unlimited.values_list("data_class", flat=True))
+    return held_classes() | (frozenset(DATA_CLASSES) if "" in named else named)
 
 
 @requires_transaction

@@ -50,6 +50,10 @@ class Migration(migrations.Migration):
                 ),
                 ("policy_version", models.PositiveIntegerField(default=0, help_text="0: no policy was needed.")),
                 (
+                    "policy_class",
+                    models.CharField(blank=True, default="", help_text="Whose policy, if another's.", max_length=32),
+                ),
+                (
                     "law",
                     models.CharField(
                         blank=True, default="", help_text="What kept them longer than the policy.", max_length=500
@@ -80,7 +84,7 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["tenant", "first_at"], name="disposition_by_time")],
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("tenant", "run", "data_class", "entity", "method", "policy_version"),
+                        fields=("tenant", "run", "data_class", "entity", "method", "policy_class", "policy_version"),
                         name="disposition_once",
                     ),
                     models.CheckConstraint(condition=models.Q(("rows__gt", 0)), name="disposition_of_something"),

@@ -123,6 +123,10 @@ class Migration(migrations.Migration):
                 ("before", models.DateTimeField(help_text="Rows whose clock stands before it.")),
                 ("retention_days", models.PositiveIntegerField(blank=True, null=True)),
                 ("policy_version", models.PositiveIntegerField(default=0)),
+                (
+                    "policy_class",
+                    models.CharField(blank=True, default="", help_text="Whose policy, if another's.", max_length=32),
+                ),
                 ("law", models.CharField(blank=True, default="", max_length=500)),
                 ("rows", models.BigIntegerField()),
                 ("clock_from", models.DateTimeField()),

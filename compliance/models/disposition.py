@@ -45,6 +45,7 @@ class Disposition(TenantModel):
     clock_until = models.DateTimeField(help_text="No row that went was younger.")
     retention_days = models.PositiveIntegerField(null=True, blank=True, help_text="None: they ended by themselves.")
     policy_version = models.PositiveIntegerField(default=0, help_text="0: no policy was needed.")
+    policy_class = models.CharField(max_length=32, default="", blank=True, help_text="Whose policy, if another's.")
     law = models.CharField(max_length=500, default="", blank=True, help_text="What kept them longer than the policy.")
     approved_by = models.CharField(max_length=64, default="", blank=True)
     approved_by_name = models.CharField(max_length=200, default="", blank=True)
@@ -58,7 +59,8 @@ class Disposition(TenantModel):
     class Meta(TenantModel.Meta):
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "run", "data_class", "entity", "method", "policy_version"], name="disposition_once"
+                fields=["tenant", "run", "data_class", "entity", "method", "policy_class", "policy_version"],
+                name="disposition_once",
             ),
             models.CheckConstraint(condition=Q(rows__gt=0), name="disposition_of_something"),
         ]

@@ -81,6 +81,7 @@ class PurgePlanItem(TenantModel):
     before = models.DateTimeField(help_text="Rows whose clock stands before it.")
     retention_days = models.PositiveIntegerField(null=True, blank=True)
     policy_version = models.PositiveIntegerField(default=0)
+    policy_class = models.CharField(max_length=32, default="", blank=True, help_text="Whose policy, if another's.")
     law = models.CharField(max_length=500, default="", blank=True)
     rows = models.BigIntegerField()
     clock_from = models.DateTimeField()

@@ -8,7 +8,8 @@ from uuid import UUID
 from django.db import connection
 
 from compliance.models import Disposition, Method
-from compliance.purging.sweeps import Sweep, Terms
+from compliance.purging.periods import Terms
+from compliance.purging.sweeps import Sweep
 from kaireon.lib import clock
 from kaireon.lib.ids import uuid7
 from kaireon.tenancy import context
@@ -19,7 +20,7 @@ _COLUMNS = [f.attname for f in Disposition._meta.concrete_fields]
 _COUNT = f"""
 INSERT INTO public.compliance_disposition AS d ({", ".join(_COLUMNS)})
 VALUES ({", ".join(f"%({column})s" for column in _COLUMNS)})
-ON CONFLICT (tenant_id, run, data_class, entity, method, policy_version) DO UPDATE
+ON CONFLICT (tenant_id, run, data_class, entity, method, policy_class, policy_version) DO UPDATE
    SET rows = d.rows + excluded.rows, last_at = greatest(d.last_at, excluded.last_at),
        clock_from = least(d.clock_from, excluded.clock_from),
        clock_until = greatest(d.clock_until, excluded.clock_until)
@@ -83,6 +84,7 @@ def add(
         "clock_until": clock_until,
         "retention_days": terms.days if terms else None,
         "policy_version": terms.version if terms else 0,
+        "policy_class": terms.policy_class if terms else "",
         "law": terms.law if terms else "",
         "approved_by": run.approved_by,
         "approved_by_name": run.approved_by_name,

@@ -35,6 +35,7 @@ class DispositionOut(serializers.Serializer[Any]):
     clockFrom = serializers.DateTimeField()
     clockUntil = serializers.DateTimeField()
     retentionDays = serializers.IntegerField(allow_null=True)
+    policyClass = serializers.CharField(help_text="The class whose policy it was: another one's under `strictest`.")
     policyVersion = serializers.IntegerField()
     law = serializers.CharField()
     doneBy = serializers.CharField()

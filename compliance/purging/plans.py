@@ -17,7 +17,8 @@ from django.db.models.functions import Cast
 import audit
 from compliance.models import HoldEpoch, Mode, PlanState, PurgePlan, PurgePlanItem
 from compliance.purging import sweeps
-from compliance.purging.sweeps import Among, Sweep, Terms
+from compliance.purging.periods import Terms
+from compliance.purging.sweeps import Among, Sweep
 from compliance.retention.in_force import all_in_force
 from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, ProfileEntity
 from kaireon.approvals import people, registry
@@ -118,19 +119,25 @@ def sweep_of(item: PurgePlanItem) -> Sweep:
     """The rows of an item, as a sweep that takes no others."""
     terms = None
     if item.retention_days is not None:
-        terms = Terms(days=item.retention_days, version=item.policy_version, law=item.law)
+        terms = Terms(
+            days=item.retention_days,
+            version=item.policy_version,
+            law=item.law,
+            policy_class=item.policy_class,
+        )
     return Sweep(
         entity=_ENTITIES[item.entity],
         data_class=item.data_class,
         before=item.before,
         terms=terms,
         among=Among(clock_from=item.clock_from, clock_until=item.clock_until, newest=item.newest),
+        swept_by=item.plan.swept_by,
     )
 
 
 @requires_transaction
 def items_of(plan: PurgePlan) -> TenantQuerySet[PurgePlanItem]:
-    return PurgePlanItem.objects.filter(plan=plan).order_by("position")
+    return PurgePlanItem.objects.filter(plan=plan).select_related("plan").order_by("position")
 
 
 def digest(plan: PurgePlan, items: Iterable[PurgePlanItem]) -> str:
@@ -156,6 +163,7 @@ def wire_item(item: PurgePlanItem) -> dict[str, Any]:
         "clock": item.clock,
         "before": clock.rfc3339(item.before),
         "retentionDays": item.retention_days,
+        "policyClass": item.policy_class or item.data_class,
         "policyVersion": item.policy_version,
         "law": item.law,
         "rows": item.rows,
@@ -241,6 +249,7 @@ def _item(plan: PurgePlan, sweep: Sweep, measured: Measured) -> PurgePlanItem:
         before=sweep.before,
         retention_days=sweep.terms.days if sweep.terms else None,
         policy_version=sweep.terms.version if sweep.terms else 0,
+        policy_class=sweep.terms.policy_class if sweep.terms else "",
         law=sweep.terms.law if sweep.terms else "",
         rows=measured.rows,
         clock_from=measured.clock_from,

@@ -57,6 +57,7 @@ class PlanItemOut(serializers.Serializer[Any]):
     clock = serializers.CharField()
     before = serializers.DateTimeField()
     retentionDays = serializers.IntegerField(allow_null=True)
+    policyClass = serializers.CharField(help_text="The class whose policy it was: another one's under `strictest`.")
     policyVersion = serializers.IntegerField()
     law = serializers.CharField()
     rows = serializers.IntegerField()

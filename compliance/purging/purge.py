@@ -42,7 +42,7 @@ class Purged:
 
     `deleted` counts rows by the entity's wire name; `held_rows` those past their time that only a hold keeps, to
     100,000 of each entity. `errors` are facts without values. `finished` is False when the
-    budget ended first: the next purge goes on from there.
+    budget ended first: the next purge goes on from there. `shortest`: as of sweeps.Plan.
     """
 
     deleted: dict[str, int] = field(default_factory=dict)
@@ -52,6 +52,7 @@ class Purged:
     objects: Removed = field(default_factory=Removed)
     errors: list[str] = field(default_factory=list)
     finished: bool = True
+    shortest: int = 0
 
     @property
     def total(self) -> int:
@@ -109,12 +110,13 @@ def purge_expired(
                 if count := sweeps.held_back(sweep)[:MOST_COUNTED].count():
                     held_rows[sweep.entity.name] += count
         purged = Purged(held=plan.held, held_rows=dict(held_rows), without_policy=plan.without_policy)
+        purged.shortest = plan.shortest
         run = Run(dry=dry_run)
         for sweep in plan.sweeps:
             _sweep(sweep, purged, run=run, now=now, budget=time, size=batch)
         if dry_run:
             return purged
-        if classes is None or "consents" in classes:
+        if swept_by == CLEANUP and (classes is None or "consents" in classes):
             try:
                 _expired_tombstones(run, now=now)
             except DatabaseError as error:
@@ -124,7 +126,7 @@ def purge_expired(
         purged.objects = removals.remove_doomed(now=now, budget=time)
         if purged.objects.failed:
             purged.errors.append(f"{purged.objects.failed} stored objects could not be removed")
-        _record(purged, run)
+        _record(purged, run, swept_by)
     return purged
 
 
@@ -170,7 +172,7 @@ def _expired_tombstones(run: Run, *, now: datetime) -> None:
         )
 
 
-def _record(purged: Purged, run: Run) -> None:
+def _record(purged: Purged, run: Run, swept_by: str) -> None:
     for entity, count in purged.deleted.items():
         metrics.ROWS_PURGED.labels(entity).inc(count)
     with transaction():
@@ -178,5 +180,12 @@ def _record(purged: Purged, run: Run) -> None:
             action=VERB,
             entity_type="Retention",
             entity_id=context.tenant_id(),
-            changes={**purged.as_dict(), "total": purged.total, "errors": list(purged.errors), "run": str(run.id)},
+            changes={
+                **purged.as_dict(),
+                "total": purged.total,
+                "errors": list(purged.errors),
+                "run": str(run.id),
+                "sweptBy": swept_by,
+                "retentionDays": purged.shortest,
+            },
         )

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from compliance.holding import holds, predicate
-from compliance.retention.binding import Binding, binding
-from compliance.retention.in_force import InForce, all_in_force, in_force
+from compliance.purging import periods
+from compliance.purging.periods import Periods, Terms
 from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
@@ -17,15 +17,6 @@ from kaireon.tenancy.managers import TenantQuerySet
 DELETED = (Erasure.DELETE, Erasure.EVIDENCE)
 # Past this moment a suppression has no effect, so without a policy for its class it goes then.
 EXPIRES_WITHOUT_POLICY = ("suppression",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """What is in force for a class: so many days, by this version of its policy, lengthened by this law if by any."""
-
-    days: int
-    version: int
-    law: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,38 +31,39 @@ class Among:
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """One entity's rows of one class, and the moment before which their clock must stand. Without `terms` they end by
-    themselves; with `among` no others are looked at."""
+    themselves; with `among` no others are looked at. `swept_by` is the job whose periods count."""
 
     entity: Entity
     data_class: str
     before: datetime
     terms: Terms | None = None
     among: Among | None = None
+    swept_by: str = CLEANUP
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a purge would look at now, and which classes it leaves alone and why. `kept` is what it would look at but
-    for a hold."""
+    for a hold, `shortest` the days of the shortest policy of a class that is not held; 0: there is none."""
 
     sweeps: tuple[Sweep, ...]
     kept: tuple[Sweep, ...]
     held: tuple[str, ...]
     without_policy: tuple[str, ...]
+    shortest: int = 0
 
 
 @requires_transaction
 def make_plan(*, now: datetime, classes: Collection[str] | None = None, swept_by: str = CLEANUP) -> Plan:
     """What is to be looked at in the active tenant, in the catalogue's order."""
-    counting = all_in_force(now)
-    bound_by = binding(now)
+    counting = periods.read(now, swept_by=swept_by)
     held_now = holds.held_classes()
     sweeps: list[Sweep] = []
     kept: list[Sweep] = []
     held: set[str] = set()
     without_policy: set[str] = set()
     for entity, data_class in _swept(swept_by, classes):
-        sweep = _sweep(entity, data_class, counting.get(data_class), bound_by, now)
+        sweep = _sweep(entity, data_class, counting, swept_by)
         is_held = data_class in held_now
         if is_held:
             held.add(data_class)
@@ -84,6 +76,7 @@ def make_plan(*, now: datetime, classes: Collection[str] | None = None, swept_by
         kept=tuple(kept),
         held=tuple(sorted(held)),
         without_policy=tuple(sorted(without_policy)),
+        shortest=counting.shortest.days if counting.shortest else 0,
     )
 
 
@@ -93,7 +86,8 @@ def as_it_stands(sweep: Sweep, *, now: datetime) -> Sweep | None:
 
     Never more than it was: a policy that was shortened meanwhile is for the next purge, one that was lengthened counts.
     """
-    today = _sweep(sweep.entity, sweep.data_class, in_force(sweep.data_class, now), binding(now), now)
+    counting = periods.read(now, swept_by=sweep.swept_by, only=sweep.data_class)
+    today = _sweep(sweep.entity, sweep.data_class, counting, sweep.swept_by)
     return None if today is None else replace(today, before=min(today.before, sweep.before), among=sweep.among)
 
 
@@ -125,15 +119,13 @@ def _swept(swept_by: str, classes: Collection[str] | None) -> Iterator[tuple[Ent
                     yield entity, data_class
 
 
-def _sweep(entity: Entity, data_class: str, counts: InForce | None, bound_by: Binding, now: datetime) -> Sweep | None:
+def _sweep(entity: Entity, data_class: str, counting: Periods, swept_by: str) -> Sweep | None:
     """None for what is kept because nobody said how long."""
     if entity.own_expiry:
-        return Sweep(entity=entity, data_class=data_class, before=now)
-    if counts is None:
-        if entity.name not in EXPIRES_WITHOUT_POLICY:
-            return None
-        floor = bound_by.floor(data_class, now)
-        return Sweep(entity=entity, data_class=data_class, before=now - timedelta(days=floor.days if floor else 0))
-    law = counts.law
-    terms = Terms(days=counts.days, version=counts.version.number, law=law.citation if law else "")
-    return Sweep(entity=entity, data_class=data_class, before=now - timedelta(days=terms.days), terms=terms)
+        return Sweep(entity=entity, data_class=data_class, before=counting.now, swept_by=swept_by)
+    terms = counting.terms(data_class)
+    if terms is None and entity.name not in EXPIRES_WITHOUT_POLICY:
+        return None
+    days = counting.floor_days(data_class) if terms is None else terms.days
+    before = counting.now - timedelta(days=days)
+    return Sweep(entity=entity, data_class=data_class, before=before, terms=terms, swept_by=swept_by)

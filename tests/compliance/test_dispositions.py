@@ -15,7 +15,7 @@ from audit.models import AuditRecord
 from compliance.models import Disposition
 from compliance.purging import batches, purge, report
 from compliance.purging.dispositions import Run, add
-from compliance.purging.sweeps import Terms
+from compliance.purging.periods import Terms
 from customers import suppressions
 from customers.models import Interaction, SuppressionTombstone
 from kaireon.lib.budget import Budget

@@ -106,6 +106,22 @@ class TestReasons:
         assert (said.verdict, said.reasons, said.first.earliest) == ("due", [], NOW)
         assert [path.way for path in said.paths] == [Way.CLEANUP, Way.DSAR_PURGE, Way.ERASURE]
 
+    def test_the_shortest_period_of_all_is_what_dsar_purge_goes_by(self, trace, settings):
+        policy("decisions", 90)
+        policy("metrics", 50)
+        assert {p.way: p.earliest for p in explained("decisionTrace", trace).paths}[Way.DSAR_PURGE] == days_ago(-50)
+        settings.DSAR_PURGE_MODE = "strictest"
+        said = explained("decisionTrace", trace)
+        assert (reasons(said), said.first.way, said.first.earliest) == ([Why.PERIOD], Way.DSAR_PURGE, days_ago(-10))
+        assert said.paths[0].earliest == days_ago(-50)
+        assert "by the policy of metrics" in said.reasons[0].text
+        late = days_ago(-10) + MICROSECOND
+        said = explained("decisionTrace", trace, now=late)
+        assert (said.is_due, said.reasons, "the next dsar-purge takes it" in said.summary) == (True, [], True)
+        hold(trace.customer)
+        said = explained("decisionTrace", trace, now=late)
+        assert (said.is_due, reasons(said), said.first) == (False, [Why.HOLD, Why.PERIOD], None)
+
     def test_its_class_is_held(self, trace):
         policy("decisions", 30, hold=True)
         said = explained("decisionTrace", trace)

@@ -56,6 +56,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
         "cleanup": "down",
         "dlq-archive": "running",
         "dlq-replay": "up",
+        "dsar-purge": "new",
         "flow-scheduler-tick": "new",
         "hold-reminders": "new",
         "outbox-reaper": "paused",

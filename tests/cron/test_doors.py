@@ -88,6 +88,10 @@ def often(*jobs: str) -> None:
     """The schedule has stood for a week, in which no beat ran; an operator has these run every few seconds."""
     with clock.freeze(clock.now() - timedelta(days=7)):
         beat_rows.install()
+        with platform_scope(actor=Actor.system("operator")), transaction():
+            for job in JOBS.values():
+                if job.schedule is None:
+                    beat_rows.reschedule(job, cron="* * * * *", enabled=True, now=clock.now())
     with platform_scope(actor=Actor.system("operator")), transaction():
         every = IntervalSchedule.objects.create(every=SECONDS, period=IntervalSchedule.SECONDS)
         for row in PeriodicTask.objects.filter(name__in=jobs):

@@ -66,7 +66,7 @@ def variable_exists(named: str) -> bool:
 
 def job_exists(named: str) -> bool:
     name, _, schedule = named.partition(" ")
-    return name in JOBS and JOBS[name].schedule == schedule
+    return name in JOBS and (JOBS[name].schedule or "") == schedule
 
 
 def event_exists(named: str) -> bool:
