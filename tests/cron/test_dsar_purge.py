@@ -12,6 +12,7 @@ from audit.models import AuditRecord
 from compliance import checks
 from compliance.models import Disposition
 from compliance.purging import applying, batches, plans, purge
+from compliance.purging.refusals import PlanRefused
 from compliance.retention import binding, policies
 from cron import runner
 from cron.models import Trigger
@@ -374,7 +375,7 @@ class TestStrictest:
             with transaction():
                 plan = plans.make(actor=ADA.actor, now=NOW, swept_by=DSAR_PURGE)
             settings.DSAR_PURGE_MODE = "per_class"
-            with pytest.raises(applying.PolicyChanged):
+            with pytest.raises(PlanRefused, match="policy_changed"):
                 applying.begin(plan_id=plan.pk, actor=ADA.actor, now=NOW)
         assert left() == (4, 4, 4)
 
