@@ -1,7 +1,7 @@
 """The log over HTTP: read, never written. Every read of it is recorded in it."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -174,4 +174,8 @@ def moment(text: str | None, name: str) -> datetime | None:
         raise BadRequest("is not a date that exists.", field=name) from error
     if found is None or found.tzinfo is None:
         raise BadRequest("must be ISO 8601 with a time zone, such as 2026-01-31T00:00:00Z.", field=name)
-    return found
+    try:
+        return found.astimezone(UTC)
+    except OverflowError as error:
+        # Past the ends of the calendar, as with 9999-12-31T23:59:59-14:00.
+        raise BadRequest("is not a date that exists.", field=name) from error

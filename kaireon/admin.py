@@ -31,6 +31,18 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
             model="compliance_retentionpolicy",
             permission=Permission.READ_RETENTION,
         ),
+        Page(
+            title="Purge plans",
+            icon="delete_sweep",
+            model="compliance_purgeplan",
+            permission=Permission.READ_RETENTION,
+        ),
+        Page(
+            title="Dispositions",
+            icon="receipt_long",
+            model="compliance_disposition",
+            permission=Permission.READ_RETENTION,
+        ),
         Page(title="Audit log", icon="verified_user", model="audit_auditrecord", permission=Permission.READ_AUDIT),
         Page(title="Log exports", icon="folder_zip", model="audit_auditexport", permission=Permission.EXPORT_AUDIT),
         Page(

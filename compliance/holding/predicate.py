@@ -82,6 +82,13 @@ def covering(
 
 
 @requires_transaction
+def touching(entity: Entity, data_class: str) -> TenantQuerySet[Hold]:
+    """The holds that stop retention for rows of an entity and class, whichever rows those are, oldest first."""
+    found = Hold.objects.filter(_touching(SCOPES[entity.table], data_class, FOR_RETENTION))
+    return found.order_by("placed_at", "id")
+
+
+@requires_transaction
 def touching_log(data_class: str) -> TenantQuerySet[Hold]:
     """Those that `touched` found, oldest first."""
     holds = Hold.objects.effective().for_matters().filter(entity="", data_class__in=["", data_class])

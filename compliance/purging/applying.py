@@ -6,19 +6,17 @@ when a hold or a longer policy appears on the way. Whoever is killed in between 
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import audit
 from compliance.holding import holds
 from compliance.models import HoldEpoch, PlanState, PurgePlan, PurgePlanItem
-from compliance.purging import batches, plans, refusals, sweeps
+from compliance.purging import batches, comparing, plans, refusals
 from compliance.purging.dispositions import Run
-from compliance.purging.refusals import PlanRefused, Reason
-from compliance.purging.sweeps import Sweep
+from compliance.purging.refusals import PlanRefused
 from customers import removals
 from kaireon.api import metrics
 from kaireon.jobs import services as jobs
@@ -59,23 +57,30 @@ def begin(*, plan_id: UUID, actor: Actor, now: datetime, in_background: bool = F
     """
     try:
         with transaction():
-            plan = PurgePlan.objects.select_for_update().get(pk=plan_id)
-            _check(plan, now)
-            if dry_run:
-                return Begun(plan=plan)
-            job = None
-            if in_background:
-                job = jobs.enqueue(type=JOB_TYPE, payload={"plan_id": str(plan.pk)}, now=now)
-                plan.job_ref = job.pk
-            if plan.state != PlanState.APPLYING:
-                plan.state, plan.started_at = PlanState.APPLYING, now
-                plan.applied_by, plan.applied_by_name = actor.id[:64], actor.name[:200]
-            audit.action(APPLY_VERB, entity=plan)
-            plan.save(update_fields=["state", "started_at", "applied_by", "applied_by_name", "job_ref"])
-            return Begun(plan=plan, job=job)
+            return start(plan_id=plan_id, actor=actor, now=now, in_background=in_background, dry_run=dry_run)
     except PlanRefused as refusal:
         refusals.note(plan_id, refusal)
         raise
+
+
+@requires_transaction
+def start(*, plan_id: UUID, actor: Actor, now: datetime, in_background: bool = False, dry_run: bool = False) -> Begun:
+    """The same in the caller's transaction, who has a refusal to record, by `refusals.note`, after taking it back."""
+    plan = PurgePlan.objects.select_for_update().get(pk=plan_id)
+    for reason in comparing.reasons(plan, now=now):
+        raise PlanRefused(reason)
+    if dry_run:
+        return Begun(plan=plan)
+    job = None
+    if in_background:
+        job = jobs.enqueue(type=JOB_TYPE, payload={"plan_id": str(plan.pk)}, now=now)
+        plan.job_ref = job.pk
+    if plan.state != PlanState.APPLYING:
+        plan.state, plan.started_at = PlanState.APPLYING, now
+        plan.applied_by, plan.applied_by_name = actor.id[:64], actor.name[:200]
+    audit.action(APPLY_VERB, entity=plan)
+    plan.save(update_fields=["state", "started_at", "applied_by", "applied_by_name", "job_ref"])
+    return Begun(plan=plan, job=job)
 
 
 @without_transaction
@@ -125,87 +130,6 @@ def go_on(
     return Applied(rows=done, planned=plan.rows, finished=True)
 
 
-@requires_transaction
-def differences(plan: PurgePlan, *, now: datetime) -> list[dict[str, Any]]:
-    """What a plan says beside what is there now: for each item how many rows it planned, deleted, and would find."""
-    held = holds.held_classes()
-    found = []
-    for item in plans.items_of(plan):
-        today = sweeps.as_it_stands(plans.sweep_of(item), now=now)
-        there = None if today is None or item.data_class in held else plans.measure(replace(today, among=None))
-        found.append(
-            {
-                **plans.wire_item(item),
-                "deleted": item.deleted,
-                "done": item.done,
-                "rowsNow": there.rows if there else 0,
-                "heldNow": item.data_class in held,
-                "policyChanged": today is None or today.before < item.before,
-            }
-        )
-    return found
-
-
-def _check(plan: PurgePlan, now: datetime) -> None:
-    """Raises PlanRefused. One that is being applied already was checked; its rows and holds are, at every batch."""
-    if plan.state in (PlanState.APPLIED, PlanState.STOPPED):
-        raise PlanRefused(Reason.PLAN_ALREADY_APPLIED)
-    if now < max(filter(None, (plan.as_of, plan.approved_at, plan.started_at))):
-        raise PlanRefused(Reason.CLOCK_MOVED_BACK)
-    if plan.state == PlanState.APPLYING:
-        if plan.job_ref and Job.objects.open().filter(pk=plan.job_ref).exists():
-            raise PlanRefused(Reason.PLAN_UNDER_WAY)
-        return
-    if now - plan.as_of > plans.VALID_FOR:
-        raise PlanRefused(Reason.PLAN_STALE)
-    items = list(plans.items_of(plan))
-    _check_approval(plan, {item.data_class for item in items}, now)
-    if plans.digest(plan, items) != plan.digest:
-        raise PlanRefused(Reason.PLAN_CHANGED)
-    for item in items:
-        _check_item(plan, item, now)
-
-
-def _check_approval(plan: PurgePlan, classes: set[str], now: datetime) -> None:
-    if plan.approved_by and plan.approved_by in (plan.made_by, plan.made_for):
-        raise PlanRefused(Reason.PLAN_APPROVED_BY_AUTHOR)
-    # Of nothing there is nothing to agree to.
-    demanded = plan.approval_id is not None or (classes and plans.needs_approval(classes, now=now))
-    if demanded and (plan.state != PlanState.APPROVED or not plan.approved_by):
-        raise PlanRefused(Reason.PLAN_NOT_APPROVED)
-
-
-def _check_item(plan: PurgePlan, item: PurgePlanItem, now: datetime) -> None:
-    _check_grounds(item, now, epoch=plan.epoch)
-    found = plans.measure(replace(plans.sweep_of(item), among=None))
-    if found is None:
-        return
-    exchanged = found.rows == item.rows and found.fingerprint != item.fingerprint
-    if found.rows > item.rows or exchanged or found.newest > item.newest:
-        raise PlanRefused(Reason.SET_GREW)
-
-
-def _check_grounds(item: PurgePlanItem, now: datetime, *, epoch: int) -> int:
-    """What must be true at each batch: no new hold on it, and no policy that keeps it longer. Gives the epoch, so that
-    rows are looked at again only when it has moved."""
-    moved_to = HoldEpoch.objects.get().epoch
-    sweep = plans.sweep_of(item)
-    if item.data_class in holds.held_classes() or (moved_to != epoch and _held_since(item, sweep)):
-        raise PlanRefused(Reason.HOLD_APPEARED)
-    today = sweeps.as_it_stands(sweep, now=now)
-    if today is None or today.before < item.before:
-        raise PlanRefused(Reason.POLICY_CHANGED)
-    return moved_to
-
-
-def _held_since(item: PurgePlanItem, sweep: Sweep) -> bool:
-    """Whether other rows are held than when the plan was made. That some were let go is no reason to stop."""
-    held = plans.measure_held(sweep)
-    if held is None:
-        return False
-    return held.rows > item.held_rows or (held.rows == item.held_rows and held.fingerprint != item.held_fingerprint)
-
-
 def _one_batch(item: PurgePlanItem, run: Run, *, now: datetime, size: int, epoch: int) -> tuple[PurgePlanItem, int]:
     """The next batch of an item, and where it stands after it: together or not at all. With the epoch then."""
     # Of two who apply the same plan the second waits here, and goes on behind the first.
@@ -213,7 +137,9 @@ def _one_batch(item: PurgePlanItem, run: Run, *, now: datetime, size: int, epoch
     if standing.done:
         return standing, epoch
     holds.lock_epoch()
-    epoch = _check_grounds(standing, now, epoch=epoch)
+    moved_to = HoldEpoch.objects.get().epoch
+    for reason in comparing.grounds(standing, now=now, epoch_moved=moved_to != epoch):
+        raise PlanRefused(reason)
     after = (standing.after_clock, standing.after_pk) if standing.after_clock and standing.after_pk else None
     left = standing.rows - standing.deleted
     done = batches.one_batch(plans.sweep_of(standing), after, run=run, now=now, size=max(1, min(size, left)))
@@ -224,7 +150,7 @@ def _one_batch(item: PurgePlanItem, run: Run, *, now: datetime, size: int, epoch
     if not run.dry:
         standing.save(update_fields=["deleted", "after_clock", "after_pk", "done"])
         metrics.ROWS_PURGED.labels(standing.entity).inc(done.deleted)
-    return standing, epoch
+    return standing, moved_to
 
 
 def _finish(plan: PurgePlan, now: datetime) -> None:

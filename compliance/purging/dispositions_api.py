@@ -9,18 +9,16 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework import serializers
 from rest_framework.response import Response
 
-import audit
 from audit.api import moment
 from compliance.models import Disposition
-from compliance.purging import report
+from compliance.purging import exporting, report
 from kaireon.api.errors import BadRequest
 from kaireon.api.paging import page_of
 from kaireon.lib import clock
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
 
-FORMATS = ("json", "html", "csv")
-_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8"}
+FORMATS = ("json", *exporting.TYPES)
 
 
 class DispositionOut(serializers.Serializer[Any]):
@@ -80,24 +78,7 @@ class DispositionsView(TenantAPIView):
             page = page_of(request, rows, default=100, cap=1000)
             listed = [report.wire(row) for row in page.items]
             return Response({"dispositions": listed, "total": page.total, "page": page.page, "limit": page.limit})
-        now = clock.now()
-        text = report.as_csv(rows) if wanted == "csv" else report.as_html(rows, since=since, until=until, now=now)
-        audit.record(
-            action=report.VERB,
-            entity_type="Retention",
-            entity_id=request.tenant_id,
-            changes={"format": wanted, "dispositions": rows.count()},
-        )
-        name = report.file_name(request.tenant_id, wanted, now)
-        return HttpResponse(
-            text,
-            content_type=_TYPES[wanted],
-            headers={
-                "Content-Disposition": f'attachment; filename="{name}"',
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-            },
-        )
+        return exporting.file_of(wanted, since=since, until=until, now=clock.now())
 
 
 def period(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:

@@ -26,6 +26,7 @@ from kaireon.approvals import services as approvals
 from kaireon.approvals.registry import NotApplicable, Stage
 from kaireon.lib import clock
 from kaireon.lib.canonical import canonical
+from kaireon.lib.ids import uuid7
 from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
@@ -63,15 +64,18 @@ def make(
     classes: Collection[str] | None = None,
     swept_by: str = CLEANUP,
     asker: Actor | None = None,
+    plan_id: UUID | None = None,
 ) -> PurgePlan:
     """Plan a purge of the active tenant, and ask for a second person's yes where one is demanded.
 
-    `asker` asks in the place of an actor who is no person. Raises AskerNeeded, approvals.RequesterMayNot.
+    `asker` asks in the place of an actor who is no person. With a `plan_id` there is one plan however often somebody
+    asks: the second gets an IntegrityError. Raises AskerNeeded, approvals.RequesterMayNot.
     """
     # Read first and not locked: a hold that comes while rows are counted moves it, and the plan is refused then.
     epoch = HoldEpoch.objects.get().epoch
     found = sweeps.make_plan(now=now, classes=classes, swept_by=swept_by)
     plan = PurgePlan(
+        id=plan_id or uuid7(),
         swept_by=swept_by,
         classes=None if classes is None else sorted(classes),
         as_of=now,

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from compliance.models import PlanState, PurgePlan
-from compliance.purging import applying, plans
+from compliance.purging import applying, comparing, plans
 from compliance.purging.refusals import PlanRefused
 from customers.catalogue import CLEANUP, DATA_CLASSES, DSAR_PURGE
 from kaireon.api.errors import BadRequest, Conflict, Forbidden, NotFound
@@ -124,7 +124,7 @@ class PlansView(TenantAPIView):
             plan = plans.make(actor=request.actor, now=now, classes=classes, swept_by=given.validated_data["sweptBy"])
         except (approvals.RequesterMayNot, plans.AskerNeeded) as error:
             raise Forbidden from error
-        return Response({**wire(plan), "items": applying.differences(plan, now=now)}, status=201)
+        return Response({**wire(plan), "items": comparing.differences(plan, now=now)}, status=201)
 
 
 class PlanView(TenantAPIView):
@@ -136,7 +136,7 @@ class PlanView(TenantAPIView):
         plan = PurgePlan.objects.filter(pk=plan_id).first()
         if plan is None:
             raise NotFound
-        return Response({**wire(plan), "items": applying.differences(plan, now=clock.now())})
+        return Response({**wire(plan), "items": comparing.differences(plan, now=clock.now())})
 
 
 class PlanApplyView(TenantAPIView):
@@ -157,7 +157,7 @@ class PlanApplyView(TenantAPIView):
         except PurgePlan.DoesNotExist as error:
             raise NotFound from error
         except PlanRefused as refusal:
-            raise Conflict(refusal.advice, code=refusal.code) from refusal
+            raise Conflict(str(refusal), code=refusal.code) from refusal
         job = begun.job
         if job is None:
             raise NotFound

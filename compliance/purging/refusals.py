@@ -41,19 +41,15 @@ ADVICE: Mapping[Reason, str] = {
 
 
 class PlanRefused(RuntimeError):
-    """A plan was not applied, or not further, for this reason; what went before is gone, and counted."""
+    """A plan was not applied, or not further; what went before is gone, and counted. `str()` of it is the advice."""
 
     def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.value)
+        super().__init__(ADVICE[reason])
         self.reason = reason
 
     @property
     def code(self) -> str:
         return self.reason.value
-
-    @property
-    def advice(self) -> str:
-        return ADVICE[self.reason]
 
 
 @without_transaction

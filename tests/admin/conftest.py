@@ -8,6 +8,8 @@ from django.contrib import admin
 from django.test import Client
 
 from audit.exports import jobs as export_jobs
+from compliance.purging import dispositions, plans
+from compliance.purging.dispositions import Run
 from compliance.retention import policies
 from cron.models import JobRun, Trigger
 from customers.demo.loader import Share, load
@@ -53,6 +55,17 @@ def rows(db: str) -> Rows:
         policies.upsert_policy(data_class="interactions", retention_days=365, actor=ADA.actor, now=now)
         services.create_request(request_type="export", subject_id="A-01500", actor=ADA.actor, now=now)
         SuppressionTombstone.objects.create(subject_key="v1:0")
+        plan = plans.make(actor=ADA.actor, now=now)
+        dispositions.add(
+            Run(plan=plan.pk),
+            data_class="interactions",
+            entity="interactionHistory",
+            clock_column="occurred_at",
+            rows=7,
+            terms=None,
+            clock_from=now,
+            clock_until=now,
+        )
         approvals.ask(verb="role.grant", payload={"email": "n@x.example", "role": "viewer"}, actor=ADA.actor, now=now)
         steps = [
             {"name": "read", "node": "load_entity", "params": {"entity": "customers"}},

@@ -4,7 +4,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from compliance.models import Disposition, PlanState, PurgePlanItem
-from compliance.purging import applying, plans
+from compliance.purging import applying, comparing, plans
 from customers.models import Customer, DecisionTrace, IdentityLink, Interaction
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
@@ -140,7 +140,7 @@ def test_beside_now_it_shows_what_has_changed(old):
     interactions(old, 45)
     policy("decisions", 90, hold=True)
     with ADA.here(), transaction():
-        seen, decided = applying.differences(again(plan), now=LATER)
+        seen, decided = comparing.differences(again(plan), now=LATER)
     assert (seen["rows"], seen["rowsNow"], seen["heldNow"], seen["policyChanged"]) == (5, 6, False, False)
     assert (decided["rows"], decided["rowsNow"], decided["heldNow"]) == (2, 0, True)
     assert again(plan).state == PlanState.PLANNED

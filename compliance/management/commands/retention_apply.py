@@ -44,7 +44,7 @@ class Command(TenantCommand):
         except PurgePlan.DoesNotExist as error:
             raise CommandError(f"{plan_id}: there is no such plan.") from error
         except PlanRefused as refusal:
-            raise CommandError(f"Refused ({refusal.code}): {refusal.advice}") from refusal
+            raise CommandError(f"Refused ({refusal.code}): {refusal}") from refusal
         said = {
             "planId": str(plan_id),
             "rows": done.rows,

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction as django_transaction
 
 from compliance.models import PurgePlan
-from compliance.purging import applying, plans
+from compliance.purging import comparing, plans
 from compliance.purging.plans_api import wire
 from customers.catalogue import DATA_CLASSES
 from kaireon.approvals import services as approvals
@@ -49,7 +49,7 @@ class Command(TenantCommand):
             plan = PurgePlan.objects.filter(pk=plan_id).first()
             if plan is None:
                 raise CommandError(f"--show {plan_id}: there is no such plan.")
-            return {**wire(plan), "items": applying.differences(plan, now=clock.now())}
+            return {**wire(plan), "items": comparing.differences(plan, now=clock.now())}
 
     def _made(self, **options: Any) -> dict[str, Any]:
         for name in options["classes"] or ():
@@ -64,7 +64,7 @@ class Command(TenantCommand):
                     classes=options["classes"],
                     asker=_member(options["ask_as"]) if options["ask_as"] else None,
                 )
-                said = {**wire(plan), "items": applying.differences(plan, now=now), "dryRun": options["dry_run"]}
+                said = {**wire(plan), "items": comparing.differences(plan, now=now), "dryRun": options["dry_run"]}
                 if options["dry_run"]:
                     django_transaction.set_rollback(True)
         except plans.AskerNeeded as error:
