@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 
 from audit.exports import jobs as export_jobs
-from compliance.purging import purge
+from compliance.purging import log_prefixes, purge
 from cron.models import JobRun, RunState
 from cron.work import Work
 from dsar import log_keys, retention
@@ -64,7 +64,8 @@ def months_from(now: datetime, ahead: int = MONTHS_AHEAD) -> list[date]:
 def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     """Purge the active tenant by class, and what ended by itself.
 
-    Gives `{deleted: {entity: count}, shredded, held, withoutPolicy, blobsDeleted, warnings, finished, …}` and errors.
+    Gives `{deleted: {entity: count}, shredded, held, withoutPolicy, blobsDeleted, warnings, finished, auditLog:
+    {standing, records}, …}` and errors.
     """
     purged = purge.purge_expired(now=work.now, actor=work.actor, dry_run=work.dry_run, budget=work.budget)
     for name, rows in (
@@ -76,6 +77,11 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     with transaction():
         shredded = retention.shred_expired(now=work.now, dry_run=work.dry_run)
     with transaction():
+        if not work.dry_run:
+            log_prefixes.write_down()
+    log = log_prefixes.ask(now=work.now, dry_run=work.dry_run)
+    with transaction():
         keys = log_keys.destroy_released(now=work.now, dry_run=work.dry_run)
-    body = {**purged.as_dict(), "shredded": {"dsarRequest": shredded, log_keys.NAME: keys}}
+    body = {**purged.as_dict(), "shredded": {"dsarRequest": shredded, log_keys.NAME: keys}, "auditLog": log.as_dict()}
+    body["warnings"] += log.warnings
     return {**body, "auditExportsExpired": export_jobs.expire(now=work.now, dry_run=work.dry_run)}, purged.errors

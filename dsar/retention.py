@@ -2,10 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Case, F, When
+from django.db.models import Case, F, Max, Min, When
 
 import audit
 from compliance.holding import holds, predicate
+from compliance.models import Method
+from compliance.purging import dispositions, periods
+from compliance.purging.dispositions import Run
 from compliance.retention.in_force import in_force
 from customers import catalogue
 from dsar.models import DsarRequest, Outcome, RequestType
@@ -26,15 +29,30 @@ def shred_expired(*, now: datetime, dry_run: bool = False) -> int:
     counts = in_force("dsar", now)
     if counts is None or "dsar" in holds.held_classes():
         return 0
-    rows: TenantQuerySet[DsarRequest] = catalogue.entity("dsarRequest").expired(now - timedelta(days=counts.days))
+    entity = catalogue.entity("dsarRequest")
+    clock = entity.clock
+    rows: TenantQuerySet[DsarRequest] = entity.expired(now - timedelta(days=counts.days))
     rows = predicate.free(rows.filter(subject_sealed__isnull=False), "dsar")
     named = [request.pk for request in rows.only("pk", "tenant")]
     if dry_run:
         return len(named)
     for pk in named:
         audit.action("dsar.shred", entity=DsarRequest(pk=pk))
+    span = DsarRequest.objects.filter(pk__in=named).aggregate(first=Min(clock), last=Max(clock))
     # By our own id of them the key that an erasure had to leave in the log is found, once nothing holds it.
     kept = When(request_type=RequestType.DELETE, outcome=Outcome.PARTIALLY_COMPLETED, then=F("customer_ref"))
-    return DsarRequest.objects.filter(pk__in=named).update(
+    shredded = DsarRequest.objects.filter(pk__in=named).update(
         subject_sealed=None, subject_key="", customer_ref=Case(kept, default=None), pseudonym=PSEUDONYM
     )
+    dispositions.add(
+        Run(),
+        data_class="dsar",
+        entity=entity.name,
+        clock_column=clock,
+        rows=shredded,
+        terms=periods.terms_of(counts),
+        clock_from=span["first"],
+        clock_until=span["last"],
+        method=Method.SHREDDED,
+    )
+    return shredded

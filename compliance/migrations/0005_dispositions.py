@@ -35,6 +35,7 @@ class Migration(migrations.Migration):
                             ("deleted", "Deleted by the row"),
                             ("dropped", "Dropped with its month"),
                             ("shredded", "Identifiers shredded"),
+                            ("pruned", "Moved to the archive, as a sealed prefix"),
                         ],
                         default="deleted",
                         max_length=16,

@@ -13,6 +13,7 @@ class Method(models.TextChoices):
     DELETED = "deleted", "Deleted by the row"
     DROPPED = "dropped", "Dropped with its month"
     SHREDDED = "shredded", "Identifiers shredded"
+    PRUNED = "pruned", "Moved to the archive, as a sealed prefix"
 
 
 class DispositionQuerySet(TenantQuerySet["Disposition"]):

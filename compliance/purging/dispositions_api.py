@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from audit.api import moment
-from compliance.models import Disposition
+from compliance.models import Disposition, Method
 from compliance.purging import exporting, report
 from kaireon.api.errors import BadRequest
 from kaireon.api.paging import page_of
@@ -27,7 +27,7 @@ class DispositionOut(serializers.Serializer[Any]):
     lastAt = serializers.DateTimeField()
     dataClass = serializers.CharField()
     entity = serializers.CharField()
-    method = serializers.ChoiceField(choices=["deleted", "dropped", "shredded"])
+    method = serializers.ChoiceField(choices=Method.values)
     rows = serializers.IntegerField()
     clock = serializers.CharField(help_text="The column that the rows aged by.")
     clockFrom = serializers.DateTimeField()

@@ -51,7 +51,7 @@ class Periods:
         short = self.shortest if self.strictest else None
         if short is None or (own is not None and (own.days <= short.days or own.version.mode != Mode.NORMAL)):
             # What may not be shortened just so is not shortened by another class's policy either.
-            return None if own is None else _terms(own)
+            return None if own is None else terms_of(own)
         floor = self.floor_days(data_class)
         bound = self.bound_by.floor(data_class, self.now) if floor > short.days else short.law
         return Terms(
@@ -86,5 +86,6 @@ def is_strictest(swept_by: str) -> bool:
     return swept_by == DSAR_PURGE and settings.DSAR_PURGE_MODE == STRICTEST
 
 
-def _terms(counts: InForce) -> Terms:
+def terms_of(counts: InForce) -> Terms:
+    """Those of a class that goes by its own policy."""
     return Terms(days=counts.days, version=counts.version.number, law=counts.law.citation if counts.law else "")

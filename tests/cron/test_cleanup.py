@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import pytest
 from django.db import connection
 
+from compliance.models import Disposition
 from cron import cleanup, runner
 from cron.models import Trigger
 from customers import catalogue
@@ -125,6 +126,9 @@ def test_it_takes_the_subject_out_of_old_requests(db):
         young.refresh_from_db()
         assert (old.is_shredded, old.subject_id, old.customer_ref) == (True, "expired", None)
         assert young.subject_id == "c-1"
+        said = Disposition.objects.get(entity="dsarRequest")
+        assert (said.method, said.rows, said.retention_days, said.policy_version) == ("shredded", 1, 30, 1)
+        assert (said.clock_from, said.clock_until) == (days_ago(40), days_ago(40))
 
 
 def test_it_removes_expired_dossiers_and_keeps_them_under_hold(db):
