@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.enums import ActionVariant
 
+from compliance.explaining.tomorrow_admin import TomorrowPage
 from compliance.models import PlanState, PurgePlan, PurgePlanItem
 from compliance.purging import applying, plan_page, refusals
 from compliance.purging.making_admin import MakePlanPage
@@ -46,7 +47,7 @@ TOO_LARGE = (
 
 
 @admin.register(PurgePlan)
-class PurgePlanAdmin(MakePlanPage, TenantModelAdmin[PurgePlan]):
+class PurgePlanAdmin(MakePlanPage, TomorrowPage, TenantModelAdmin[PurgePlan]):
     view_permission = Permission.READ_RETENTION
     list_display = ("as_of", "made_by_name", "asked_for", "planned_rows", "state_label", "agreed", "how_far", "outcome")
     list_filter = ("state", since("as_of", "plan"))
@@ -57,7 +58,7 @@ class PurgePlanAdmin(MakePlanPage, TenantModelAdmin[PurgePlan]):
         ("Plan", {"fields": ("as_of", "valid_until", "made_by_name", "asked_for", "digest", "id")}),
         ("Course", {"fields": ("agreed", "approved_at", "applied_by_name", "started_at", "finished_at")}),
     )
-    actions_list = ("add_plan",)
+    actions_list = ("add_plan", "tomorrow")
     actions_detail = ("apply", "approve")
     when_empty = "A plan says to the row what a purge would delete, before it deletes anything. Make one to look."
     change_form_before_template = "admin/compliance/plan.html"
