@@ -15,6 +15,7 @@ from compliance.holding import api as holds
 from compliance.holding import matters_api as matters
 from compliance.purging import dispositions_api as dispositions
 from compliance.purging import plans_api as purge_plans
+from compliance.purging import preview_api as retention_preview
 from compliance.retention import api as retention
 from compliance.retention import laws_api as retention_laws
 from cron import api as cron
@@ -66,6 +67,7 @@ api_v1 = [
         retention.PendingView.as_view(),
         name="retention-config-pending",
     ),
+    path("admin/retention-configs/preview", retention_preview.RetentionPreviewView.as_view(), name="retention-preview"),
     path("admin/retention-configs/conflicts", retention_laws.ConflictsView.as_view(), name="retention-conflicts"),
     path("admin/retention-laws", retention_laws.LawsView.as_view(), name="retention-laws"),
     path("admin/retention-configs", retention.RetentionConfigsView.as_view(), name="retention-configs"),

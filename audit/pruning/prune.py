@@ -126,13 +126,14 @@ class Pruned:
 
 
 @requires_transaction
-def make_plan(*, now: datetime, last_seq: int | None = None) -> Plan:
+def make_plan(*, now: datetime, last_seq: int | None = None, instead: Retention | None = None) -> Plan:
     """What could leave the active tenant's log now: up to `last_seq` exactly, or as far as policy and MOST_RECORDS go.
 
-    The age counts from the checkpoint that sealed the prefix: it is later than all that it seals.
+    The age counts from the checkpoint that sealed the prefix: it is later than all that it seals. `instead` of the
+    policy shows what another one would do.
     """
     tenant = current().tenant_id
-    retention = _asked[0]() if _asked else Retention(days=None, held=False)
+    retention = instead or (_asked[0]() if _asked else Retention(days=None, held=False))
     begins = beginning.kept_from(tenant)
     in_the_way = []
     if retention.held:

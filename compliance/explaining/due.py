@@ -11,18 +11,13 @@ from compliance.explaining.explanation import moment
 from compliance.holding import holds, predicate
 from compliance.models import Hold, HoldState, HoldSubject
 from compliance.purging import sweeps
+from compliance.purging.references import REFERRING
 from compliance.purging.sweeps import Sweep
 from compliance.retention import in_force as retention
 from compliance.retention.binding import binding
-from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure
+from customers.catalogue import CLEANUP, Entity, Erasure
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
-
-# Which entities' rows keep a row of the one that is named, by which of their columns. They are purged before it.
-REFERRING: dict[str, tuple[tuple[Entity, str], ...]] = {
-    "customer": tuple((entity, "customer_id") for entity in CATALOGUE if entity.subject == "customer_id"),
-    "flowRun": tuple((entity, "run_id") for entity in DERIVED if entity.name == "flowCheckpoint"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Retention and holds, one page: how long each class of data is kept, and what is held."""
 
-from functools import partial
 from typing import Any
 
 from django import forms
@@ -8,59 +7,25 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.enums import ActionVariant
 from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
 )
 
 from compliance.explaining.admin import ExplainPage
 from compliance.holding import class_releases, holds
-from compliance.models import MAX_DAYS, MIN_DAYS, RetentionPolicy
-from compliance.retention import governed, in_force, policies
+from compliance.models import RetentionPolicy
+from compliance.retention import in_force, refusals
+from compliance.retention.deciding_admin import DecidingPages
 from customers.catalogue import DATA_CLASSES
-from kaireon.api.logs import request_id
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
-from kaireon.tenancy.principal import Principal
+from kaireon.tenancy.admin_pages import column, given_by, principal_of, verb
 from kaireon.tenancy.roles import Permission
 
-POLICY_REFUSALS: dict[type[Exception], str] = {
-    policies.UnknownDataClass: "",
-    policies.DaysOutOfRange: "",
-    policies.ClockMovedBack: "",
-    **dict.fromkeys(policies.REFUSED, ""),
-}
 WHAT_A_HOLD_DOES = "Nothing of this class is deleted from now on: not by cleanup, not by an erasure, not by hand."
 HOLD_REFUSALS: dict[type[Exception], str] = {
-    policies.UnknownDataClass: "",
+    refusals.UnknownDataClass: "",
     holds.HoldAlreadyPlaced: "This class is held already. Release that hold first if its reason must change.",
 }
-
-
-class DaysForm(forms.Form):
-    retention_days = forms.IntegerField(
-        label="Keep for (days)",
-        min_value=MIN_DAYS,
-        max_value=MAX_DAYS,
-        help_text="Each row counts from its own clock; what is older goes with the next cleanup, unless it is held.",
-        widget=UnfoldAdminIntegerFieldWidget(),
-    )
-    reason = forms.CharField(
-        required=False,
-        max_length=500,
-        help_text="Why so long. Kept with the decision; name no customer.",
-        widget=UnfoldAdminTextareaWidget(),
-    )
-
-
-class PolicyForm(DaysForm):
-    data_class = forms.ChoiceField(label="Data class", widget=UnfoldAdminSelectWidget())
-    field_order = ("data_class", "retention_days", "reason")
-
-    def __init__(self, *args: Any, classes: list[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        choices = [(name, f"{name}: {DATA_CLASSES[name]}") for name in classes]
-        self.fields["data_class"].choices = choices  # type: ignore[attr-defined]
 
 
 class ReasonForm(forms.Form):
@@ -81,7 +46,7 @@ class HoldForm(ReasonForm):
 
 
 @admin.register(RetentionPolicy)
-class RetentionPolicyAdmin(ExplainPage, TenantModelAdmin[RetentionPolicy]):
+class RetentionPolicyAdmin(ExplainPage, DecidingPages):
     view_permission = Permission.READ_RETENTION
     list_display = ("data_class", "covers", "retention_days", "hold_label", "held_since", "updated_at")
     list_filter = ("legal_hold",)
@@ -93,7 +58,7 @@ class RetentionPolicyAdmin(ExplainPage, TenantModelAdmin[RetentionPolicy]):
         ("Legal hold", {"fields": ("hold_label", "hold_reason", "held_since")}),
     )
     actions_list = ("add_policy", "hold", "explain")
-    actions_detail = ("edit", "place", "release")
+    actions_detail = ("edit", "take_back", "place", "release")
     when_empty = "Without a policy everything is kept, and warned about."
 
     def headline(self, row: RetentionPolicy) -> str:
@@ -109,47 +74,11 @@ class RetentionPolicyAdmin(ExplainPage, TenantModelAdmin[RetentionPolicy]):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         policy = self.get_object(request, object_id)
-        unfit = "place" if policy is not None and policy.legal_hold else "release"
+        unfit = ["_place" if policy is not None and policy.legal_hold else "_release"]
+        if policy is None or in_force.of_policy(policy, clock.now())[1] is None:
+            unfit.append("_take_back")
         actions = super().get_actions_detail(request, object_id)
-        return [a for a in actions if not a.action_name.endswith(f"_{unfit}")]
-
-    @verb(
-        permission=Permission.MANAGE_RETENTION,
-        description="New policy",
-        icon="add",
-        url_path="new",
-        variant=ActionVariant.PRIMARY,
-    )
-    def add_policy(self, request: HttpRequest) -> HttpResponse:
-        return self.ask(
-            request,
-            title="New retention policy",
-            form=PolicyForm(given_by(request), classes=policies.classes_without_policy()),
-            do=lambda given: self._set_days(request, given["data_class"], given),
-            refusals=POLICY_REFUSALS,
-            submit="Save the policy",
-            cancel=self.url("changelist"),
-        )
-
-    @verb(
-        permission=Permission.MANAGE_RETENTION,
-        description="Change days",
-        icon="edit",
-        url_path="days",
-        variant=ActionVariant.PRIMARY,
-    )
-    def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        policy = self.row(request, object_id)
-        return self.ask(
-            request,
-            title=f"How long to keep {policy.data_class}",
-            lead=f"{DATA_CLASSES[policy.data_class]}. A shorter time counts after the cooling-off, for old rows too.",
-            form=DaysForm(given_by(request), initial={"retention_days": policy.retention_days}),
-            do=lambda given: self._set_days(request, policy.data_class, given),
-            refusals=POLICY_REFUSALS,
-            submit="Save",
-            cancel=self.url("change", policy.pk),
-        )
+        return [a for a in actions if not a.action_name.endswith(tuple(unfit))]
 
     @verb(permission=Permission.MANAGE_RETENTION, description="Place a hold", icon="lock", url_path="hold")
     def hold(self, request: HttpRequest) -> HttpResponse:
@@ -210,45 +139,6 @@ class RetentionPolicyAdmin(ExplainPage, TenantModelAdmin[RetentionPolicy]):
             submit="Ask to release the hold" if waits else "Release the hold",
             cancel=self.url("change", policy.pk),
             danger=True,
-        )
-
-    def _set_days(self, request: HttpRequest, data_class: str, given: dict[str, Any]) -> HttpResponse:
-        now, principal, days = clock.now(), principal_of(request), given["retention_days"]
-        try:
-            policy = policies.upsert_policy(
-                data_class=data_class, retention_days=days, reason=given["reason"], actor=principal.actor, now=now
-            )
-        except policies.NeedsSecondPerson:
-            governed.ask(
-                data_class=data_class,
-                retention_days=days,
-                mode=None,
-                reason=given["reason"],
-                actor=principal.actor,
-                now=now,
-            )
-            self.succeed(request, "Somebody else has to agree: it waits under Approvals.")
-            return HttpResponseRedirect(self.url("changelist"))
-        except tuple(policies.REFUSED) as refusal:
-            self.after_commit(
-                request, partial(self._note, principal, policies.REFUSED[type(refusal)], data_class, days)
-            )
-            raise
-        row = in_force.shown([policy], now=now)[0]
-        later = (
-            f" now, and {row.pending_days:,} from {row.pending_from:%Y-%m-%d %H:%M} UTC on" if row.pending_days else ""
-        )
-        self.succeed(request, f"{data_class} is kept for {row.days:,} days{later}.")
-        return HttpResponseRedirect(self.url("change", policy.pk))
-
-    def _note(self, principal: Principal, reason: str, data_class: str, days: int) -> None:
-        policies.note_refusal(
-            reason=reason,
-            data_class=data_class,
-            retention_days=days,
-            tenant_id=principal.tenant_id,
-            actor=principal.actor,
-            request_id=request_id(),
         )
 
     def _place(self, request: HttpRequest, data_class: str, reason: str) -> HttpResponse:

@@ -1,20 +1,30 @@
 """Retention policies: one per tenant and data class, each decision about it a version."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import F
 
 import audit
 from audit import events
-from compliance.models import MAX_DAYS, MIN_DAYS, Mode, PolicyVersion, RetentionPolicy
-from compliance.retention import in_force
-from compliance.retention.binding import binding
-from compliance.retention.laws import Bound
+from compliance.models import MAX_DAYS, Mode, PolicyVersion, RetentionPolicy
+from compliance.retention import in_force, judging
+from compliance.retention.judging import Wanted, check_class, check_days, cooling_off
+from compliance.retention.refusals import (
+    REFUSED,
+    BelowFloor,
+    ClockMovedBack,
+    DaysOutOfRange,
+    InThePast,
+    MayOnlyLengthen,
+    NeedsSecondPerson,
+    NoDays,
+    NothingWaits,
+    ReasonRequired,
+    ReleaseNeedsSecondPerson,
+    UnknownDataClass,
+)
 from customers.catalogue import DATA_CLASSES
 from kaireon.approvals import services as approvals
 from kaireon.tenancy.context import Actor, requires_transaction, transaction
@@ -30,94 +40,24 @@ EFFECT_VERB = "retention_config.take_effect"
 # Of machines that are in step.
 CLOCKS_DIFFER = timedelta(minutes=1)
 NEXT = F("version") + 1
-_STRICTNESS = {str(mode): rank for rank, mode in enumerate((Mode.NORMAL, Mode.GOVERNANCE, Mode.COMPLIANCE))}
 
-
-class UnknownDataClass(ValueError):
-    """No data class has this name. `str()` of it lists those there are."""
-
-    def __init__(self) -> None:
-        super().__init__(f"unknown data class; known are {', '.join(sorted(DATA_CLASSES))}.")
-
-
-class DaysOutOfRange(ValueError):
-    """retention_days must be a whole number from 1 to 36500."""
-
-    def __init__(self) -> None:
-        super().__init__(f"must be a whole number of days from {MIN_DAYS} to {MAX_DAYS}.")
-
-
-class NoDays(ValueError):
-    """A class without a policy was asked to keep its days: say how many."""
-
-
-class InThePast(ValueError):
-    """effective_from is over. `str()` of it says so."""
-
-    def __init__(self) -> None:
-        super().__init__("must not be in the past.")
-
-
-class BelowFloor(ValueError):
-    """A law that binds the tenant asks for more days. `str()` of it names it."""
-
-    def __init__(self, floor: Bound) -> None:
-        super().__init__(f"must be at least {floor.days}: {floor.citation}, {floor.says}.")
-
-
-class ClockMovedBack(RuntimeError):
-    """This machine's clock stands before the last decision about this policy. Set it right first."""
-
-    def __init__(self) -> None:
-        super().__init__("the clock stands before the last decision about this policy: set it right first.")
-
-
-class MayOnlyLengthen(ValueError):
-    """The policy is in compliance mode. `str()` of it says what that means."""
-
-    def __init__(self) -> None:
-        super().__init__("a policy in compliance mode may only be lengthened, and never leaves that mode.")
-
-
-class ReasonRequired(ValueError):
-    """The policy is in governance mode: to loosen it takes a reason."""
-
-    def __init__(self) -> None:
-        super().__init__("a policy in governance mode is shortened, or let out of it, with a reason only.")
-
-
-class NeedsSecondPerson(RuntimeError):
-    """The policy is in governance mode: somebody else has to agree. `governed.ask` asks them."""
-
-
-class ReleaseNeedsSecondPerson(RuntimeError):
-    """The tenant demands a second person to release the hold on a class. `class_releases.ask` asks them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What somebody decides about a policy; None leaves it as it is."""
-
-    days: int | None
-    mode: Mode | None
-    reason: str
-    approval_id: UUID | None
-
-
-class NothingWaits(RuntimeError):
-    """No decision about this class waits to take effect, or it did so already."""
-
-
-def check_class(data_class: str) -> None:
-    """Raises UnknownDataClass."""
-    if data_class not in DATA_CLASSES:
-        raise UnknownDataClass
-
-
-def check_days(days: int | None) -> None:
-    """Raises DaysOutOfRange."""
-    if days is not None and (type(days) is not int or not MIN_DAYS <= days <= MAX_DAYS):
-        raise DaysOutOfRange
+__all__ = [
+    "REFUSED",
+    "BelowFloor",
+    "ClockMovedBack",
+    "DaysOutOfRange",
+    "InThePast",
+    "MayOnlyLengthen",
+    "NeedsSecondPerson",
+    "NoDays",
+    "NothingWaits",
+    "ReasonRequired",
+    "ReleaseNeedsSecondPerson",
+    "UnknownDataClass",
+    "check_class",
+    "check_days",
+    "cooling_off",
+]
 
 
 @requires_transaction
@@ -239,19 +179,6 @@ def note_refusal(
     )
 
 
-# What somebody wanted to do and may not, by the fact that is recorded. A slip of the pen is none.
-REFUSED: Mapping[type[Exception], str] = {
-    BelowFloor: "below_floor",
-    MayOnlyLengthen: "may_only_lengthen",
-    ReasonRequired: "reason_required",
-}
-
-
-def cooling_off() -> timedelta:
-    """Between the decision to shorten and its effect."""
-    return timedelta(hours=settings.RETENTION_COOLING_OFF_HOURS)
-
-
 @requires_transaction
 def classes_without_policy() -> list[str]:
     """What the active tenant keeps for ever because nobody said how long."""
@@ -283,31 +210,12 @@ def _change(
     said = pending or counting
     if said is not None and effective_from is None and _same(said, version):
         return
-    soonest = now
-    if counting is not None and days < counting.retention_days:
-        soonest = now + cooling_off()
-    starts = max(effective_from or now, soonest)
-    floor = binding(now).floor(policy.data_class, starts)
-    if floor is not None and days < floor.days:
-        raise BelowFloor(floor)
-    if counting is not None:
-        _check_mode(counting, version)
+    starts = judging.starts(counting, version, now=now, effective_from=effective_from)
+    judging.check_floor(version, now=now, starts=starts)
+    judging.check_mode(counting, version)
     _decide(version, counting=counting, pending=pending, effective_from=starts, actor=actor, now=now)
     if not version.waits(now):
         policy.retention_days, policy.mode = version.retention_days, version.mode
-
-
-def _check_mode(counting: PolicyVersion, wanted: PolicyVersion) -> None:
-    """Raises MayOnlyLengthen, ReasonRequired, NeedsSecondPerson."""
-    loosens = wanted.retention_days < counting.retention_days or _STRICTNESS[wanted.mode] < _STRICTNESS[counting.mode]
-    if not loosens or counting.mode == Mode.NORMAL:
-        return
-    if counting.mode == Mode.COMPLIANCE:
-        raise MayOnlyLengthen
-    if not wanted.reason:
-        raise ReasonRequired
-    if wanted.approval_id is None:
-        raise NeedsSecondPerson(counting.data_class)
 
 
 def _again(version: PolicyVersion) -> PolicyVersion:

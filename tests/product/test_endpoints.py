@@ -125,6 +125,7 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "purge-plan-apply"): Rule(ADMIN, 202, names=PLAN),
     ("GET", "dispositions"): Rule(ADMIN),
     ("GET", "retention-explain"): Rule(ADMIN, 404, query="?entity=customer&id=00000000-0000-0000-0000-000000000000"),
+    ("POST", "retention-preview"): Rule(ADMIN, body={"dataClass": "interactions", "retentionDays": 30}),
     ("GET", "retention-conflicts"): Rule(ADMIN),
     ("GET", "retention-laws"): Rule(ADMIN),
     ("POST", "retention-laws"): Rule(ADMIN, body={"name": "ccpa-regulations", "binds": True}),
