@@ -4,24 +4,33 @@ Export, erasure, purge, hold checks and the page docs/catalogue.md walk CATALOGU
 nothing is erased before what was found through it, or what refers to it.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db.models import BinaryField, Exists, FileField, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 
+from customers.entity import CLEANUP, DSAR_PURGE, Entity, Erasure, NotInClass, camel
 from customers.models import DynamicSchema
-from kaireon.lib.canonical import exact
-from kaireon.lib.masking import mask
 from kaireon.tenancy.managers import TenantQuerySet
-from kaireon.tenancy.models import TenantModel
 
-CLEANUP = "cleanup"
-DSAR_PURGE = "dsar-purge"
+__all__ = [
+    "CATALOGUE",
+    "CLEANUP",
+    "DATA_CLASSES",
+    "DERIVED",
+    "DSAR_PURGE",
+    "EXEMPT",
+    "Entity",
+    "Erasure",
+    "NotInClass",
+    "anchors",
+    "camel",
+    "entity",
+]
 
 # What a retention policy may be made for. The first four are the seed of every installation; others extend them.
 DATA_CLASSES: dict[str, str] = {
@@ -39,108 +48,16 @@ DATA_CLASSES: dict[str, str] = {
 }
 
 
-class Erasure(StrEnum):
-    """What erasing a person does to a row."""
-
-    DELETE = "delete"
-    SHRED = "shred"  # identifiers overwritten, the row stays
-    EVIDENCE = "evidence"  # cut loose from the person, kept under a keyed hash
-    NONE = "none"
-
-
-class NotInClass(ValueError):
-    """An entity was asked for rows of a class it has none of."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entity:
-    """One kind of personal data.
-
-    `name` is the wire name, as in `deletedCounts`. `clock` is the column its age counts from; a row whose clock is null
-    does not age. With `own_expiry` the clock is the moment it ends itself, whatever the policy of its class says.
-    `subject` leads to the customer's uuid. `section` is its key in a dossier, None where it is derived.
-    """
-
-    name: str
-    model: str
-    title: str
-    data_class: str
-    clock: str
-    erasure: Erasure
-    subject: str = "customer_id"
-    section: str | None = None
-    swept_by: tuple[str, ...] = (CLEANUP,)
-    own_expiry: bool = False
-    personal: tuple[str, ...] = ()
-    masks: Mapping[str, str] = field(default_factory=dict)
-    hidden: tuple[str, ...] = ()
-
-    @property
-    def model_class(self) -> type[TenantModel]:
-        return cast(type[TenantModel], apps.get_model(self.model))
-
-    @property
-    def table(self) -> str:
-        return str(self.model_class._meta.db_table)
-
-    def file_columns(self) -> list[str]:
-        """The columns that name objects in storage."""
-        return [f.attname for f in self.model_class._meta.concrete_fields if isinstance(f, FileField)]
-
-    def queryset(self) -> TenantQuerySet[Any]:
-        """All rows of the active tenant."""
-        return cast(TenantQuerySet[Any], self.model_class._default_manager.all())
-
-    def about(self, customer_pk: UUID) -> TenantQuerySet[Any]:
-        """The rows about one customer, by our own id of them."""
-        return self.queryset().filter(**{self.subject: customer_pk})
-
-    def data_classes(self) -> tuple[str, ...]:
-        """The classes that rows of the active tenant are in."""
-        return (self.data_class,)
-
-    def in_class(self, data_class: str) -> TenantQuerySet[Any]:
-        """The rows that belong to this class. Raises NotInClass."""
-        if data_class != self.data_class:
-            raise NotInClass(f"{self.name} is of class {self.data_class}.")
-        return self.queryset()
-
-    def expired(self, before: datetime, *, data_class: str | None = None) -> TenantQuerySet[Any]:
-        """The rows whose clock stands before a moment; of one class, where rows differ in that."""
-        rows = self.in_class(data_class or self.data_class)
-        return rows.filter(**{f"{self.clock}__lt": before})
-
-    def rows_for_dossier(self, customer_pk: UUID) -> Iterator[dict[str, Any]]:
-        """The rows about a customer as JSON-able dicts with camelCase names, oldest first; streamed."""
-        columns = self._shown()
-        for values in self.about(customer_pk).order_by(self.clock, "pk").values(*columns).iterator(chunk_size=1000):
-            yield {name: _plain(values[column]) for column, name in columns.items()}
-
-    def masked(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A dossier row with its personal values hidden, each by its own mask."""
-        formats = {camel(column): self.masks.get(column) for column in self.personal}
-        return {name: _masked(value, formats[name]) if name in formats else value for name, value in row.items()}
-
-    def _shown(self) -> dict[str, str]:
-        """Columns and their names in a dossier: all but the tenant, the customer and what is hidden or sealed."""
-        left_out = {"tenant_id", self.subject, *self.hidden} - {"id"}
-        return {
-            f.attname: camel(f.attname)
-            for f in self.model_class._meta.concrete_fields
-            if f.attname not in left_out and not isinstance(f, BinaryField)
-        }
-
-
 @dataclass(frozen=True, kw_only=True)
 class ProfileEntity(Entity):
     """The customer. It goes when nothing refers to it any more: what is kept longer keeps its customer."""
 
-    def expired(self, before: datetime, *, data_class: str | None = None) -> TenantQuerySet[Any]:
+    def expired(self, before: datetime, *, data_class: str | None = None, column: str = "") -> TenantQuerySet[Any]:
         referring = [e for e in CATALOGUE if e.subject == "customer_id"]
         still = Q()
         for entity in referring:
             still |= Q(Exists(entity.queryset().filter(customer_id=OuterRef("pk"))))
-        return super().expired(before, data_class=data_class).exclude(still)
+        return super().expired(before, data_class=data_class, column=column).exclude(still)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +71,11 @@ class SchemaEntity(Entity):
         schemas = DynamicSchema.objects.filter(data_class=data_class).values("pk")
         return self.queryset().filter(schema__in=schemas)
 
-    def expired(self, before: datetime, *, data_class: str | None = None) -> TenantQuerySet[Any]:
+    def expired(self, before: datetime, *, data_class: str | None = None, column: str = "") -> TenantQuerySet[Any]:
         """Raises NotInClass without a class: each row is judged by its own."""
         if data_class is None:
             raise NotInClass(f"{self.name} is of several classes: name one.")
-        return self.in_class(data_class).filter(clock_at__lt=before)
+        return super().expired(before, data_class=data_class, column=column)
 
     def rows_for_dossier(self, customer_pk: UUID) -> Iterator[dict[str, Any]]:
         names = dict(DynamicSchema.objects.values_list("pk", "name"))
@@ -170,9 +87,9 @@ class SchemaEntity(Entity):
 class RunEntity(Entity):
     """A pipeline run. It goes when no checkpoint refers to it any more: one that is held keeps its run."""
 
-    def expired(self, before: datetime, *, data_class: str | None = None) -> TenantQuerySet[Any]:
+    def expired(self, before: datetime, *, data_class: str | None = None, column: str = "") -> TenantQuerySet[Any]:
         checkpoints = apps.get_model("flows.FlowCheckpoint")._default_manager.filter(run=OuterRef("pk"))
-        return super().expired(before, data_class=data_class).exclude(Exists(checkpoints))
+        return super().expired(before, data_class=data_class, column=column).exclude(Exists(checkpoints))
 
 
 # Derived from work on data and about nobody: cleanup sweeps it by its class, no dossier and no erasure looks at it.
@@ -191,6 +108,7 @@ DERIVED: tuple[Entity, ...] = (
         title="Pipeline run and its counts",
         data_class="metrics",
         clock="finished_at",
+        anchors=("created_at",),
         erasure=Erasure.DELETE,
     ),
 )
@@ -202,6 +120,7 @@ CATALOGUE: tuple[Entity, ...] = (
         title="Interaction history",
         data_class="interactions",
         clock="occurred_at",
+        anchors=("created_at",),
         erasure=Erasure.DELETE,
         section="interactions",
         swept_by=(CLEANUP, DSAR_PURGE),
@@ -213,6 +132,7 @@ CATALOGUE: tuple[Entity, ...] = (
         title="Decision trace",
         data_class="decisions",
         clock="decided_at",
+        anchors=("created_at",),
         erasure=Erasure.DELETE,
         section="decisionTraces",
         swept_by=(CLEANUP, DSAR_PURGE),
@@ -224,6 +144,7 @@ CATALOGUE: tuple[Entity, ...] = (
         title="Interaction summary",
         data_class="metrics",
         clock="period_end",
+        anchors=("created_at",),
         erasure=Erasure.DELETE,
         section="summaries",
     ),
@@ -252,6 +173,7 @@ CATALOGUE: tuple[Entity, ...] = (
         title="Journey enrolment",
         data_class="interactions",
         clock="ended_at",
+        anchors=("entered_at",),
         erasure=Erasure.DELETE,
         section="journeyEnrollments",
     ),
@@ -283,6 +205,7 @@ CATALOGUE: tuple[Entity, ...] = (
         title="Tenant-defined row",
         data_class="",
         clock="clock_at",
+        anchors=("created_at",),
         erasure=Erasure.DELETE,
         section="dynamicSchemaRows",
         personal=("data", "row_key"),
@@ -344,6 +267,7 @@ CATALOGUE: tuple[Entity, ...] = (
         title="Request of a data subject",
         data_class="dsar",
         clock="closed_at",
+        anchors=("received_at",),
         erasure=Erasure.SHRED,
         subject="customer_ref",
         section="dsarRequests",
@@ -356,6 +280,7 @@ CATALOGUE: tuple[Entity, ...] = (
         title="Identity link",
         data_class="profiles",
         clock="last_seen_at",
+        anchors=("first_seen_at",),
         erasure=Erasure.DELETE,
         section="identityLinks",
         personal=("value", "source"),
@@ -366,6 +291,7 @@ CATALOGUE: tuple[Entity, ...] = (
         title="Customer profile",
         data_class="profiles",
         clock="last_activity_at",
+        anchors=("created_at", "updated_at"),
         erasure=Erasure.DELETE,
         subject="id",
         section="profile",
@@ -384,26 +310,12 @@ EXEMPT: dict[str, str] = {
 }
 
 
+def anchors(data_class: str) -> tuple[str, ...]:
+    """What a policy of this class may count from beside the clock. Rows without the column keep to their clock."""
+    of_class = (entity for entity in (*CATALOGUE, *DERIVED) if data_class in entity.data_classes())
+    return tuple(sorted({column for entity in of_class for column in entity.anchors}))
+
+
 def entity(name: str) -> Entity:
     """The entity of this wire name. Raises KeyError."""
     return {e.name: e for e in CATALOGUE}[name]
-
-
-def camel(column: str) -> str:
-    first, *rest = column.split("_")
-    return first + "".join(part.title() for part in rest)
-
-
-def _plain(value: object) -> Any:
-    return exact(value)
-
-
-def _masked(value: Any, as_format: str | None) -> Any:
-    if isinstance(value, str):
-        return mask(value, as_format=as_format) if value else value
-    if isinstance(value, dict):
-        return {key: _masked(item, None) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(item, None) for item in value]
-    # A number or a truth about a person tells as much as a text.
-    return None if value is None else "***"

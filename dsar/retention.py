@@ -1,13 +1,13 @@
 """What retention does to requests: the identifiers go, the skeleton stays."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Case, F, Max, Min, When
 
 import audit
 from compliance.holding import holds, predicate
 from compliance.models import Method
-from compliance.purging import dispositions, periods
+from compliance.purging import dispositions, periods, sweeps
 from compliance.purging.dispositions import Run
 from compliance.retention.in_force import in_force
 from customers import catalogue
@@ -29,9 +29,9 @@ def shred_expired(*, now: datetime, dry_run: bool = False) -> int:
     counts = in_force("dsar", now)
     if counts is None or "dsar" in holds.held_classes():
         return 0
-    entity = catalogue.entity("dsarRequest")
-    clock = entity.clock
-    rows: TenantQuerySet[DsarRequest] = entity.expired(now - timedelta(days=counts.days))
+    sweep = sweeps.by_policy(catalogue.entity("dsarRequest"), "dsar", counts, now=now)
+    clock = sweep.clock
+    rows: TenantQuerySet[DsarRequest] = sweeps.past(sweep)
     rows = predicate.free(rows.filter(subject_sealed__isnull=False), "dsar")
     named = [request.pk for request in rows.only("pk", "tenant")]
     if dry_run:
@@ -47,7 +47,7 @@ def shred_expired(*, now: datetime, dry_run: bool = False) -> int:
     dispositions.add(
         Run(),
         data_class="dsar",
-        entity=entity.name,
+        entity=sweep.entity.name,
         clock_column=clock,
         rows=shredded,
         terms=periods.terms_of(counts),

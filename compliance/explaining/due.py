@@ -1,5 +1,6 @@
 """The purge's own conditions, asked of single rows; and what refers to a row, which goes first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,13 @@ from customers.catalogue import CLEANUP, Entity, Erasure
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
 
+# A row's moments by column: its clock, and what else its age may be counted from.
+Moments = Mapping[str, datetime]
+
+
+def columns(entity: Entity) -> tuple[str, ...]:
+    return (entity.clock, *entity.anchors)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
@@ -35,7 +43,7 @@ class Reference:
 @requires_transaction
 def in_force(entity: Entity, data_class: str, *, now: datetime, swept_by: str = CLEANUP) -> Sweep | None:
     """What a purge of this moment would go by; None when nothing says that rows of this class ever go."""
-    return sweeps.as_it_stands(Sweep(entity=entity, data_class=data_class, before=now, swept_by=swept_by), now=now)
+    return sweeps.in_force_for(entity, data_class, now=now, swept_by=swept_by)
 
 
 @requires_transaction
@@ -64,12 +72,14 @@ def kept_references(entity: Entity, pk: UUID, *, now: datetime) -> list[Referenc
 
 
 @requires_transaction
-def ends(entity: Entity, data_class: str, clock_at: datetime, *, now: datetime) -> datetime | None:
-    """When a row with this clock has been kept long enough, by what was decided until now: past it, not at it, it may
-    go. None: nobody said how long."""
+def ends(entity: Entity, data_class: str, moments: Moments, *, now: datetime) -> datetime | None:
+    """When a row with these moments has been kept long enough, by what was decided until now: past it, not at it, it
+    may go. None: nobody said how long."""
     at = now
     while sweep := in_force(entity, data_class, now=at):
-        end = max(clock_at + (at - sweep.before), at if at > now else clock_at)
+        end = max(moments[sweep.clock] + (at - sweep.before), at if at > now else moments[sweep.clock])
+        if sweep.floor_before is not None:
+            end = max(end, moments[entity.clock] + (at - sweep.floor_before))
         counts = retention.in_force(data_class, at)
         changes = counts.until if counts else binding(at).next_change(data_class, at)
         if entity.own_expiry or changes is None or end <= changes:
@@ -99,10 +109,8 @@ def covering(entity: Entity, pk: UUID, data_class: str, *, now: datetime) -> lis
 
 
 def _due(sweep: Sweep, now: datetime) -> TenantQuerySet[Any]:
-    past = sweeps.past(sweep)
-    if sweep.entity.name in REFERRING:
-        # Without looking for references: those that go in the same purge do not count.
-        past = Entity.expired(sweep.entity, sweep.before, data_class=sweep.data_class)
+    # Without looking for references: those that go in the same purge do not count.
+    past = sweep.entity.in_class(sweep.data_class).filter(sweeps.is_past(sweep))
     return free(past, sweep.entity, sweep.data_class, now=now)
 
 
@@ -117,4 +125,5 @@ def _kept(entity: Entity, data_class: str, mine: Q, now: datetime) -> tuple[int,
     dated = free(rows.filter(**{f"{entity.clock}__isnull": False}), entity, data_class, now=now)
     if not count or dated.count() != count:
         return count, None
-    return count, ends(entity, data_class, rows.aggregate(last=Max(entity.clock))["last"], now=now)
+    last = rows.aggregate(**{column: Max(column) for column in columns(entity)})
+    return count, ends(entity, data_class, last, now=now)

@@ -74,7 +74,10 @@ def _explain(entity: Entity, row: Any, now: datetime) -> Explanation:
     counts = in_force(data_class, now)
     covering = due.covering(entity, row.pk, data_class, now=now)
     references = due.kept_references(entity, row.pk, now=now)
-    clock_at: datetime | None = getattr(row, entity.clock)
+    # What has not begun does not age, whatever its policy counts from.
+    begun = getattr(row, entity.clock) is not None
+    column = sweep.clock if sweep and begun else entity.clock
+    moments = {name: getattr(row, name) for name in due.columns(entity)}
     floor = None if entity.own_expiry else binding(now).floor(data_class, now)
     said = Explanation(
         entity=entity.name,
@@ -82,23 +85,23 @@ def _explain(entity: Entity, row: Any, now: datetime) -> Explanation:
         id=row.pk,
         data_class=data_class,
         at=now,
-        clock=entity.clock,
-        clock_at=clock_at,
+        clock=column,
+        clock_at=moments[column],
         is_due=due.is_due(row.pk, sweep, references, now=now),
         policies=facts.policies(counts),
         holds=[*facts.class_holds(data_class), *facts.scoped_holds(covering)],
-        floors=facts.floors(floor, clock_at),
+        floors=facts.floors(floor, max(moments[column], moments[entity.clock]) if begun else None),
         requests=facts.requests(covering),
         references=[reference.as_dict() for reference in references],
     )
     held = holding.reasons(said, covering)
-    timed = timing.reasons(entity, said, sweep, counts)
+    timed = timing.reasons(entity, said, sweep, counts, moments)
     left = [*_nothing_left(row, said), *_still_used(references)]
     said.reasons = [*held, *timed, *left]
     does = DOES[Erasure.SHRED] if entity.erasure == Erasure.SHRED else "deletes it"
     said.paths = [Path(way=Way.CLEANUP, does=does, earliest=said.free_at)]
     if DSAR_PURGE in entity.swept_by:
-        strictest = _strictest(entity, said, timed)
+        strictest = _strictest(entity, said, timed, moments)
         earliest = free_at([*held, *strictest, *left], now)
         said.paths.append(Path(way=Way.DSAR_PURGE, does=does, earliest=earliest))
         if said.first is said.paths[1]:
@@ -109,12 +112,12 @@ def _explain(entity: Entity, row: Any, now: datetime) -> Explanation:
     return said
 
 
-def _strictest(entity: Entity, said: Explanation, timed: list[Reason]) -> list[Reason]:
+def _strictest(entity: Entity, said: Explanation, timed: list[Reason], moments: due.Moments) -> list[Reason]:
     """What keeps it from dsar-purge by its time: the same as from cleanup, unless all classes go by the shortest."""
     if not periods.is_strictest(DSAR_PURGE) or said.clock_at is None:
         return timed
     sweep = due.in_force(entity, said.data_class, now=said.at, swept_by=DSAR_PURGE)
-    return timed if sweep is None else timing.strictest(said, sweep, said.clock_at)
+    return timed if sweep is None else timing.strictest(said, sweep, moments)
 
 
 def _nothing_left(row: Any, said: Explanation) -> list[Reason]:

@@ -121,6 +121,12 @@ class Migration(migrations.Migration):
                 ("entity", models.CharField(max_length=64)),
                 ("clock", models.CharField(max_length=64)),
                 ("before", models.DateTimeField(help_text="Rows whose clock stands before it.")),
+                (
+                    "floor_before",
+                    models.DateTimeField(
+                        blank=True, help_text="Their own clock must stand before it too: a law asks for it.", null=True
+                    ),
+                ),
                 ("retention_days", models.PositiveIntegerField(blank=True, null=True)),
                 ("policy_version", models.PositiveIntegerField(default=0)),
                 (

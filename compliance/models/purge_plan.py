@@ -79,6 +79,9 @@ class PurgePlanItem(TenantModel):
     entity = models.CharField(max_length=64)
     clock = models.CharField(max_length=64)
     before = models.DateTimeField(help_text="Rows whose clock stands before it.")
+    floor_before = models.DateTimeField(
+        null=True, blank=True, help_text="Their own clock must stand before it too: a law asks for it."
+    )
     retention_days = models.PositiveIntegerField(null=True, blank=True)
     policy_version = models.PositiveIntegerField(default=0)
     policy_class = models.CharField(max_length=32, default="", blank=True, help_text="Whose policy, if another's.")

@@ -92,7 +92,7 @@ def one_batch(sweep: Sweep, after: Place | None, *, run: Run, now: datetime, siz
     if files:
         # Their objects are named here, so these very rows must be the ones that go.
         rows = rows.select_for_update()
-    found = list(rows.values_list(sweep.entity.clock, "pk", *files)[:size])
+    found = list(rows.values_list(today.clock, "pk", *files)[:size])
     if not found:
         return Batch(after=after)
     chosen = _chosen(today, found)
@@ -108,16 +108,16 @@ def one_batch(sweep: Sweep, after: Place | None, *, run: Run, now: datetime, siz
 
 def _next(sweep: Sweep, after: Place | None) -> TenantQuerySet[Any]:
     """The rows behind the last batch, by clock: what was just deleted is not looked at again."""
-    rows: TenantQuerySet[Any] = sweeps.due(sweep).order_by(sweep.entity.clock, "pk")
+    rows: TenantQuerySet[Any] = sweeps.due(sweep).order_by(sweep.clock, "pk")
     if after is None:
         return rows
-    clock, pk = sweep.entity.clock, after[1]
+    clock, pk = sweep.clock, after[1]
     further = Q(**{f"{clock}__gt": after[0]}) | Q(**{clock: after[0], "pk__gt": pk})
     return rows.filter(further, **{f"{clock}__gte": after[0]})
 
 
 def _chosen(sweep: Sweep, found: list[tuple[Any, ...]]) -> TenantQuerySet[Any]:
-    clock = sweep.entity.clock
+    clock = sweep.clock
     chosen = AnyOf(F("id"), [row[1] for row in found])
     held = RetentionPolicy.objects.held().filter(data_class=sweep.data_class)
     # Everything that makes a row due stands in the DELETE again, and so does the hold. The range of the clock lets

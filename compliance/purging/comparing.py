@@ -28,7 +28,7 @@ class ItemNow:
 
     @property
     def policy_changed(self) -> bool:
-        return self.today is None or self.today.before < self.item.before
+        return self.today is None or _keeps_longer(self.today, self.item)
 
     @property
     def came(self) -> int:
@@ -81,7 +81,7 @@ def item_now(plan: PurgePlan, item: PurgePlanItem, *, now: datetime) -> ItemNow:
     there = found
     if today is None or class_held:
         there = None
-    elif today.before < item.before:
+    elif _keeps_longer(today, item):
         there = plans.measure(replace(today, among=None))
     refused_by = list(grounds(item, now=now, epoch_moved=HoldEpoch.objects.get().epoch != plan.epoch))
     if _grew(item, found):
@@ -105,8 +105,13 @@ def grounds(item: PurgePlanItem, *, now: datetime, epoch_moved: bool) -> Iterato
     if item.data_class in holds.held_classes() or (epoch_moved and _held_since(item, sweep)):
         yield Reason.HOLD_APPEARED
     today = sweeps.as_it_stands(sweep, now=now)
-    if today is None or today.before < item.before:
+    if today is None or _keeps_longer(today, item):
         yield Reason.POLICY_CHANGED
+
+
+def _keeps_longer(today: Sweep, item: PurgePlanItem) -> bool:
+    """Whether policy or law keeps rows that were planned."""
+    return today.before < item.before or today.floor_before != item.floor_before
 
 
 @requires_transaction

@@ -45,7 +45,7 @@ def count(run: Run, sweep: Sweep, rows: int, *, clock_from: datetime, clock_unti
         run,
         data_class=sweep.data_class,
         entity=sweep.entity.name,
-        clock_column=sweep.entity.clock,
+        clock_column=sweep.clock,
         rows=rows,
         terms=sweep.terms,
         clock_from=clock_from,

@@ -116,7 +116,7 @@ def look(
 def _line(sweep: Sweep, due: RowsOf, held_back: RowsOf, budget: Budget) -> Line:
     held = _count(held_back(sweep), budget)
     held_by = _by(sweep) if held.is_some else []
-    column, rows = sweep.entity.clock, due(sweep)
+    column, rows = sweep.clock, due(sweep)
     going = _count(rows, budget)
     if not going.rows:
         return Line(sweep=sweep, going=going, held=held, held_by=held_by)

@@ -61,6 +61,11 @@ class Periods:
             policy_class=short.data_class,
         )
 
+    def anchor(self, data_class: str) -> str:
+        """What the rows' days are counted from: what their own policy says, however many days count."""
+        own = self.counting.get(data_class)
+        return own.anchor if own else ""
+
     def floor_days(self, data_class: str) -> int:
         """What a law asks for, whatever the policies say."""
         floor = self.bound_by.floor(data_class, self.now)

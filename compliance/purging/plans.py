@@ -110,13 +110,13 @@ def needs_approval(classes: Collection[str], *, now: datetime) -> bool:
 @requires_transaction
 def measure(sweep: Sweep) -> Measured | None:
     """The rows of a sweep that may go now; None when there are none."""
-    return _measured(sweeps.due(sweep), sweep.entity.clock)
+    return _measured(sweeps.due(sweep), sweep.clock)
 
 
 @requires_transaction
 def measure_held(sweep: Sweep) -> Measured | None:
     """Those of them that a hold with a scope keeps."""
-    return _measured(sweeps.held_back(sweep), sweep.entity.clock)
+    return _measured(sweeps.held_back(sweep), sweep.clock)
 
 
 def sweep_of(item: PurgePlanItem) -> Sweep:
@@ -133,6 +133,8 @@ def sweep_of(item: PurgePlanItem) -> Sweep:
         entity=_ENTITIES[item.entity],
         data_class=item.data_class,
         before=item.before,
+        column=item.clock,
+        floor_before=item.floor_before,
         terms=terms,
         among=Among(clock_from=item.clock_from, clock_until=item.clock_until, newest=item.newest),
         swept_by=item.plan.swept_by,
@@ -166,6 +168,7 @@ def wire_item(item: PurgePlanItem) -> dict[str, Any]:
         "entity": item.entity,
         "clock": item.clock,
         "before": clock.rfc3339(item.before),
+        "floorBefore": clock.rfc3339(item.floor_before) if item.floor_before else None,
         "retentionDays": item.retention_days,
         "policyClass": item.policy_class or item.data_class,
         "policyVersion": item.policy_version,
@@ -249,8 +252,9 @@ def _item(plan: PurgePlan, sweep: Sweep, measured: Measured) -> PurgePlanItem:
         plan=plan,
         data_class=sweep.data_class,
         entity=sweep.entity.name,
-        clock=sweep.entity.clock,
+        clock=sweep.clock,
         before=sweep.before,
+        floor_before=sweep.floor_before,
         retention_days=sweep.terms.days if sweep.terms else None,
         policy_version=sweep.terms.version if sweep.terms else 0,
         policy_class=sweep.terms.policy_class if sweep.terms else "",

@@ -56,6 +56,9 @@ class PlanItemOut(serializers.Serializer[Any]):
     entity = serializers.CharField()
     clock = serializers.CharField()
     before = serializers.DateTimeField()
+    floorBefore = serializers.DateTimeField(
+        allow_null=True, help_text="Before which the rows' own clock must stand too: a law asks for it."
+    )
     retentionDays = serializers.IntegerField(allow_null=True)
     policyClass = serializers.CharField(help_text="The class whose policy it was: another one's under `strictest`.")
     policyVersion = serializers.IntegerField()

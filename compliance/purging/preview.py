@@ -10,7 +10,7 @@ from audit.models import AuditRecord
 from audit.pruning import prune
 from audit.pruning.prune import Retention
 from compliance.holding import holds, predicate
-from compliance.models import Mode, PolicyVersion
+from compliance.models import CLOCK, Mode, PolicyVersion
 from compliance.purging import references, sweeps
 from compliance.purging.sweeps import Sweep
 from compliance.retention import judging
@@ -65,13 +65,16 @@ class Loss:
 @dataclass(frozen=True, kw_only=True)
 class Preview:
     """What a decision would do. `days_now` is what counts today, None where nobody said; `days` what would count from
-    `counts_from` on, because of `floor` perhaps more than was asked for. `floor_later` will raise it again."""
+    `counts_from` on, because of `floor` perhaps more than was asked for, and when it `recounts` from something else.
+    `floor_later` will raise it again."""
 
     data_class: str
     asked_days: int
+    anchor: str
     days_now: int | None
     days: int
     shortens: bool
+    recounts: bool
     counts_from: datetime
     floor: Bound | None = None
     floor_later: Bound | None = None
@@ -96,6 +99,7 @@ class Preview:
         return {
             "dataClass": self.data_class,
             "retentionDays": self.asked_days,
+            "anchor": self.anchor,
             "daysNow": self.days_now,
             "effectiveDays": self.days,
             "shortens": self.shortens,
@@ -116,6 +120,7 @@ def preview(
     *,
     data_class: str,
     retention_days: int,
+    anchor: str | None = None,
     mode: Mode | None = None,
     effective_from: datetime | None = None,
     now: datetime,
@@ -123,10 +128,11 @@ def preview(
     """What would go if the active tenant decided this now, as rows and holds are at this moment.
 
     Nothing is decided, and nothing recorded. Raises what deciding it would raise for the days and the mode:
-    UnknownDataClass, DaysOutOfRange, InThePast, BelowFloor, MayOnlyLengthen.
+    UnknownDataClass, DaysOutOfRange, UnknownAnchor, InThePast, BelowFloor, MayOnlyLengthen.
     """
     judging.check_class(data_class)
     judging.check_days(retention_days)
+    judging.check_anchor(data_class, anchor)
     if effective_from is not None and effective_from < now:
         raise InThePast
     today = in_force(data_class, now)
@@ -134,6 +140,7 @@ def preview(
     wanted = PolicyVersion(
         data_class=data_class,
         retention_days=retention_days,
+        anchor=anchor or (counting.anchor if counting else CLOCK),
         mode=mode or (counting.mode if counting else Mode.NORMAL),
     )
     counts_from = judging.starts(counting, wanted, now=now, effective_from=effective_from)
@@ -145,9 +152,11 @@ def preview(
     return Preview(
         data_class=data_class,
         asked_days=retention_days,
+        anchor=wanted.anchor,
         days_now=today.days if today else None,
         days=then.days,
         shortens=judging.shortens(counting, wanted),
+        recounts=counting is not None and counting.anchor != wanted.anchor,
         counts_from=counts_from,
         floor=then.floor,
         floor_later=raising if raising and raising.days > then.days else None,
@@ -179,7 +188,7 @@ def _losses(
         return [_of_log(then, counts_from=counts_from, now=now)]
     going_now = _standing(data_class, today, now=now)
     without = _standing(data_class, in_force(data_class, counts_from), now=counts_from)
-    going = [_sweep(entity, data_class, then, now=counts_from) for entity in _entities(data_class)]
+    going = [sweeps.by_policy(entity, data_class, then, now=counts_from) for entity in _entities(data_class)]
     # What refers to rows of this class is purged by its own class's policy, and before them.
     purged_now = list(sweeps.make_plan(now=now).sweeps)
     purged = [s for s in sweeps.make_plan(now=counts_from).sweeps if s.data_class != data_class] + going
@@ -201,18 +210,14 @@ def _standing(data_class: str, counts: InForce | None, *, now: datetime) -> dict
     found = {sweep.entity.name: sweep for sweep in (*plan.sweeps, *plan.kept)}
     for entity in _entities(data_class):
         if entity.erasure == Erasure.SHRED and counts is not None:
-            found[entity.name] = _sweep(entity, data_class, counts, now=now)
+            found[entity.name] = sweeps.by_policy(entity, data_class, counts, now=now)
     return found
-
-
-def _sweep(entity: Entity, data_class: str, counts: InForce, *, now: datetime) -> Sweep:
-    return Sweep(entity=entity, data_class=data_class, before=now - timedelta(days=counts.days))
 
 
 def _loss(
     sweep: Sweep, today: Sweep | None, without: Sweep | None, purged: list[Sweep], purged_now: list[Sweep]
 ) -> Loss:
-    column = sweep.entity.clock
+    column = sweep.clock
     rows = _whole(sweep, references.past(sweep, purged))
     if today is not None:
         rows = _without(rows, today, purged_now)
@@ -221,7 +226,7 @@ def _loss(
         held = Q(pk__isnull=False)
     else:
         held |= predicate.held(sweep.entity, sweep.data_class)
-    anyway = Q(**{f"{column}__lt": without.before}) if without else Q(pk__in=[])
+    anyway = sweeps.is_past(without) if without else Q(pk__in=[])
     found: dict[str, Any] = rows.filter(~held).aggregate(
         rows=Count("pk"), anyway=Count("pk", filter=anyway), oldest=Min(column), newest=Max(column)
     )
@@ -239,7 +244,7 @@ def _without(rows: TenantQuerySet[Any], today: Sweep, purged_now: list[Sweep]) -
     """The rows that a purge of now would leave."""
     if today.entity.name in references.REFERRING:
         return rows.exclude(pk__in=references.past(today, purged_now).values("pk"))
-    return rows.exclude(**{f"{today.entity.clock}__lt": today.before})
+    return rows.filter(~sweeps.is_past(today))
 
 
 def _whole(sweep: Sweep, rows: TenantQuerySet[Any]) -> TenantQuerySet[Any]:

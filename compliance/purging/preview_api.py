@@ -17,9 +17,10 @@ from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
 
 
-class PreviewIn(StrictSerializer):
+class RetentionPreviewIn(StrictSerializer):
     dataClass = serializers.CharField(max_length=64)
     retentionDays = WholeNumber(help_text=f"{MIN_DAYS} to {MAX_DAYS}.")
+    anchor = serializers.CharField(max_length=32, required=False, help_text="Default: what counts today.")
     effectiveFrom = serializers.DateTimeField(required=False, help_text="As it would be decided.")
 
 
@@ -42,9 +43,10 @@ class LossOut(serializers.Serializer[Any]):
     newest = serializers.DateTimeField(allow_null=True)
 
 
-class PreviewOut(serializers.Serializer[Any]):
+class RetentionPreviewOut(serializers.Serializer[Any]):
     dataClass = serializers.CharField()
     retentionDays = serializers.IntegerField()
+    anchor = serializers.CharField()
     daysNow = serializers.IntegerField(allow_null=True, help_text="What counts today; null: all of it is kept.")
     effectiveDays = serializers.IntegerField(help_text="What would count: a floor may ask for more.")
     shortens = serializers.BooleanField()
@@ -63,19 +65,20 @@ class RetentionPreviewView(TenantAPIView):
     permission = Permission.READ_RETENTION
 
     @extend_schema(
-        request=PreviewIn,
-        responses={200: PreviewOut, 400: ErrorBodySerializer},
+        request=RetentionPreviewIn,
+        responses={200: RetentionPreviewOut, 400: ErrorBodySerializer},
         operation_id="retention_configs_preview",
     )
     def post(self, request: TenantRequest) -> Response:
         """What would go if this were decided now, as rows and holds are at this moment. Nothing is decided."""
-        serializer = PreviewIn(data=request.data)
+        serializer = RetentionPreviewIn(data=request.data)
         serializer.is_valid(raise_exception=True)
         given = serializer.validated_data
         try:
             found = preview(
                 data_class=given["dataClass"],
                 retention_days=given["retentionDays"],
+                anchor=given.get("anchor"),
                 effective_from=given.get("effectiveFrom"),
                 now=clock.now(),
             )
@@ -83,6 +86,8 @@ class RetentionPreviewView(TenantAPIView):
             raise BadRequest(str(e), field="dataClass") from e
         except refusals.DaysOutOfRange as e:
             raise BadRequest(str(e), field="retentionDays") from e
+        except refusals.UnknownAnchor as e:
+            raise BadRequest(str(e), field="anchor") from e
         except refusals.InThePast as e:
             raise BadRequest(str(e), field="effectiveFrom") from e
         except refusals.BelowFloor as e:

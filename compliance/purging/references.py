@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 
 from compliance.holding import predicate
 from compliance.purging import sweeps
@@ -28,13 +28,12 @@ def past(sweep: Sweep, purged: Iterable[Sweep]) -> TenantQuerySet[Any]:
     if sweep.entity.name not in REFERRING:
         return sweeps.past(sweep)
     by_kind = {(other.entity.name, other.data_class): other for other in purged}
-    rows = Entity.expired(sweep.entity, sweep.before, data_class=sweep.data_class)
+    rows = sweep.entity.in_class(sweep.data_class).filter(sweeps.is_past(sweep))
     for entity, column in REFERRING[sweep.entity.name]:
         for data_class in entity.data_classes():
             staying = entity.in_class(data_class).filter(**{column: OuterRef("pk")})
             other = by_kind.get((entity.name, data_class))
             if other is not None:
-                young = Q(**{f"{entity.clock}__gte": other.before}) | Q(**{f"{entity.clock}__isnull": True})
-                staying = staying.filter(young | predicate.held(entity, data_class))
+                staying = staying.filter(~sweeps.is_past(other) | predicate.held(entity, data_class))
             rows = rows.exclude(Exists(staying))
     return rows

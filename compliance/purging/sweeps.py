@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from compliance.holding import holds, predicate
 from compliance.purging import periods
 from compliance.purging.periods import Periods, Terms
+from compliance.retention.in_force import InForce
 from customers.catalogue import CATALOGUE, CLEANUP, DERIVED, Entity, Erasure
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
@@ -30,8 +33,9 @@ class Among:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One entity's rows of one class, and the moment before which their clock must stand. Without `terms` they end by
-    themselves; with `among` no others are looked at. `swept_by` is the job whose periods count."""
+    """One entity's rows of one class, and the moment before which their clock must stand, or the `column` that their
+    policy counts from; then the clock too, before `floor_before`, where a law asks for some days. Without `terms` they
+    end by themselves; with `among` no others are looked at. `swept_by` is the job whose periods count."""
 
     entity: Entity
     data_class: str
@@ -39,6 +43,13 @@ class Sweep:
     terms: Terms | None = None
     among: Among | None = None
     swept_by: str = CLEANUP
+    column: str = ""
+    floor_before: datetime | None = None
+
+    @property
+    def clock(self) -> str:
+        """What its rows age by."""
+        return self.column or self.entity.clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,23 +92,47 @@ def make_plan(*, now: datetime, classes: Collection[str] | None = None, swept_by
 
 
 @requires_transaction
+def in_force_for(entity: Entity, data_class: str, *, now: datetime, swept_by: str = CLEANUP) -> Sweep | None:
+    """What a purge of a moment goes by for these rows; None when nothing says that they ever go."""
+    return _sweep(entity, data_class, periods.read(now, swept_by=swept_by, only=data_class), swept_by)
+
+
+@requires_transaction
 def as_it_stands(sweep: Sweep, *, now: datetime) -> Sweep | None:
     """The sweep under what is in force at this moment; None when nothing says any more that its rows may go.
 
-    Never more than it was: a policy that was shortened meanwhile is for the next purge, one that was lengthened counts.
+    Never more than it was: a policy that was shortened meanwhile, or counts from something else, is for the next purge;
+    one that was lengthened counts.
     """
-    counting = periods.read(now, swept_by=sweep.swept_by, only=sweep.data_class)
-    today = _sweep(sweep.entity, sweep.data_class, counting, sweep.swept_by)
-    return None if today is None else replace(today, before=min(today.before, sweep.before), among=sweep.among)
+    today = in_force_for(sweep.entity, sweep.data_class, now=now, swept_by=sweep.swept_by)
+    if today is None or today.clock != sweep.clock:
+        return None
+    floors = [moment for moment in (today.floor_before, sweep.floor_before) if moment is not None]
+    return replace(
+        today,
+        before=min(today.before, sweep.before),
+        floor_before=min(floors, default=None),
+        among=sweep.among,
+    )
+
+
+def is_past(sweep: Sweep) -> Q:
+    """True of the rows whose time is over, whatever refers to them."""
+    over = sweep.entity.is_past(sweep.before, column=sweep.column)
+    if sweep.floor_before is not None:
+        over &= Q(**{f"{sweep.entity.clock}__lt": sweep.floor_before})
+    return over
 
 
 def past(sweep: Sweep) -> TenantQuerySet[Any]:
     """The rows whose time is over, held or not."""
-    rows = sweep.entity.expired(sweep.before, data_class=sweep.data_class)
+    rows = sweep.entity.expired(sweep.before, data_class=sweep.data_class, column=sweep.column)
+    if sweep.floor_before is not None:
+        rows = rows.filter(**{f"{sweep.entity.clock}__lt": sweep.floor_before})
     if sweep.among is None:
         return rows
     span = (sweep.among.clock_from, sweep.among.clock_until)
-    return rows.filter(**{f"{sweep.entity.clock}__range": span}, pk__lte=sweep.among.newest)
+    return rows.filter(**{f"{sweep.clock}__range": span}, pk__lte=sweep.among.newest)
 
 
 @requires_transaction
@@ -126,6 +161,27 @@ def _sweep(entity: Entity, data_class: str, counting: Periods, swept_by: str) ->
     terms = counting.terms(data_class)
     if terms is None and entity.name not in EXPIRES_WITHOUT_POLICY:
         return None
-    days = counting.floor_days(data_class) if terms is None else terms.days
-    before = counting.now - timedelta(days=days)
-    return Sweep(entity=entity, data_class=data_class, before=before, terms=terms, swept_by=swept_by)
+    floor_days = counting.floor_days(data_class)
+    days = floor_days if terms is None else terms.days
+    anchor = counting.anchor(data_class)
+    sweep = anchored(entity, data_class, days=days, anchor=anchor, floor_days=floor_days, now=counting.now)
+    return replace(sweep, terms=terms, swept_by=swept_by)
+
+
+def by_policy(entity: Entity, data_class: str, counts: InForce, *, now: datetime) -> Sweep:
+    """What is past its time by a policy that counts."""
+    floor_days = counts.floor.days if counts.floor else 0
+    return anchored(entity, data_class, days=counts.days, anchor=counts.anchor, floor_days=floor_days, now=now)
+
+
+def anchored(entity: Entity, data_class: str, *, days: int, anchor: str, floor_days: int, now: datetime) -> Sweep:
+    """What is older than so many days, from what they are counted. By law they count from the clock too."""
+    column = entity.column(anchor)
+    by_law = floor_days > 0 and column != entity.clock
+    return Sweep(
+        entity=entity,
+        data_class=data_class,
+        before=now - timedelta(days=days),
+        column=column,
+        floor_before=now - timedelta(days=floor_days) if by_law else None,
+    )

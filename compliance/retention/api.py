@@ -51,6 +51,12 @@ class RetentionConfigIn(StrictSerializer):
         required=False,
         help_text="governance: loosened with a reason and a second person. compliance: only lengthened, never left.",
     )
+    anchor = serializers.CharField(
+        max_length=32,
+        required=False,
+        help_text="What days are counted from: `clock`, or a column that the catalogue names for the class. Another one"
+        " waits for the cooling-off, as a shortening does.",
+    )
     reason = serializers.CharField(
         required=False,
         allow_blank=True,
@@ -85,10 +91,12 @@ class RetentionConfigOut(serializers.Serializer[Any]):
         help_text="What counts now: not `retentionDays` while that waits or where a law asks for more.",
     )
     floor = FloorOut(allow_null=True, help_text="The least that a law asks for.")
+    anchor = serializers.CharField(help_text="What days are counted from now; rows without it keep to their clock.")
     reason = serializers.CharField(help_text="Why so long, as it was given with the decision that counts.")
     pendingDays = serializers.IntegerField(
         source="pending_days", allow_null=True, help_text="What was decided and does not count yet."
     )
+    pendingAnchor = serializers.CharField(source="pending_anchor", allow_null=True)
     pendingFrom = serializers.DateTimeField(source="pending_from", allow_null=True, help_text="When it will count.")
 
 
@@ -158,6 +166,7 @@ class RetentionConfigsView(TenantAPIView):
                 retention_days=given["retentionDays"],
                 legal_hold=given.get("legalHold"),
                 hold_reason=given.get("holdReason"),
+                anchor=given.get("anchor"),
                 mode=_mode(given),
                 reason=given.get("reason", ""),
                 effective_from=given.get("effectiveFrom"),
@@ -168,6 +177,8 @@ class RetentionConfigsView(TenantAPIView):
             raise BadRequest(str(e), field="dataClass") from e
         except policies.DaysOutOfRange as e:
             raise BadRequest(str(e), field="retentionDays") from e
+        except policies.UnknownAnchor as e:
+            raise BadRequest(str(e), field="anchor") from e
         except policies.NeedsSecondPerson:
             return self._ask(request, given, now, waits)
         except policies.MayOnlyLengthen as e:
@@ -209,6 +220,7 @@ class RetentionConfigsView(TenantAPIView):
             asked = governed.ask(
                 data_class=given["dataClass"],
                 retention_days=given["retentionDays"],
+                anchor=given.get("anchor"),
                 mode=_mode(given),
                 reason=given.get("reason", ""),
                 actor=request.actor,

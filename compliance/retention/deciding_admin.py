@@ -1,5 +1,6 @@
 """Deciding how long a class is kept, as pages: the form, what it would delete, and what waits taken back."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -14,9 +15,10 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
-from compliance.models import MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
+from compliance.models import CLOCK, MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
 from compliance.purging.preview import Preview, preview
 from compliance.retention import governed, in_force, policies, refusals
+from customers import catalogue
 from customers.catalogue import DATA_CLASSES
 from kaireon.api.logs import request_id
 from kaireon.approvals.services import RequesterMayNot
@@ -28,6 +30,7 @@ from kaireon.tenancy.roles import Permission
 POLICY_REFUSALS: dict[type[Exception], str] = {
     refusals.UnknownDataClass: "",
     refusals.DaysOutOfRange: "",
+    refusals.UnknownAnchor: "",
     refusals.ClockMovedBack: "",
     RequesterMayNot: "Your role may not ask for this.",
     **dict.fromkeys(refusals.REFUSED, ""),
@@ -47,6 +50,12 @@ class DaysForm(forms.Form):
         help_text="Each row counts from its own clock; what is older goes with the next cleanup, unless it is held.",
         widget=UnfoldAdminIntegerFieldWidget(),
     )
+    anchor = forms.ChoiceField(
+        label="Counted from",
+        required=False,
+        help_text="Rows without this column keep to their own clock. Another one waits as a shorter time does.",
+        widget=UnfoldAdminSelectWidget(),
+    )
     mode = forms.ChoiceField(
         label="Who may shorten it",
         required=False,
@@ -60,10 +69,17 @@ class DaysForm(forms.Form):
         widget=UnfoldAdminTextareaWidget(),
     )
 
+    def __init__(self, *args: Any, anchors: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [(CLOCK, "each row's own clock"), *((name, name) for name in anchors)]
+        self.fields["anchor"].choices = choices  # type: ignore[attr-defined]
+        if len(choices) == 1:
+            del self.fields["anchor"]
+
 
 class PolicyForm(DaysForm):
     data_class = forms.ChoiceField(label="Data class", widget=UnfoldAdminSelectWidget())
-    field_order = ("data_class", "retention_days", "mode", "reason")
+    field_order = ("data_class", "retention_days", "anchor", "mode", "reason")
 
     def __init__(self, *args: Any, classes: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,7 +99,9 @@ class DecidingPages(TenantModelAdmin[RetentionPolicy]):
     )
     def add_policy(self, request: HttpRequest) -> HttpResponse:
         initial = {"data_class": request.GET.get("class"), "mode": Mode.NORMAL}
-        form = PolicyForm(given_by(request), initial=initial, classes=policies.classes_without_policy())
+        classes = policies.classes_without_policy()
+        names = sorted({name for data_class in classes for name in catalogue.anchors(data_class)})
+        form = PolicyForm(given_by(request), initial=initial, classes=classes, anchors=names)
         return self._decide(
             request,
             form,
@@ -102,7 +120,8 @@ class DecidingPages(TenantModelAdmin[RetentionPolicy]):
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         policy = self.row(request, object_id)
         said = in_force.shown([policy], now=clock.now())[0]
-        form = DaysForm(given_by(request), initial={"retention_days": said.decided_days, "mode": said.mode})
+        initial = {"retention_days": said.decided_days, "anchor": said.decided_anchor, "mode": said.mode}
+        form = DaysForm(given_by(request), initial=initial, anchors=catalogue.anchors(policy.data_class))
         return self._decide(
             request,
             form,
@@ -146,7 +165,7 @@ class DecidingPages(TenantModelAdmin[RetentionPolicy]):
         self, request: HttpRequest, form: DaysForm, *, title: str, lead: str, cancel: str, data_class: str = ""
     ) -> HttpResponse:
         def do(given: dict[str, Any]) -> HttpResponse:
-            asked = {"data_class": data_class, **given}
+            asked = {"data_class": data_class, "anchor": "", **given}
             found = self._looked_at(request, asked)
             if found is not None and request.POST.get("seen") != _what(asked):
                 context = {
@@ -179,7 +198,15 @@ class DecidingPages(TenantModelAdmin[RetentionPolicy]):
         now = clock.now()
         mode = Mode(asked["mode"]) if asked["mode"] else None
         try:
-            found = preview(data_class=asked["data_class"], retention_days=asked["retention_days"], mode=mode, now=now)
+            found = preview(
+                data_class=asked["data_class"],
+                retention_days=asked["retention_days"],
+                anchor=asked["anchor"] or None,
+                mode=mode,
+                now=now,
+            )
+            if found.needs_second_person and not asked["reason"].strip():
+                raise refusals.ReasonRequired
         except tuple(refusals.REFUSED) as refusal:
             self._note(request, refusal, asked)
             raise
@@ -195,6 +222,7 @@ class DecidingPages(TenantModelAdmin[RetentionPolicy]):
             policy = policies.upsert_policy(
                 data_class=data_class,
                 retention_days=days,
+                anchor=asked["anchor"] or None,
                 mode=mode,
                 reason=reason,
                 actor=principal.actor,
@@ -204,6 +232,7 @@ class DecidingPages(TenantModelAdmin[RetentionPolicy]):
             governed.ask(
                 data_class=data_class,
                 retention_days=days,
+                anchor=asked["anchor"] or None,
                 mode=mode,
                 reason=reason,
                 actor=principal.actor,
@@ -239,4 +268,4 @@ def _note(principal: Principal, reason: str, asked: dict[str, Any]) -> None:
 
 def _what(asked: dict[str, Any]) -> str:
     """What was looked at: anything else is shown anew."""
-    return f"{asked['data_class']} {asked['retention_days']} {asked['mode']}"
+    return f"{asked['data_class']} {asked['retention_days']} {asked['anchor']} {asked['mode']}"

@@ -22,12 +22,20 @@ _REFUSALS: Mapping[type[Exception], str] = {
     policies.BelowFloor: "below_floor",
     policies.MayOnlyLengthen: "may_only_lengthen",
     policies.ClockMovedBack: "clock_moved_back",
+    policies.UnknownAnchor: "unknown_anchor",
 }
 
 
 @requires_transaction
 def ask(
-    *, data_class: str, retention_days: int, mode: Mode | None, reason: str, actor: Actor, now: datetime
+    *,
+    data_class: str,
+    retention_days: int,
+    anchor: str | None = None,
+    mode: Mode | None,
+    reason: str,
+    actor: Actor,
+    now: datetime,
 ) -> ApprovalRequest:
     """Ask a second person; what was asked for already, and nobody has answered, is not asked for again.
 
@@ -37,6 +45,7 @@ def ask(
     wanted: dict[str, Any] = {
         "dataClass": data_class,
         "retentionDays": retention_days,
+        "anchor": anchor,
         "mode": str(mode) if mode else None,
         "reason": reason,
         "instead": str(counts.version.pk) if counts else None,
@@ -49,7 +58,10 @@ def ask(
     VERB,
     title="Loosen a policy in governance mode",
     permission=Permission.MANAGE_RETENTION,
-    describe=lambda payload: f"keep {payload['dataClass']} for {payload['retentionDays']:,} days",
+    describe=lambda payload: (
+        f"keep {payload['dataClass']} for {payload['retentionDays']:,} days"
+        + (f" from {payload['anchor']}" if payload["anchor"] else "")
+    ),
     stages=(Stage(permission=Permission.MANAGE_RETENTION),),
     always=True,
     then="It counts after the cooling-off.",
@@ -64,6 +76,7 @@ def _loosen(payload: Payload) -> None:
         policies.upsert_policy(
             data_class=payload["dataClass"],
             retention_days=payload["retentionDays"],
+            anchor=payload["anchor"],
             mode=Mode(payload["mode"]) if payload["mode"] else None,
             reason=payload["reason"],
             approval_id=_approved(payload["nonce"]),

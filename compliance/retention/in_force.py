@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from compliance.models import PolicyVersion, RetentionPolicy
+from compliance.models import CLOCK, PolicyVersion, RetentionPolicy
 from compliance.retention.binding import Binding, binding
 from compliance.retention.laws import Bound
 from kaireon.tenancy.context import requires_transaction
@@ -26,6 +26,16 @@ class InForce:
     @property
     def data_class(self) -> str:
         return self.version.data_class
+
+    @property
+    def anchor(self) -> str:
+        """The column from which days are counted where rows have it; empty for their own clock."""
+        return "" if self.version.anchor == CLOCK else self.version.anchor
+
+    @property
+    def by_clock(self) -> bool:
+        """Whether all rows of the class age by their own clock: only then may a month of it go whole."""
+        return not self.anchor
 
     @property
     def policy_days(self) -> int:
@@ -123,6 +133,18 @@ class Shown:
     @property
     def pending_days(self) -> int | None:
         return self.pending.retention_days if self.pending else None
+
+    @property
+    def anchor(self) -> str:
+        return self.counts.version.anchor if self.counts else CLOCK
+
+    @property
+    def pending_anchor(self) -> str | None:
+        return self.pending.anchor if self.pending else None
+
+    @property
+    def decided_anchor(self) -> str:
+        return self.pending.anchor if self.pending else self.anchor
 
     @property
     def pending_from(self) -> datetime | None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from compliance.models import MAX_DAYS, MIN_DAYS, Mode, PolicyVersion
+from compliance.models import CLOCK, MAX_DAYS, MIN_DAYS, Mode, PolicyVersion
 from compliance.retention.binding import binding
 from compliance.retention.refusals import (
     BelowFloor,
@@ -14,9 +14,10 @@ from compliance.retention.refusals import (
     MayOnlyLengthen,
     NeedsSecondPerson,
     ReasonRequired,
+    UnknownAnchor,
     UnknownDataClass,
 )
-from customers.catalogue import DATA_CLASSES
+from customers.catalogue import DATA_CLASSES, anchors
 from kaireon.tenancy.context import requires_transaction
 
 _STRICTNESS = {str(mode): rank for rank, mode in enumerate((Mode.NORMAL, Mode.GOVERNANCE, Mode.COMPLIANCE))}
@@ -27,6 +28,7 @@ class Wanted:
     """What somebody decides about a policy; None leaves it as it is."""
 
     days: int | None
+    anchor: str | None = None
     mode: Mode | None = None
     reason: str = ""
     approval_id: UUID | None = None
@@ -44,14 +46,26 @@ def check_days(days: int | None) -> None:
         raise DaysOutOfRange
 
 
+@requires_transaction
+def check_anchor(data_class: str, anchor: str | None) -> None:
+    """Raises UnknownAnchor. What rows of the active tenant's own tables offer is known too."""
+    if anchor in (None, CLOCK):
+        return
+    known = anchors(data_class)
+    if anchor not in known:
+        raise UnknownAnchor(known)
+
+
 def cooling_off() -> timedelta:
     """Between the decision to shorten and its effect."""
     return timedelta(hours=settings.RETENTION_COOLING_OFF_HOURS)
 
 
 def shortens(counting: PolicyVersion | None, wanted: PolicyVersion) -> bool:
-    """Whether anything may go earlier by it than by what counts."""
-    return counting is not None and wanted.retention_days < counting.retention_days
+    """Whether anything may go earlier by it than by what counts. Counted from something else, it may."""
+    if counting is None:
+        return False
+    return wanted.retention_days < counting.retention_days or wanted.anchor != counting.anchor
 
 
 def starts(

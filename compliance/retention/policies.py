@@ -8,7 +8,7 @@ from django.db.models import F
 
 import audit
 from audit import events
-from compliance.models import MAX_DAYS, Mode, PolicyVersion, RetentionPolicy
+from compliance.models import CLOCK, MAX_DAYS, Mode, PolicyVersion, RetentionPolicy
 from compliance.retention import in_force, judging
 from compliance.retention.judging import Wanted, check_class, check_days, cooling_off
 from compliance.retention.refusals import (
@@ -23,6 +23,7 @@ from compliance.retention.refusals import (
     NothingWaits,
     ReasonRequired,
     ReleaseNeedsSecondPerson,
+    UnknownAnchor,
     UnknownDataClass,
 )
 from customers.catalogue import DATA_CLASSES
@@ -53,6 +54,7 @@ __all__ = [
     "NothingWaits",
     "ReasonRequired",
     "ReleaseNeedsSecondPerson",
+    "UnknownAnchor",
     "UnknownDataClass",
     "check_class",
     "check_days",
@@ -74,6 +76,7 @@ def upsert_policy(
     retention_days: int | None,
     legal_hold: bool | None = None,
     hold_reason: str | None = None,
+    anchor: str | None = None,
     mode: Mode | None = None,
     reason: str = "",
     effective_from: datetime | None = None,
@@ -83,21 +86,23 @@ def upsert_policy(
 ) -> RetentionPolicy:
     """Set how long the active tenant keeps a class, and whether it is held; gives the row as it is now.
 
-    `None` leaves the days, the mode, the hold, or its reason, as they were. A shortening waits for the cooling-off, or
+    `None` leaves the days, the anchor, the mode, the hold, or its reason, as they were. A shortening, which another
+    anchor is too, waits for the cooling-off, or
     until `effective_from` when that is later; anything else counts at once, and so does the first policy of a class.
     What waited until then is replaced; deciding again what waits already changes nothing. A hold placed or released
     here counts at once, also on a class without a policy, which does not get one by it. The record's verb is
     `retention_config.legal_hold` where the hold changed, otherwise `retention_config.upsert`.
 
-    Raises UnknownDataClass, DaysOutOfRange, NoDays, InThePast, BelowFloor, ClockMovedBack, MayOnlyLengthen,
-    ReasonRequired, ReleaseNeedsSecondPerson; and NeedsSecondPerson unless `approval_id` is that of their yes:
-    `governed.ask` asks for it.
+    Raises UnknownDataClass, DaysOutOfRange, UnknownAnchor, NoDays, InThePast, BelowFloor, ClockMovedBack,
+    MayOnlyLengthen, ReasonRequired, ReleaseNeedsSecondPerson; and NeedsSecondPerson unless `approval_id` is that of
+    their yes: `governed.ask` asks for it.
     """
     check_class(data_class)
     check_days(retention_days)
+    judging.check_anchor(data_class, anchor)
     if effective_from is not None and effective_from < now:
         raise InThePast
-    wanted = Wanted(days=retention_days, mode=mode, reason=reason.strip(), approval_id=approval_id)
+    wanted = Wanted(days=retention_days, anchor=anchor, mode=mode, reason=reason.strip(), approval_id=approval_id)
     policy = _locked(data_class)
     if legal_hold is False and policy is not None and policy.legal_hold:
         check_release(data_class)
@@ -197,12 +202,13 @@ def _change(
     if counting is not None:
         policy.retention_days, policy.mode = counting.retention_days, counting.mode
     days = wanted.days if wanted.days is not None or counting is None else counting.retention_days
-    if days is None or (wanted.days is None and wanted.mode is None):
+    if days is None or (wanted.days is None and wanted.mode is None and wanted.anchor is None):
         return
     version = PolicyVersion(
         policy=policy,
         data_class=policy.data_class,
         retention_days=days,
+        anchor=wanted.anchor or (counting.anchor if counting else CLOCK),
         mode=wanted.mode or (counting.mode if counting else Mode.NORMAL),
         reason=wanted.reason,
         approval_id=wanted.approval_id,

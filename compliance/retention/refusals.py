@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from compliance.models import MAX_DAYS, MIN_DAYS
+from compliance.models import CLOCK, MAX_DAYS, MIN_DAYS
 from compliance.retention.laws import Bound
 from customers.catalogue import DATA_CLASSES
 
@@ -19,6 +19,13 @@ class DaysOutOfRange(ValueError):
 
     def __init__(self) -> None:
         super().__init__(f"must be a whole number of days from {MIN_DAYS} to {MAX_DAYS}.")
+
+
+class UnknownAnchor(ValueError):
+    """No row of the class has this column to count from. `str()` of it lists those there are."""
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        super().__init__(f"unknown anchor; known are {', '.join((CLOCK, *known))}.")
 
 
 class NoDays(ValueError):

@@ -33,10 +33,13 @@ BEGIN
     IF NEW.replaces_id IS DISTINCT FROM counting.id THEN
         RAISE EXCEPTION 'a version replaces the one that counts' USING ERRCODE = 'check_violation';
     END IF;
-    IF counting.mode = 'compliance' AND (NEW.retention_days < counting.retention_days OR NEW.mode <> 'compliance') THEN
+    -- Counted from something else, rows may go earlier: as a shortening.
+    IF counting.mode = 'compliance' AND (NEW.retention_days < counting.retention_days
+       OR NEW.anchor <> counting.anchor OR NEW.mode <> 'compliance') THEN
         RAISE EXCEPTION 'a policy in compliance mode is only ever lengthened' USING ERRCODE = 'check_violation';
     END IF;
-    IF counting.mode = 'governance' AND (NEW.retention_days < counting.retention_days OR NEW.mode = 'normal') THEN
+    IF counting.mode = 'governance' AND (NEW.retention_days < counting.retention_days
+       OR NEW.anchor <> counting.anchor OR NEW.mode = 'normal') THEN
         PERFORM FROM public.approvals_approvalrequest a
           WHERE a.tenant_id = NEW.tenant_id AND a.id = NEW.approval_id AND a.verb = 'retention_config.loosen'
             AND a.state = 'approved';

@@ -145,7 +145,9 @@ class TestTheAdmin:
             with ADA.here(), transaction():
                 policy = RetentionPolicy.objects.get()
             path = f"/admin/compliance/retentionpolicy/{policy.pk}/days/"
-            return client.post(path, {"retention_days": days, **given}, follow=True)
+            # What it deletes was looked at.
+            seen = f"{policy.data_class} {days}  "
+            return client.post(path, {"retention_days": days, "seen": seen, **given}, follow=True)
 
         return ask
 

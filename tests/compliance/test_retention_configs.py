@@ -53,8 +53,10 @@ def test_it_upserts_and_lists(client_of):
         "mode": "normal",
         "effectiveDays": 365,
         "floor": None,
+        "anchor": "clock",
         "reason": "",
         "pendingDays": None,
+        "pendingAnchor": None,
         "pendingFrom": None,
     }
     again = ada.post(URL, {"dataClass": "interactions", "retentionDays": 730, "legalHold": True}, format="json").json()

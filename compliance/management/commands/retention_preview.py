@@ -19,14 +19,22 @@ class Command(TenantCommand):
         super().add_arguments(parser)
         parser.add_argument("--class", dest="data_class", required=True, help="The data class.")
         parser.add_argument("--days", type=int, required=True, help="How long it would be kept.")
+        parser.add_argument("--anchor", help="What it would count from: clock, or a column of the class's rows.")
         parser.add_argument("--json", action="store_true", help="Answer in JSON.")
 
     def handle_tenant(self, **options: Any) -> None:
         try:
             with transaction():
-                found = preview(data_class=options["data_class"], retention_days=options["days"], now=clock.now())
+                found = preview(
+                    data_class=options["data_class"],
+                    retention_days=options["days"],
+                    anchor=options["anchor"],
+                    now=clock.now(),
+                )
         except refusals.UnknownDataClass as error:
             raise CommandError(f"--class {options['data_class']}: {error}") from error
+        except refusals.UnknownAnchor as error:
+            raise CommandError(f"--anchor {options['anchor']}: {error}") from error
         except (refusals.DaysOutOfRange, refusals.BelowFloor, refusals.MayOnlyLengthen) as error:
             raise CommandError(f"--days {options['days']}: {error}") from error
         if options["json"]:

@@ -69,7 +69,7 @@ Tables of the same apps that hold nobody's data, and why.
 
 
 def _row(entity: Entity) -> str:
-    clock = f"`{entity.clock}`"
+    clock = " or ".join(f"`{column}`" for column in (entity.clock, *entity.anchors))
     if entity.own_expiry:
         clock += ", its own expiry"
     data_class = f"`{entity.data_class}`" if entity.data_class else "the schema's"
@@ -77,7 +77,7 @@ def _row(entity: Entity) -> str:
         f"{entity.title} (`{entity.name}`)",
         f"`{entity.model}`",
         data_class,
-        clock if entity.data_class else "the schema's clock",
+        clock if entity.data_class else "the schema's clock or `created_at`",
         ", ".join(entity.swept_by),
         _ERASURE[entity.erasure],
         f"`{entity.section}`" if entity.section else "none: derived",

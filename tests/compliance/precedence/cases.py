@@ -82,6 +82,18 @@ UNDATED = (
     "flowRun",
     "flowCheckpoint",
 )
+# What an age may be counted from beside the clock.
+ANCHORS = {
+    "interactionHistory": ("created_at",),
+    "decisionTrace": ("created_at",),
+    "interactionSummary": ("created_at",),
+    "journeyEnrollment": ("entered_at",),
+    "dynamicSchemaRows": ("created_at",),
+    "dsarRequest": ("received_at",),
+    "identityLink": ("first_seen_at",),
+    "customer": ("created_at", "updated_at"),
+    "flowRun": ("created_at",),
+}
 OF_NOBODY = ("suppressionTombstone", "flowRun", "flowCheckpoint")
 # They name a person, who need not be a customer any more; the others refer to the customer's row.
 BY_NAME = ("outboxPayload", "archivedDeadLetter", "dossier", "dsarRequest")
@@ -133,6 +145,11 @@ class Maker:
     def random(self) -> Random:
         return Random(self.seed)
 
+    @cached_property
+    def aside(self) -> Random:
+        """For what came later: the rest of a world stays as it was."""
+        return Random(f"{self.seed} anchors")
+
     def make(self) -> World:
         r = self.random
         for law in LAWS:
@@ -144,7 +161,7 @@ class Maker:
             if law.pack in self.packs
             for data_class, days in law.floors.items()
         )
-        self.policies = {name: self._decisions() for name in CLASSES if r.random() > 0.1}
+        self.policies = {name: self._decisions(name) for name in CLASSES if r.random() > 0.1}
         self.schemas = {self._id(): r.choice(CLASSES) for _ in range(3)}
         self.people = [self._id() for _ in range(self.people_in_it)]
         for _ in range(self.rows_in_it - self.people_in_it):
@@ -164,14 +181,28 @@ class Maker:
     def _id(self) -> UUID:
         return UUID(int=self.random.getrandbits(128), version=4)
 
-    def _decisions(self) -> tuple[Decision, ...]:
+    def _decisions(self, data_class: str) -> tuple[Decision, ...]:
         """What was decided in the last weeks, or long ago, some of it at the very edge of the cooling-off."""
         r = self.random
         ago = sorted(
             (r.choice([40 * DAY, 20 * DAY, *COOLING_OFF_EDGES]) for _ in range(r.choice([1, 1, 2, 2, 3, 4]))),
             reverse=True,
         )
-        return tuple(Decision(days=r.choice(DAYS), at=self.now - a) for a in ago)
+        names = [name for entity, of in ANCHORS.items() if KINDS[entity].data_class == data_class for name in of]
+        return tuple(
+            Decision(days=r.choice(DAYS), at=self.now - a, anchor=self.aside.choice(["", "", *names])) for a in ago
+        )
+
+    def _anchors(self, entity: str, data_class: str, clock: datetime | None) -> dict[str, datetime]:
+        """The same as the clock, near it, or at an edge of what was decided."""
+        r = self.aside
+        moments = [clock] * 4 if clock else []
+        moments += [clock + step for step in (-DAY, -MICROSECOND, MICROSECOND, DAY, 30 * DAY)] if clock else []
+        moments += [
+            self.now - d.days * DAY + r.choice([-MICROSECOND, 0 * DAY, MICROSECOND])
+            for d in self.policies.get(data_class, ())
+        ]
+        return {name: r.choice(moments or [self.now]) for name in ANCHORS.get(entity, ())}
 
     def _clock(self, data_class: str) -> datetime:
         """Mostly past everything that is said of the class, else at an edge of it."""
@@ -220,7 +251,15 @@ class Maker:
             # A step ends with its run.
             clock = like.clock
         said = {name: value(r) for name, value in FACTS.get(entity, {}).items()} | (facts or {})
-        made = Row(**{"id": self._id(), **row}, entity=entity, data_class=data_class, clock=clock, facts=said)
+        anchors = self._anchors(entity, data_class, clock)
+        made = Row(
+            **{"id": self._id(), **row},
+            entity=entity,
+            data_class=data_class,
+            clock=clock,
+            anchors=anchors,
+            facts=said,
+        )
         self.rows.append(made)
         return made
 

@@ -82,6 +82,7 @@ class Row:
     clock: datetime | None
     subject: UUID | None = None
     refers: UUID | None = None
+    anchors: Mapping[str, datetime] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -102,10 +103,11 @@ class Hold:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """So many days from now on, said at a moment."""
+    """So many days from now on, said at a moment; counted from `anchor` where a row has it, else from its clock."""
 
     days: int
     at: datetime
+    anchor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,20 +150,20 @@ def erasure(world: World, subject: UUID, *, now: datetime) -> dict[UUID, frozens
     return _with_references(mine, own)
 
 
-def days_in_force(decisions: Iterable[Decision], now: datetime) -> int | None:
-    """The first decision and longer periods count at once, a shorter one after the cooling-off, unless somebody decides
-    something else before: the last word counts, and until it does what was in force before it. The same word said again
-    is no other word."""
-    days: int | None = None
+def in_force(decisions: Iterable[Decision], now: datetime) -> Decision | None:
+    """The first decision and longer periods count at once, a shorter one, and one that counts from something else,
+    after the cooling-off, unless somebody decides something else before: the last word counts, and until it does what
+    was in force before it. The same word said again is no other word."""
+    counting: Decision | None = None
     waiting: Decision | None = None
     for decision in (d for d in decisions if d.at <= now):
         if waiting and waiting.at + COOLING_OFF <= decision.at:
-            days, waiting = waiting.days, None
-        if days is None or decision.days >= days:
-            days, waiting = decision.days, None
-        elif waiting is None or decision.days != waiting.days:
+            counting, waiting = waiting, None
+        if counting is None or (decision.days >= counting.days and decision.anchor == counting.anchor):
+            counting, waiting = decision, None
+        elif waiting is None or (decision.days, decision.anchor) != (waiting.days, waiting.anchor):
             waiting = decision
-    return waiting.days if waiting and waiting.at + COOLING_OFF <= now else days
+    return waiting if waiting and waiting.at + COOLING_OFF <= now else counting
 
 
 def _with_references(rows: Iterable[Row], own: dict[UUID, frozenset[Reason]]) -> dict[UUID, frozenset[Reason]]:
@@ -248,17 +250,27 @@ def _too_early(world: World, row: Row) -> Iterable[Reason]:
         if row.clock >= world.now:
             yield Reason.YOUNG
         return
-    age = world.now - row.clock
     decisions = [d for d in world.policies.get(row.data_class, ()) if d.at <= world.now]
-    days = days_in_force(decisions, world.now)
-    if days is not None and age <= timedelta(days=days):
-        yield Reason.COOLING_OFF if age > timedelta(days=decisions[-1].days) else Reason.YOUNG
-    if days is None:
+    counting = in_force(decisions, world.now)
+    if counting is not None and _is_young(row, counting, world.now):
+        yield Reason.YOUNG if _is_young(row, decisions[-1], world.now) else Reason.COOLING_OFF
+    if counting is None:
         if not kind.ends_without_policy:
             yield Reason.NO_POLICY
         elif row.clock >= world.now:
             yield Reason.YOUNG
+    # By law from the later of both: in doubt nothing goes.
+    age = world.now - max(row.clock, _counted_from(row, counting))
     if any(
         f.data_class == row.data_class and f.binds(world.now) and age <= timedelta(days=f.days) for f in world.floors
     ):
         yield Reason.FLOOR
+
+
+def _is_young(row: Row, decision: Decision, now: datetime) -> bool:
+    return now - _counted_from(row, decision) <= timedelta(days=decision.days)
+
+
+def _counted_from(row: Row, decision: Decision | None) -> datetime:
+    assert row.clock is not None
+    return row.anchors.get(decision.anchor, row.clock) if decision else row.clock

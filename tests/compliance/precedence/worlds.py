@@ -130,13 +130,19 @@ def _made(model: Any, clock: str, row: Row, world: World) -> Any:
     refers = {}
     if row.refers:
         refers = {"run_id" if row.entity == "flowCheckpoint" else "customer_id": row.refers}
-    return model(id=row.id, **{clock: row.clock}, **row.facts, **refers, **more.get(row.entity, {}))
+    return model(id=row.id, **{clock: row.clock}, **row.facts, **refers, **{**more.get(row.entity, {}), **row.anchors})
 
 
 def _decide(world: World) -> None:
     for data_class, decisions in world.policies.items():
         for decision in decisions:
-            policies.upsert_policy(data_class=data_class, retention_days=decision.days, actor=OFFICER, now=decision.at)
+            policies.upsert_policy(
+                data_class=data_class,
+                retention_days=decision.days,
+                anchor=decision.anchor or "clock",
+                actor=OFFICER,
+                now=decision.at,
+            )
     for data_class in world.held_classes:
         policies.upsert_policy(
             data_class=data_class, retention_days=None, legal_hold=True, actor=OFFICER, now=world.now
