@@ -49,14 +49,14 @@ TOO_LARGE = (
 @admin.register(PurgePlan)
 class PurgePlanAdmin(MakePlanPage, TomorrowPage, TenantModelAdmin[PurgePlan]):
     view_permission = Permission.READ_RETENTION
-    list_display = ("as_of", "made_by_name", "asked_for", "planned_rows", "state_label", "agreed", "how_far", "outcome")
+    list_display = ("made", "by", "asked_for", "planned_rows", "state_label", "agreed", "how_far", "outcome")
     list_filter = ("state", since("as_of", "plan"))
     search_equal = ("digest", "made_by_name")
     search_help_text = "Id, digest, who made it"
     ordering = ("-as_of",)
     fieldsets = (
-        ("Plan", {"fields": ("as_of", "valid_until", "made_by_name", "asked_for", "digest", "id")}),
-        ("Course", {"fields": ("agreed", "approved_at", "applied_by_name", "started_at", "finished_at")}),
+        ("Plan", {"fields": ("made", "valid_until", "by", "asked_for", "digest", "id")}),
+        ("Course", {"fields": ("agreed", "approved_at", "applied_by", "started_at", "finished_at")}),
     )
     actions_list = ("add_plan", "tomorrow")
     actions_detail = ("apply", "approve")
@@ -74,6 +74,18 @@ class PurgePlanAdmin(MakePlanPage, TomorrowPage, TenantModelAdmin[PurgePlan]):
 
     def headline(self, row: PurgePlan) -> str:
         return f"Plan of {row.as_of:%Y-%m-%d %H:%M} UTC"
+
+    @column("Made", ordering="as_of")
+    def made(self, row: PurgePlan) -> str:
+        return f"{row.as_of:%Y-%m-%d %H:%M} UTC"
+
+    @column("By", ordering="made_by_name")
+    def by(self, row: PurgePlan) -> str:
+        return row.made_by_name
+
+    @column("Applied by")
+    def applied_by(self, row: PurgePlan) -> str:
+        return row.applied_by_name
 
     @column("For")
     def asked_for(self, row: PurgePlan) -> str:

@@ -106,6 +106,8 @@ def go_on(
         plan=plan.pk,
         approved_by=plan.approved_by,
         approved_by_name=plan.approved_by_name,
+        done_by=plan.applied_by,
+        done_by_name=plan.applied_by_name,
         dry=dry_run,
     )
     done = sum(item.deleted for item in items)

@@ -29,12 +29,17 @@ ON CONFLICT (tenant_id, run, data_class, entity, method, policy_class, policy_ve
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One purge of the active tenant. `dry`: it only counts. Of a plan it bears the plan's id, whoever goes on."""
+    """One purge of the active tenant. `dry`: it only counts. Of a plan it bears the plan's id, whoever goes on.
+
+    `done_by` is who began it, where that is somebody else than the job that does the work.
+    """
 
     id: UUID = field(default_factory=uuid7)
     plan: UUID | None = None
     approved_by: str = ""
     approved_by_name: str = ""
+    done_by: str = ""
+    done_by_name: str = ""
     dry: bool = False
 
 
@@ -88,8 +93,8 @@ def add(
         "law": terms.law if terms else "",
         "approved_by": run.approved_by,
         "approved_by_name": run.approved_by_name,
-        "done_by": here.actor.id[:64],
-        "done_by_name": here.actor.name[:200],
+        "done_by": run.done_by or here.actor.id[:64],
+        "done_by_name": run.done_by_name or here.actor.name[:200],
         "first_at": now,
         "last_at": now,
     }

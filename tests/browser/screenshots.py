@@ -3,13 +3,14 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from playwright.sync_api import Page, expect
 
 from audit import sequencer
 from audit.tree import checkpoints
 from compliance.holding import holds
+from compliance.purging import applying, plans
 from compliance.retention import policies
 from cron import beat_rows, runner
 from cron.jobs import JOBS
@@ -20,6 +21,7 @@ from kaireon.approvals import services as approvals
 from kaireon.flows import pipelines
 from kaireon.flows.models import Pipeline
 from kaireon.lib import clock
+from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import transaction
 from tests.approvals.conftest import BEA, admins  # noqa: F401
 from tests.browser.conftest import Watched
@@ -61,6 +63,12 @@ def test_take_them(watched: Watched) -> None:
     page.goto("/admin/compliance/retentionpolicy/")
     follow(page, page.locator("#result_list").get_by_role("link", name="decisions"))
     take(page, "hold")
+    page.goto("/admin/compliance/purgeplan/tomorrow/?at=2099-01-01")
+    take(page, "goes-next")
+    page.goto(f"/admin/compliance/purgeplan/{plan_and_apply()}/change/")
+    take(page, "purge-plan")
+    page.goto("/admin/compliance/disposition/")
+    take(page, "dispositions")
     page.goto("/admin/audit/auditrecord/")
     take(page, "audit")
     page.goto("/admin/audit/auditrecord/?entity_type=RetentionPolicy&action=retention_config.legal_hold")
@@ -107,6 +115,21 @@ def test_take_the_engine_room(
         page.reload()
         take(page, "pipeline-run")
     assert watched.faults == []
+
+
+def plan_and_apply() -> UUID:
+    """One plan that was applied, and another of what came since and is past its time too; gives the second."""
+    now = clock.now()
+    somebody = {"data_class": "deliveries", "retention_days": 30, "actor": ADA.actor}
+    with ADA.here():
+        with transaction():
+            policies.upsert_policy(**somebody, now=now)
+            plan = plans.make(actor=ADA.actor, now=now)
+        applying.begin(plan_id=plan.pk, actor=ADA.actor, now=clock.now())
+        applying.go_on(plan_id=plan.pk, now=clock.now(), budget=Budget(60))
+        with transaction():
+            policies.upsert_policy(**{**somebody, "data_class": "attachments"}, now=now)
+            return plans.make(actor=ADA.actor, now=clock.now()).pk
 
 
 def bury(receiver: Receiver) -> None:  # noqa: F811

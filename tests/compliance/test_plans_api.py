@@ -62,7 +62,9 @@ def test_it_is_made_shown_and_applied_by_a_worker(old):
     assert (after["state"], after["deleted"], after["percent"], after["error"]) == ("applied", 3, 100, None)
     assert after["items"][0]["rowsNow"] == 0
     assert count(Interaction) == 1
-    assert ada.get("/retention/dispositions").json()["dispositions"][0]["plan"] == plan["id"]
+    (disposed,) = ada.get("/retention/dispositions").json()["dispositions"]
+    # Not the job's name: it was she who had it applied.
+    assert (disposed["plan"], disposed["doneByName"]) == (plan["id"], after["appliedByName"])
 
 
 def test_beside_now_it_shows_what_came_since_and_is_refused(old):
