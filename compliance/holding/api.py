@@ -30,10 +30,10 @@ from compliance.holding.serializers import (
     wires,
 )
 from compliance.models import Hold, HoldState, HoldSubject, Matter, Notice
+from compliance.refusing import RefusingView
 from compliance.retention import policies
 from customers.models import Customer
-from kaireon.api.errors import ApiError, BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
-from kaireon.api.logs import request_id
+from kaireon.api.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
 from kaireon.api.paging import page_of
 from kaireon.api.serializers import ErrorBodySerializer
 from kaireon.api.throttles import Rate
@@ -54,9 +54,10 @@ _WORDS: dict[type[Exception], str] = {
 _PAGES = [OpenApiParameter("page", int), OpenApiParameter("limit", int, description="At most 100.")]
 
 
-class HoldingView(TenantAPIView):
-    """Answers what the services refuse, and records it once the transaction is over, which took the rest back."""
+class HoldingView(RefusingView):
+    """Answers what the services refuse."""
 
+    refused_verb = refusals.VERB
     entity_type = matters.ENTITY
 
     @contextmanager
@@ -69,19 +70,6 @@ class HoldingView(TenantAPIView):
             raise Conflict(_WORDS[type(refusal)], code=_code(refusal)) from refusal
         except approvals.RequesterMayNot as refusal:
             raise Forbidden from refusal
-
-    def handle_exception(self, exc: Exception) -> Response:
-        refusal = exc.__cause__
-        if isinstance(exc, ApiError) and isinstance(refusal, Exception) and type(refusal) in refusals.CODES:
-            refusals.note(
-                refusal,
-                entity_type=self.entity_type,
-                entity_id=str(next(iter(self.kwargs.values()), "")),
-                tenant_id=self.request.tenant_id,
-                actor=self.request.actor,
-                request_id=request_id(),
-            )
-        return super().handle_exception(exc)
 
 
 class HoldsView(HoldingView):
@@ -145,6 +133,8 @@ class HoldsView(HoldingView):
 
 
 class HoldPreviewView(HoldingView):
+    # Whoever only looks wants nothing yet.
+    quiet = True
     permission = Permission.READ_RETENTION
     rates = {"POST": Rate("hold-preview", per_minute=30)}
 

@@ -169,7 +169,7 @@ def checked(what: What) -> What:
             raise ScopeRefused("dataClass", str(e)) from e
     scope = by_entity(what.entity)
     if what.entity and scope is None:
-        raise ScopeRefused("entity", "no entity of the catalogue has this name.")
+        raise ScopeRefused("entity", f"unknown entity; known are {', '.join(e.name for e in predicate.ENTITIES)}.")
     if what.from_at and what.until_at and what.until_at < what.from_at:
         raise ScopeRefused("until", "must not lie before from.")
     if what.subjects is not None and not 1 <= len(set(what.subjects)) <= MOST_SUBJECTS:
@@ -198,15 +198,19 @@ def reach(what: What) -> dict[str, int]:
 def surprise(what: What) -> str:
     """What `confirm` is asked for: the scope finds nothing at all, or everything there is; else empty.
 
-    Raises ScopeRefused.
+    A query that leaves out no row of its entity asks for nothing, so that is a surprise too. Raises ScopeRefused.
     """
     found = missed = False
-    for _, inside, outside in _reached(checked(what)):
+    for name, inside, outside in _reached(checked(what)):
+        if what.query is not None and name != what.entity:
+            continue
         found = found or inside.exists()
         missed = missed or outside.exists()
         if found and missed:
             return ""
-    return "everything there is" if found else "nothing at all"
+    if not found:
+        return "nothing at all"
+    return "everything there is" if what.query is None else "every row of its entity"
 
 
 def _reached(what: What) -> Iterator[tuple[str, TenantQuerySet[Any], TenantQuerySet[Any]]]:

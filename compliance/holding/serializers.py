@@ -178,7 +178,8 @@ class PreviewOut(serializers.Serializer[Any]):
     rows = serializers.IntegerField()
     byEntity = serializers.DictField(child=serializers.IntegerField(), help_text="Without those that have none.")
     confirm = serializers.CharField(
-        allow_blank=True, help_text="What `confirm` is asked for: `nothing at all` or `everything there is`."
+        allow_blank=True,
+        help_text="What `confirm` is asked for: `nothing at all`, `everything there is`, `every row of its entity`.",
     )
 
 

@@ -53,12 +53,12 @@ class Applied:
 def begin(*, plan_id: UUID, actor: Actor, now: datetime, in_background: bool = False, dry_run: bool = False) -> Begun:
     """Check a plan against now and mark it as being applied; one that was stopped by a crash is begun again.
 
-    Raises PurgePlan.DoesNotExist (another tenant's too) and PlanRefused, which is recorded. A dry run only checks.
+    Raises PurgePlan.DoesNotExist (another tenant's too) and PlanRefused, both recorded. A dry run only checks.
     """
     try:
         with transaction():
             return start(plan_id=plan_id, actor=actor, now=now, in_background=in_background, dry_run=dry_run)
-    except PlanRefused as refusal:
+    except (PlanRefused, PurgePlan.DoesNotExist) as refusal:
         refusals.note(plan_id, refusal)
         raise
 

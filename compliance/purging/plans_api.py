@@ -8,8 +8,9 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from compliance.models import PlanState, PurgePlan
-from compliance.purging import applying, comparing, plans
+from compliance.purging import applying, comparing, plans, refusals
 from compliance.purging.refusals import PlanRefused
+from compliance.refusing import RefusingView
 from customers.catalogue import CLEANUP, DATA_CLASSES, DSAR_PURGE
 from kaireon.api.errors import BadRequest, Conflict, Forbidden, NotFound
 from kaireon.api.paging import page_of
@@ -94,7 +95,9 @@ class PlanApplyOut(serializers.Serializer[Any]):
     state = serializers.CharField()
 
 
-class PlansView(TenantAPIView):
+class PlansView(RefusingView):
+    refused_verb = refusals.VERB
+    entity_type = "PurgePlan"
     permissions = {"GET": Permission.READ_RETENTION, "POST": Permission.MANAGE_RETENTION}
     idempotent = True
 
@@ -142,7 +145,10 @@ class PlanView(TenantAPIView):
         return Response({**wire(plan), "items": comparing.differences(plan, now=clock.now())})
 
 
-class PlanApplyView(TenantAPIView):
+class PlanApplyView(RefusingView):
+    refused_verb = refusals.VERB
+    entity_type = "PurgePlan"
+    noted_already = (PlanRefused, PurgePlan.DoesNotExist)
     permission = Permission.MANAGE_RETENTION
     idempotent = True
     # A refusal is recorded, and the answer must not take that back.

@@ -8,6 +8,8 @@ import audit
 from kaireon.tenancy.context import transaction, without_transaction
 
 VERB = "retention.plan.refused"
+# There is no such plan in this tenant.
+UNKNOWN = "plan_unknown"
 
 
 class Reason(StrEnum):
@@ -53,12 +55,12 @@ class PlanRefused(RuntimeError):
 
 
 @without_transaction
-def note(plan_id: UUID, refusal: PlanRefused) -> None:
-    """Record that somebody was refused; their transaction was taken back."""
+def note(plan_id: UUID, refusal: Exception) -> None:
+    """Record that somebody was refused, also for a plan that is not there; their transaction was taken back."""
     with transaction():
         audit.record(
             action=VERB,
             entity_type="PurgePlan",
             entity_id=str(plan_id),
-            changes={"reason": refusal.code},
+            changes={"reason": refusal.code if isinstance(refusal, PlanRefused) else UNKNOWN},
         )

@@ -10,16 +10,20 @@ from rest_framework.response import Response
 
 from compliance.holding import class_releases
 from compliance.models import MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
+from compliance.refusing import RefusingView
 from compliance.retention import governed, policies
 from compliance.retention.in_force import shown
+from customers.catalogue import DATA_CLASSES
 from kaireon.api.errors import BadRequest, Conflict, Forbidden, NotFound
-from kaireon.api.logs import request_id
 from kaireon.api.serializers import StrictSerializer
 from kaireon.approvals.serializers import ApprovalOut, AskedOut
 from kaireon.approvals.services import RequesterMayNot
 from kaireon.lib import clock
 from kaireon.tenancy.roles import Permission
-from kaireon.tenancy.views import TenantAPIView, TenantRequest
+from kaireon.tenancy.views import TenantRequest
+
+# The longest number of days that a record of a refusal repeats.
+MOST_REPEATED = 1_000_000
 
 
 class WholeNumber(serializers.IntegerField):
@@ -113,30 +117,24 @@ _WAITS = OpenApiResponse(
 )
 
 
-class Refused(BadRequest):
-    """Not a slip of the pen, but something that somebody wanted to do and may not: it is recorded."""
+class PoliciesView(RefusingView):
+    refused_verb = policies.REFUSED_VERB
+    entity_type = "RetentionPolicy"
 
-    def __init__(self, message: str, *, field: str, code: str, given: dict[str, Any]) -> None:
-        super().__init__(message, field=field, code=code)
-        self.given = given
+    def refused_id(self) -> str:
+        """The class it was about; a text that names none is not repeated."""
+        named = self.given().get("dataClass")
+        return named if isinstance(named, str) and named in DATA_CLASSES else super().refused_id()
+
+    def refused_more(self) -> dict[str, Any]:
+        days = self.given().get("retentionDays")
+        # A number that is none, or beyond all measure, is not repeated either.
+        return {"retentionDays": days} if type(days) is int and abs(days) <= MOST_REPEATED else {}
 
 
-class RetentionConfigsView(TenantAPIView):
+class RetentionConfigsView(PoliciesView):
     permissions = {"GET": Permission.READ_RETENTION, "POST": Permission.MANAGE_RETENTION}
     idempotent = True
-
-    def handle_exception(self, exc: Exception) -> Response:
-        # Here the transaction is over, which took everything else back.
-        if isinstance(exc, Refused):
-            policies.note_refusal(
-                reason=exc.code,
-                data_class=exc.given["dataClass"],
-                retention_days=exc.given["retentionDays"],
-                tenant_id=self.request.tenant_id,
-                actor=self.request.actor,
-                request_id=request_id(),
-            )
-        return super().handle_exception(exc)
 
     @extend_schema(responses=RetentionConfigOut(many=True), operation_id="retention_configs_list")
     def get(self, request: TenantRequest) -> Response:
@@ -174,21 +172,21 @@ class RetentionConfigsView(TenantAPIView):
                 now=now,
             )
         except policies.UnknownDataClass as e:
-            raise BadRequest(str(e), field="dataClass") from e
+            raise BadRequest(str(e), field="dataClass", code="unknown_data_class") from e
         except policies.DaysOutOfRange as e:
-            raise BadRequest(str(e), field="retentionDays") from e
+            raise BadRequest(str(e), field="retentionDays", code="days_out_of_range") from e
         except policies.UnknownAnchor as e:
-            raise BadRequest(str(e), field="anchor") from e
+            raise BadRequest(str(e), field="anchor", code="unknown_anchor") from e
         except policies.NeedsSecondPerson:
             return self._ask(request, given, now, waits)
         except policies.MayOnlyLengthen as e:
-            raise Refused(str(e), field="retentionDays", code="may_only_lengthen", given=given) from e
+            raise BadRequest(str(e), field="retentionDays", code="may_only_lengthen") from e
         except policies.ReasonRequired as e:
-            raise Refused(str(e), field="reason", code="reason_required", given=given) from e
+            raise BadRequest(str(e), field="reason", code="reason_required") from e
         except policies.BelowFloor as e:
-            raise Refused(str(e), field="retentionDays", code="below_floor", given=given) from e
+            raise BadRequest(str(e), field="retentionDays", code="below_floor") from e
         except policies.InThePast as e:
-            raise BadRequest(str(e), field="effectiveFrom") from e
+            raise BadRequest(str(e), field="effectiveFrom", code="in_the_past") from e
         except policies.ClockMovedBack as e:
             raise Conflict(f"Nothing was done: {e}", code="clock_moved_back") from e
         row = RetentionConfigOut(shown([policy], now=now)[0]).data
@@ -236,7 +234,7 @@ def _mode(given: dict[str, Any]) -> Mode | None:
     return Mode(given["mode"]) if "mode" in given else None
 
 
-class PendingView(TenantAPIView):
+class PendingView(PoliciesView):
     permission = Permission.MANAGE_RETENTION
 
     @extend_schema(responses={200: RetentionConfigOut}, operation_id="retention_configs_take_back")

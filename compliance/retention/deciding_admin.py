@@ -31,7 +31,6 @@ POLICY_REFUSALS: dict[type[Exception], str] = {
     refusals.UnknownDataClass: "",
     refusals.DaysOutOfRange: "",
     refusals.UnknownAnchor: "",
-    refusals.ClockMovedBack: "",
     RequesterMayNot: "Your role may not ask for this.",
     **dict.fromkeys(refusals.REFUSED, ""),
 }

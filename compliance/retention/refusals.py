@@ -84,4 +84,6 @@ REFUSED: Mapping[type[Exception], str] = {
     BelowFloor: "below_floor",
     MayOnlyLengthen: "may_only_lengthen",
     ReasonRequired: "reason_required",
+    InThePast: "in_the_past",
+    ClockMovedBack: "clock_moved_back",
 }

@@ -34,6 +34,7 @@ class BadRequest(ApiError):
 
     def __init__(self, message: str, *, field: str = "", code: str = "bad_request"):
         super().__init__(f"{field}: {message}" if field else message, code=code)
+        self.field = field
 
 
 class Unauthenticated(ApiError):

@@ -4,6 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+# The code of a field that nobody declared: its name is the sender's own.
+UNKNOWN_FIELD = "unknown_field"
+
 
 class StrictSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
@@ -12,7 +15,7 @@ class StrictSerializer(serializers.Serializer[Any]):
             for name in data:
                 if name not in known:
                     fault = f"unknown field; known are {', '.join(sorted(known))}."
-                    raise serializers.ValidationError({str(name)[:64]: [fault]})
+                    raise serializers.ValidationError({str(name)[:64]: [fault]}, code=UNKNOWN_FIELD)
             for name, value in data.items():
                 if fault := _type_fault(self.fields[name], value):
                     raise serializers.ValidationError({name: [fault]})

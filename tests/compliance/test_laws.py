@@ -209,7 +209,10 @@ class TestHttp:
         records.drain("acme")
         with ADA.here(), transaction():
             [record] = AuditRecord.objects.filter(action="retention_config.refused")
-        assert (record.entity_id, record.changes) == ("dsar", {"reason": "below_floor", "retentionDays": 30})
+        assert (record.entity_id, record.changes) == (
+            "dsar",
+            {"reason": "below_floor", "field": "retentionDays", "retentionDays": 30},
+        )
 
     def test_conflicts_and_floors_are_shown(self, ada):
         ada.post(f"{URL}/retention-configs", {"dataClass": "dsar", "retentionDays": 30}, format="json")

@@ -114,20 +114,20 @@ def test_what_was_agreed_to_is_not_done_to_another_policy(ada, bea):
 
 
 @pytest.mark.parametrize(
-    ("mode", "body", "code"),
+    ("mode", "body", "code", "field"),
     [
-        ("compliance", {"retentionDays": 30}, "may_only_lengthen"),
-        ("governance", {"retentionDays": 30}, "reason_required"),
+        ("compliance", {"retentionDays": 30}, "may_only_lengthen", "retentionDays"),
+        ("governance", {"retentionDays": 30}, "reason_required", "reason"),
     ],
 )
-def test_refusals_are_recorded(ada, mode, body, code):
+def test_refusals_are_recorded(ada, mode, body, code, field):
     post(ada, retentionDays=365, mode=mode)
     answer = post(ada, **body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
     records.drain("acme")
     with ADA.here(), transaction():
         [record] = AuditRecord.objects.filter(action="retention_config.refused")
-    assert record.changes == {"reason": code, "retentionDays": 30}
+    assert record.changes == {"reason": code, "field": field, "retentionDays": 30}
 
 
 def test_an_unknown_mode_is_refused(ada):

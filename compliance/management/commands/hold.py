@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
 
-from compliance.holding import matters
+from compliance.holding import matters, refusals
 from compliance.holding.serializers import ScopeIn, preview_of, what_of, wire, wires
 from compliance.models import Hold, HoldState, Matter
 from kaireon.approvals import services as approvals
@@ -63,10 +63,25 @@ class Command(TenantCommand):
             with transaction():
                 said, text = do(**options)
         except matters.ScopeRefused as e:
+            self._note(e, options)
             _refuse(e.field, str(e))
         except tuple(_REFUSED) as e:
+            self._note(e, options)
             raise CommandError(_REFUSED[type(e)]) from e
         self.stdout.write(json.dumps(said) if options["json"] else text)
+
+    def _note(self, refusal: Exception, options: dict[str, Any]) -> None:
+        if options["what"] == "preview" or options["dry_run"] or type(refusal) not in refusals.CODES:
+            return
+        here = current()
+        refusals.note(
+            refusal,
+            entity_type=matters.ENTITY,
+            entity_id=str(options["hold"] or ""),
+            tenant_id=here.tenant_id,
+            actor=here.actor,
+            request_id=here.request_id,
+        )
 
     def _list(self, **options: Any) -> tuple[Any, str]:
         rows = Hold.objects.for_matters().newest_first()
