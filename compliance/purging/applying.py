@@ -16,8 +16,9 @@ from compliance.holding import holds
 from compliance.models import HoldEpoch, PlanState, PurgePlan, PurgePlanItem
 from compliance.purging import batches, comparing, plans, refusals
 from compliance.purging.dispositions import Run
-from compliance.purging.refusals import PlanRefused
+from compliance.purging.refusals import PlanRefused, Reason
 from customers import removals
+from customers.removals import Removed
 from kaireon.api import metrics
 from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job
@@ -101,6 +102,8 @@ def go_on(
     with transaction():
         plan = PurgePlan.objects.get(pk=plan_id)
         items = list(plans.items_of(plan))
+    if not dry_run and plan.state in (PlanState.PLANNED, PlanState.APPROVED):
+        raise PlanRefused(Reason.PLAN_NOT_BEGUN)
     run = Run(
         id=plan.pk,
         plan=plan.pk,
@@ -123,8 +126,7 @@ def go_on(
                     return Applied(rows=done, planned=plan.rows, finished=False)
         if not dry_run:
             # What this leaves is removed by the next purge: it is written down.
-            removals.remove_doomed(now=now, budget=budget)
-            _finish(plan, now)
+            _finish(plan, removals.remove_doomed(now=now, budget=budget), now)
     except PlanRefused as refusal:
         if not dry_run:
             _stop(plan, refusal, now)
@@ -138,6 +140,9 @@ def _one_batch(item: PurgePlanItem, run: Run, *, now: datetime, size: int, epoch
     standing = copy(item) if run.dry else PurgePlanItem.objects.select_for_update().get(pk=item.pk)
     if standing.done:
         return standing, epoch
+    if not run.dry and not PurgePlan.objects.filter(pk=standing.plan_id, state=PlanState.APPLYING).exists():
+        # Somebody else was stopped with it, or its job was tried again: what made it stop may be gone by now.
+        raise PlanRefused(Reason.PLAN_ALREADY_APPLIED)
     holds.lock_epoch()
     moved_to = HoldEpoch.objects.get().epoch
     for reason in comparing.grounds(standing, now=now, epoch_moved=moved_to != epoch):
@@ -155,12 +160,13 @@ def _one_batch(item: PurgePlanItem, run: Run, *, now: datetime, size: int, epoch
     return standing, moved_to
 
 
-def _finish(plan: PurgePlan, now: datetime) -> None:
+def _finish(plan: PurgePlan, objects: Removed, now: datetime) -> None:
     with transaction():
         audit.action(APPLIED_VERB, entity=plan)
         applied = PurgePlan.objects.filter(pk=plan.pk, state=PlanState.APPLYING)
         if applied.update(state=PlanState.APPLIED, finished_at=now):
-            _record(plan, "")
+            failed = [f"{objects.failed} stored objects could not be removed"] if objects.failed else []
+            _record(plan, failed, blobsAttempted=objects.attempted, blobsDeleted=objects.deleted)
 
 
 def _stop(plan: PurgePlan, refusal: PlanRefused, now: datetime) -> None:
@@ -168,10 +174,10 @@ def _stop(plan: PurgePlan, refusal: PlanRefused, now: datetime) -> None:
         audit.action(STOPPED_VERB, entity=plan)
         stopped = PurgePlan.objects.filter(pk=plan.pk, state=PlanState.APPLYING)
         if stopped.update(state=PlanState.STOPPED, finished_at=now, error=refusal.code):
-            _record(plan, refusal.code)
+            _record(plan, [refusal.code])
 
 
-def _record(plan: PurgePlan, error: str) -> None:
+def _record(plan: PurgePlan, errors: list[str], **more: int) -> None:
     """The purge's own record, as `cleanup` leaves one."""
     deleted: dict[str, int] = {}
     for item in plans.items_of(plan):
@@ -187,6 +193,7 @@ def _record(plan: PurgePlan, error: str) -> None:
             "deleted": deleted,
             "total": sum(deleted.values()),
             "planned": plan.rows,
-            "errors": [error] if error else [],
+            **more,
+            "errors": errors,
         },
     )

@@ -77,7 +77,7 @@ def make(
     plan = PurgePlan(
         id=plan_id or uuid7(),
         swept_by=swept_by,
-        classes=None if classes is None else sorted(classes),
+        classes=None if classes is None else sorted(set(classes)),
         as_of=now,
         epoch=epoch,
         held=list(found.held),

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     POLICY_CHANGED = "policy_changed"
     PLAN_STALE = "plan_stale"
     PLAN_ALREADY_APPLIED = "plan_already_applied"
+    PLAN_NOT_BEGUN = "plan_not_begun"
     PLAN_UNDER_WAY = "plan_under_way"
     PLAN_NOT_APPROVED = "plan_not_approved"
     PLAN_APPROVED_BY_AUTHOR = "plan_approved_by_author"
@@ -34,8 +35,11 @@ ADVICE: Mapping[Reason, str] = {
     Reason.POLICY_CHANGED: "A policy keeps longer now than the plan says. Make a new plan.",
     Reason.PLAN_STALE: "The plan is older than a day. Make a new one.",
     Reason.PLAN_ALREADY_APPLIED: "This plan was applied already, or stopped for good. Make a new one.",
+    Reason.PLAN_NOT_BEGUN: "Nobody has begun to apply this plan. Apply it, and not its job.",
     Reason.PLAN_UNDER_WAY: "A job is applying this plan. Wait for it.",
-    Reason.PLAN_NOT_APPROVED: "A second person must agree to this plan first.",
+    Reason.PLAN_NOT_APPROVED: (
+        "A second person must agree to this plan first. Where nobody was asked, make a new plan."
+    ),
     Reason.PLAN_APPROVED_BY_AUTHOR: "Whoever made the plan agreed to it. Somebody else must.",
     Reason.PLAN_CHANGED: "The plan does not say any more what its digest says. Make a new one.",
     Reason.CLOCK_MOVED_BACK: "The plan is of a later time than now. Set the clock right, or make a new plan.",

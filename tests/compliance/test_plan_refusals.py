@@ -9,7 +9,7 @@ from django.conf import settings
 from compliance.models import PurgePlan
 from compliance.purging import plans, refusals
 from compliance.purging.refusals import Reason
-from compliance.retention import policies
+from compliance.retention import binding, policies
 from customers.models import Interaction
 from kaireon.approvals import services as approvals
 from kaireon.approvals.models import State
@@ -17,6 +17,7 @@ from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.compliance.planned import LATER, agree, apply, begin, go_on, items, make, records, refused_for
 from tests.compliance.rows import ADA, MALLORY, NOW, count, customer, days_ago, end, hold, interactions, policy
+from tests.compliance.test_purge import attach
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +150,16 @@ def test_the_clock_moved_back_while_it_was_being_applied(old):
 def test_a_policy_keeps_longer_now(old):
     plan = make()
     policy("interactions", 31)
+    refused(plan, Reason.POLICY_CHANGED)
+
+
+def test_a_law_keeps_longer_now(db):
+    attach(400)
+    policy("attachments", 30)
+    plan = make()
+    assert plan.rows == 1
+    with ADA.here(), transaction():
+        binding.switch(name="tax-6-years", on=True, actor=ADA.actor, now=NOW)
     refused(plan, Reason.POLICY_CHANGED)
 
 

@@ -2,17 +2,20 @@
 
 import psycopg
 import pytest
+from django.core.files.storage import default_storage
 
 from compliance.models import Disposition
 from compliance.purging import batches, plans
 from compliance.purging.refusals import Reason
-from customers.models import Interaction
+from customers import removals
+from customers.models import Attachment, Interaction
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.audit.kills.child import dying
 from tests.cast import ACME
-from tests.compliance.planned import again, apply, begin, go_on, make, records, refused_for
-from tests.compliance.rows import ADA, NOW, count, customer, hold, interactions, policy
+from tests.compliance.planned import again, agree, apply, begin, go_on, make, records, refused_for
+from tests.compliance.rows import ADA, NOW, count, customer, end, hold, interactions, policy
+from tests.compliance.test_purge import attach
 from tests.servers import SUITE
 
 
@@ -70,6 +73,66 @@ def test_a_row_that_came_meanwhile_is_left_for_the_next_plan(old, monkeypatch):
     assert go_on(plan, size=2, told=arrive).rows == 7
     assert count(Interaction) == 2
     assert make().rows == 1
+
+
+def test_what_stopped_it_may_be_over_and_it_still_goes_no_further(old, monkeypatch):
+    """As when the job behind it is tried again by itself."""
+    plan, placed = make(), []
+    begin(plan)
+    with refused_for(Reason.HOLD_APPEARED):
+        go_on(plan, size=2, told=lambda *_: placed.append(hold(old)))
+    for each in placed:
+        end(each)
+    with refused_for(Reason.PLAN_ALREADY_APPLIED):
+        go_on(plan, size=2)
+    assert (count(Interaction), again(plan).error) == (4, "hold_appeared")
+    assert len(records(plans.VERB)) == 1
+
+
+def test_of_two_who_apply_it_the_second_stops_with_the_first(old):
+    plan = make()
+    begin(plan)
+
+    def the_other_is_stopped(done, _):
+        if done == 2:
+            placed = hold(old)
+            with refused_for(Reason.HOLD_APPEARED):
+                go_on(plan, size=2)
+            end(placed)
+
+    with refused_for(Reason.PLAN_ALREADY_APPLIED):
+        go_on(plan, size=2, told=the_other_is_stopped)
+    assert (count(Interaction), again(plan).state) == (4, "stopped")
+
+
+def test_one_that_nobody_began_is_not_applied_whoever_agreed(two_people, old, bea):
+    plan = make()
+    for _ in range(2):
+        with refused_for(Reason.PLAN_NOT_BEGUN):
+            go_on(plan)
+        agree(plan, bea)
+        assert (again(plan).state, count(Interaction)) == ("approved", 6)
+        plan = make()
+
+
+def test_objects_that_storage_does_not_let_go_are_told_and_tried_again(db, monkeypatch):
+    (name,) = attach(400)
+    policy("attachments", 30)
+    plan = make()
+
+    def away(_name):
+        raise OSError("storage is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(removals, "remove_object", away)
+        assert apply(plan).rows == 1
+    assert (again(plan).state, count(Attachment), default_storage.exists(name)) == ("applied", 0, True)
+    (record,) = records(plans.VERB)
+    assert record.changes["errors"] == ["1 stored objects could not be removed"]
+    assert (record.changes["blobsAttempted"], record.changes["blobsDeleted"]) == (1, 0)
+    apply(make())
+    assert not default_storage.exists(name)
+    assert records(plans.VERB)[-1].changes["blobsDeleted"] == 1
 
 
 def test_a_plan_that_is_killed_anywhere_goes_on_exactly(db):

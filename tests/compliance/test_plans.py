@@ -52,7 +52,7 @@ def test_applied_it_deletes_that_and_writes_it_down(old):
 
 
 def test_only_the_classes_that_were_asked_for(old):
-    plan = make(classes={"decisions"})
+    plan = make(classes=["decisions", "decisions"])
     assert (plan.rows, plan.classes) == (2, ["decisions"])
     apply(plan)
     assert (count(Interaction), count(DecisionTrace)) == (6, 1)
