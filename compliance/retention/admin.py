@@ -2,62 +2,41 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from unfold.enums import ActionVariant
-from unfold.widgets import (
-    UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
-)
+from django.http import HttpRequest, HttpResponse
 
 from compliance.explaining.admin import ExplainPage
-from compliance.holding import class_releases, holds
-from compliance.models import RetentionPolicy
-from compliance.retention import in_force, refusals
+from compliance.models import CLOCK, Mode, RetentionPolicy
+from compliance.purging.timeline_admin import TimelinePage
+from compliance.retention import history, in_force, policies
+from compliance.retention.class_holds_admin import ClassHoldPages
 from compliance.retention.deciding_admin import DecidingPages
+from compliance.retention.in_force import Shown
+from compliance.retention.laws_admin import LawsPage
 from customers.catalogue import DATA_CLASSES
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import column, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import column, may
 from kaireon.tenancy.roles import Permission
-
-WHAT_A_HOLD_DOES = "Nothing of this class is deleted from now on: not by cleanup, not by an erasure, not by hand."
-HOLD_REFUSALS: dict[type[Exception], str] = {
-    refusals.UnknownDataClass: "",
-    holds.HoldAlreadyPlaced: "This class is held already. Release that hold first if its reason must change.",
-}
-
-
-class ReasonForm(forms.Form):
-    reason = forms.CharField(
-        max_length=500,
-        help_text="The matter or order this hold is for, kept with it and in the audit log. Name no customer.",
-        widget=UnfoldAdminTextareaWidget(),
-    )
-
-
-class HoldForm(ReasonForm):
-    data_class = forms.ChoiceField(
-        label="Data class",
-        choices=[(name, f"{name}: {title}") for name, title in DATA_CLASSES.items()],
-        widget=UnfoldAdminSelectWidget(),
-    )
-    field_order = ("data_class", "reason")
 
 
 @admin.register(RetentionPolicy)
-class RetentionPolicyAdmin(ExplainPage, DecidingPages):
+class RetentionPolicyAdmin(ExplainPage, TimelinePage, LawsPage, ClassHoldPages, DecidingPages):
     view_permission = Permission.READ_RETENTION
-    list_display = ("data_class", "covers", "retention_days", "hold_label", "held_since", "updated_at")
-    list_filter = ("legal_hold",)
+    list_display = ("data_class", "covers", "counts_now", "waits", "mode_label", "version_number", "hold_label")
+    list_filter = ("legal_hold", "mode")
+    list_before_template = "admin/compliance/without_policy.html"
+    change_form_after_template = "admin/compliance/versions.html"
     search_equal = ("data_class",)
     search_help_text = "Data class"
     ordering = ("data_class",)
     fieldsets = (
-        ("Retention", {"fields": ("data_class", "covers", "retention_days", "version", "updated_at")}),
+        (
+            "Retention",
+            {"fields": ("data_class", "covers", "counts_now", "waits", "counted_from", "mode_label", "version_number")},
+        ),
         ("Legal hold", {"fields": ("hold_label", "hold_reason", "held_since")}),
     )
-    actions_list = ("add_policy", "hold", "explain")
+    actions_list = ("add_policy", "hold", "timeline", "laws", "explain", "switch_law")
     actions_detail = ("edit", "take_back", "place", "release")
     when_empty = "Without a policy everything is kept, and warned about."
 
@@ -68,9 +47,57 @@ class RetentionPolicyAdmin(ExplainPage, DecidingPages):
     def covers(self, row: RetentionPolicy) -> str:
         return DATA_CLASSES.get(row.data_class, "")
 
+    @column("Counts now", ordering="retention_days")
+    def counts_now(self, row: RetentionPolicy) -> str:
+        said = _said(row)
+        law = f" by {said.counts.law.citation}" if said.counts and said.counts.law else ""
+        return f"{said.effective_days:,} days{law}" if said.counts else "for ever: no policy"
+
+    @column("Decided, and waits")
+    def waits(self, row: RetentionPolicy) -> str:
+        said = _said(row)
+        if said.pending is None:
+            return ""
+        source = f" from {said.pending.anchor}" if said.pending.anchor != said.anchor else ""
+        return f"{said.pending.retention_days:,} days{source}, from {said.pending.effective_from:%Y-%m-%d %H:%M} UTC on"
+
+    @column("Counted from")
+    def counted_from(self, row: RetentionPolicy) -> str:
+        anchor = _said(row).anchor
+        return "each row's own clock" if anchor == CLOCK else anchor
+
+    @column("Mode", label={"Normal": "", "Governance": "info", "Compliance": "warning"}, ordering="mode")
+    def mode_label(self, row: RetentionPolicy) -> str:
+        return str(Mode(_said(row).mode).label)
+
+    @column("Version")
+    def version_number(self, row: RetentionPolicy) -> int | str:
+        said = _said(row)
+        return said.counts.version.number if said.counts else ""
+
     @column("Hold", label={"Held": "warning", "Not held": ""}, ordering="legal_hold")
     def hold_label(self, row: RetentionPolicy) -> str:
         return "Held" if row.legal_hold else "Not held"
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        missing = [(name, DATA_CLASSES[name]) for name in policies.classes_without_policy()]
+        more = {"without_policy": missing, "may_set": may(request, Permission.MANAGE_RETENTION)}
+        response = super().changelist_view(request, {**(extra_context or {}), **more})
+        listed = getattr(response, "context_data", {}).get("cl")
+        if listed is not None:
+            _say(list(listed.result_list))
+        return response
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        policy = self.get_object(request, object_id) if object_id else None
+        found = history.of(policy, now=clock.now()) if policy is not None else []
+        return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), "versions": found})
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        # A law is switched where it is shown.
+        return [a for a in super().get_actions_list(request) if not a.action_name.endswith("_switch_law")]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         policy = self.get_object(request, object_id)
@@ -80,70 +107,15 @@ class RetentionPolicyAdmin(ExplainPage, DecidingPages):
         actions = super().get_actions_detail(request, object_id)
         return [a for a in actions if not a.action_name.endswith(tuple(unfit))]
 
-    @verb(permission=Permission.MANAGE_RETENTION, description="Place a hold", icon="lock", url_path="hold")
-    def hold(self, request: HttpRequest) -> HttpResponse:
-        return self.ask(
-            request,
-            title="Place a legal hold",
-            lead=WHAT_A_HOLD_DOES,
-            form=HoldForm(given_by(request), initial={"data_class": request.GET.get("class")}),
-            do=lambda given: self._place(request, given["data_class"], given["reason"]),
-            refusals=HOLD_REFUSALS,
-            submit="Place the hold",
-            cancel=self.url("changelist"),
-        )
 
-    @verb(permission=Permission.MANAGE_RETENTION, description="Place a hold", icon="lock", url_path="place")
-    def place(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        policy = self.row(request, object_id)
-        return self.ask(
-            request,
-            title=f"Hold {policy.data_class}",
-            lead=WHAT_A_HOLD_DOES,
-            form=ReasonForm(given_by(request)),
-            do=lambda given: self._place(request, policy.data_class, given["reason"]),
-            refusals=HOLD_REFUSALS,
-            submit="Place the hold",
-            cancel=self.url("change", policy.pk),
-        )
+def _say(rows: list[RetentionPolicy]) -> None:
+    """What counts of these rows, read once for all of them."""
+    for row, said in zip(rows, in_force.shown(rows, now=clock.now()), strict=True):
+        row.__dict__["said"] = said
 
-    @verb(
-        permission=Permission.MANAGE_RETENTION,
-        description="Release the hold",
-        icon="lock_open",
-        url_path="release",
-        variant=ActionVariant.DANGER,
-    )
-    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        policy = self.row(request, object_id)
 
-        waits = class_releases.is_to_be_asked(policy.data_class)
-
-        def do(given: dict[str, Any]) -> HttpResponse:
-            actor, now = principal_of(request).actor, clock.now()
-            if class_releases.is_to_be_asked(policy.data_class):
-                class_releases.ask(data_class=policy.data_class, actor=actor, now=now)
-                self.succeed(request, "Somebody else has to agree: the request waits under Approvals.")
-            else:
-                holds.release_hold(data_class=policy.data_class, actor=actor, now=now)
-                self.succeed(request, f"{policy.data_class} is no longer held.")
-            return HttpResponseRedirect(self.url("change", policy.pk))
-
-        return self.ask(
-            request,
-            title=f"Release the hold on {policy.data_class}",
-            lead=f"What is older than {policy.retention_days:,} days goes with the next cleanup.",
-            form=forms.Form(given_by(request)),
-            do=do,
-            refusals={holds.HoldAlreadyReleased: "This class is not held, or somebody was faster."},
-            submit="Ask to release the hold" if waits else "Release the hold",
-            cancel=self.url("change", policy.pk),
-            danger=True,
-        )
-
-    def _place(self, request: HttpRequest, data_class: str, reason: str) -> HttpResponse:
-        policy = holds.place_hold(
-            data_class=data_class, reason=reason, actor=principal_of(request).actor, now=clock.now()
-        )
-        self.succeed(request, f"{data_class} is held.")
-        return HttpResponseRedirect(self.url("change", policy.pk))
+def _said(row: RetentionPolicy) -> Shown:
+    if "said" not in row.__dict__:
+        _say([row])
+    said: Shown = row.__dict__["said"]
+    return said

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from django import forms
+from django.contrib.admin import VERTICAL
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.enums import ActionVariant
@@ -59,7 +60,7 @@ class DaysForm(forms.Form):
         label="Who may shorten it",
         required=False,
         choices=MODES,
-        widget=UnfoldAdminRadioSelectWidget(radio_style=1),
+        widget=UnfoldAdminRadioSelectWidget(radio_style=VERTICAL),
     )
     reason = forms.CharField(
         required=False,
@@ -105,7 +106,7 @@ class DecidingPages(TenantModelAdmin[RetentionPolicy]):
             request,
             form,
             title="New retention policy",
-            lead="What counts already, in how many days rows go, is under Retention; a first policy counts at once.",
+            lead="A first policy counts at once: what is older goes with the next cleanup.",
             cancel=self.url("changelist"),
         )
 
