@@ -9,7 +9,7 @@ from compliance.retention import binding, policies
 from customers.models import Interaction
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
-from tests.compliance.rows import ADA, MALLORY, customer, days_ago, hold, interactions, policy
+from tests.compliance.rows import ADA, MALLORY, connect, customer, days_ago, hold, interactions, policy
 
 NOW = clock.at("2026-05-04T12:00:00Z")
 DAY = timedelta(days=1)
@@ -100,6 +100,14 @@ def test_a_purge_at_the_end_of_a_month_takes_what_was_told(db):
     assert gone == [found.due, *found.months[:2]]
     with ADA.here(), transaction():
         assert Interaction.objects.count() == 1
+
+
+def test_what_cannot_be_counted_while_somebody_waits_is_said(db, owner_url, monkeypatch):
+    policy("interactions", 100)
+    monkeypatch.setattr("compliance.purging.timeline.SECONDS", 0.1)
+    with connect(owner_url) as other:
+        other.execute("LOCK TABLE customers_journeyenrollment IN ACCESS EXCLUSIVE MODE")
+        assert "Journey enrolment" in lane().uncounted
 
 
 def test_the_picture_stands_within_its_edges(db):

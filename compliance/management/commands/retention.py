@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from compliance.models import RetentionPolicy
+from compliance.models import CLOCK, RetentionPolicy
 from compliance.retention import binding, laws_api, policies
 from compliance.retention.conflicts import conflicts
 from compliance.retention.in_force import Shown, shown
@@ -84,10 +84,11 @@ class Command(TenantCommand):
 
 def _line(row: Shown) -> str:
     policy = row.policy
+    since = f" from {row.anchor}" if row.anchor != CLOCK else ""
     waits = f"  {row.pending_days} days from {clock.rfc3339(row.pending_from)}" if row.pending_from else ""
     held = f"  HELD since {policy.held_since:%Y-%m-%d} {policy.hold_reason}" if policy.held_since else ""
     law = f"  {row.effective_days} by {row.floor.citation}" if row.floor and row.effective_days > row.days else ""
-    return f"{policy.data_class:<14} {row.days:>6} days  v{policy.version}{law}{waits}{held}".rstrip()
+    return f"{policy.data_class:<14} {row.days:>6} days{since}  v{policy.version}{law}{waits}{held}".rstrip()
 
 
 def _row(row: Shown) -> dict[str, Any]:
@@ -96,7 +97,10 @@ def _row(row: Shown) -> dict[str, Any]:
         "dataClass": policy.data_class,
         "retentionDays": row.decided_days,
         "effectiveDays": row.effective_days,
+        "anchor": row.anchor,
+        "mode": row.mode,
         "pendingDays": row.pending_days,
+        "pendingAnchor": row.pending_anchor,
         "pendingFrom": clock.rfc3339(row.pending_from) if row.pending_from else None,
         "legalHold": policy.legal_hold,
         "holdReason": policy.hold_reason,
