@@ -83,13 +83,13 @@ class RetentionPreviewView(TenantAPIView):
                 now=clock.now(),
             )
         except refusals.UnknownDataClass as e:
-            raise BadRequest(str(e), field="dataClass") from e
+            raise BadRequest(str(e), field="dataClass", code="unknown_data_class") from e
         except refusals.DaysOutOfRange as e:
-            raise BadRequest(str(e), field="retentionDays") from e
+            raise BadRequest(str(e), field="retentionDays", code="days_out_of_range") from e
         except refusals.UnknownAnchor as e:
-            raise BadRequest(str(e), field="anchor") from e
+            raise BadRequest(str(e), field="anchor", code="unknown_anchor") from e
         except refusals.InThePast as e:
-            raise BadRequest(str(e), field="effectiveFrom") from e
+            raise BadRequest(str(e), field="effectiveFrom", code="in_the_past") from e
         except refusals.BelowFloor as e:
             raise BadRequest(str(e), field="retentionDays", code="below_floor") from e
         except refusals.MayOnlyLengthen as e:
