@@ -44,6 +44,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- The same record for rows of the active tenant that went with their table, which fires no trigger. The owner's alone.
+CREATE FUNCTION public.audit_dropped(entity text, name text, gone bigint, low timestamptz, high timestamptz)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM public.audit_write(public.current_tenant(), 'B', 'delete', entity, entity, NULL,
+        jsonb_build_object('table', name, 'count', gone, 'from', low, 'to', high), NULL, NULL);
+END $$;
+
 -- What changes no row: the application's one way to write to the inbox.
 CREATE FUNCTION public.audit_event(
     to_platform boolean, action text, entity_type text, entity_id text, entity_name text, changes jsonb
@@ -81,6 +89,7 @@ END $$;
 
 REVOKE ALL ON FUNCTION public.audit_write(text, text, text, text, text, text, jsonb, jsonb, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.audit_capture_bulk() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.audit_dropped(text, text, bigint, timestamptz, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) FROM PUBLIC;
 
 -- In the order of arrival; the key leads with the tenant, as the sequencer reads.
@@ -123,11 +132,13 @@ ALTER TABLE public.audit_inbox SET (autovacuum_vacuum_scale_factor = 0, autovacu
 ALTER TABLE public.audit_record SET (toast_tuple_target = 4096);
 
 ALTER FUNCTION public.audit_capture_bulk() OWNER TO kaireon_capture;
+ALTER FUNCTION public.audit_dropped(text, text, bigint, timestamptz, timestamptz) OWNER TO kaireon_capture;
 ALTER FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) OWNER TO kaireon_capture;
 ALTER FUNCTION public.audit_write(text, text, text, text, text, text, jsonb, jsonb, jsonb) OWNER TO kaireon_capture;
 
 -- Granted by the new owner: a grant of the old one to itself would have turned into the new one's.
 SET LOCAL ROLE kaireon_capture;
 GRANT EXECUTE ON FUNCTION public.audit_capture_bulk() TO kaireon_owner;
+GRANT EXECUTE ON FUNCTION public.audit_dropped(text, text, bigint, timestamptz, timestamptz) TO kaireon_owner;
 GRANT EXECUTE ON FUNCTION public.audit_event(boolean, text, text, text, text, jsonb) TO kaireon_app, kaireon_owner;
 RESET ROLE;

@@ -1,5 +1,6 @@
 """The job `cleanup`: what is past its time goes, and the coming months get their partitions."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -8,10 +9,11 @@ from django.conf import settings
 from django.db import connection
 
 from audit.exports import jobs as export_jobs
-from compliance.purging import log_prefixes, purge
+from compliance.purging import log_prefixes, months, purge
 from cron.models import JobRun, RunState
 from cron.work import Work
 from dsar import log_keys, retention
+from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import IdempotencyKey, RefreshToken
 
@@ -41,8 +43,18 @@ def prepare_partitions(work: Work) -> Mapping[str, Any]:
 
 
 def common(work: Work) -> Mapping[str, Any]:
-    """Partitions to come, and old runs of jobs: `{partitionsCreated, runsPruned}`."""
-    return {**prepare_partitions(work), "runsPruned": prune_runs(work)}
+    """Partitions to come, old runs of jobs, and months that go whole, before the tenants' purges look at their rows:
+    `{partitionsCreated, runsPruned, monthsDropped: [{entity, month, rows, tenants: {id: rows}}], monthsKept:
+    {reason: count}}`."""
+    return {**prepare_partitions(work), "runsPruned": prune_runs(work), **drop_months(work)}
+
+
+def drop_months(work: Work) -> Mapping[str, Any]:
+    """Drop the months in which nothing of any tenant has a reason to stay; of the others, how many stay for what."""
+    looked_at = months.drop_past(now=work.now, actor=work.actor, dry_run=work.dry_run, budget=work.budget)
+    gone = [month for month in looked_at if not month.kept_by]
+    dropped = [{"entity": m.entity, "month": m.name, "rows": m.total, "tenants": m.rows} for m in gone]
+    return {"monthsDropped": dropped, "monthsKept": dict(Counter(m.kept_by for m in looked_at if m.kept_by))}
 
 
 def prune_runs(work: Work) -> int:
@@ -68,6 +80,11 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     {standing, records}, …}` and errors.
     """
     purged = purge.purge_expired(now=work.now, actor=work.actor, dry_run=work.dry_run, budget=work.budget)
+    if work.dry_run:
+        # What would have gone with its month by now is still there, and was counted with the month.
+        for month in work.common.get("monthsDropped", ()):
+            counted = purged.deleted.get(month["entity"], 0)
+            purged.deleted[month["entity"]] = max(0, counted - month["tenants"].get(context.tenant_id(), 0))
     for name, rows in (
         ("idempotencyKey", IdempotencyKey.objects.filter(expires_at__lt=work.now)),
         ("refreshToken", RefreshToken.objects.filter(expires_at__lt=work.now)),

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -140,7 +140,8 @@ def _work(job: Job, work: Work) -> _Progress:
         for tenant in across_all_tenants(
             reason=job.name, actor=work.actor, request_id=request_id() or str(work.run_id)
         ):
-            progress.outcomes.append(_in_tenant(job, work, tenant, work.budget.share(waiting)))
+            share = replace(work, budget=work.budget.share(waiting), common=progress.common)
+            progress.outcomes.append(_in_tenant(job, share, tenant))
             waiting -= 1
     except Exception as error:  # noqa: BLE001  no list of tenants, or no time left: the run says so
         _log(job, error)
@@ -148,13 +149,12 @@ def _work(job: Job, work: Work) -> _Progress:
     return progress
 
 
-def _in_tenant(job: Job, work: Work, tenant: str, budget: Budget) -> Outcome:
+def _in_tenant(job: Job, work: Work, tenant: str) -> Outcome:
     assert job.for_tenant is not None  # noqa: S101  the caller asked
     started = time.monotonic()
     body: Mapping[str, Any] = {}
     try:
-        share = Work(run_id=work.run_id, actor=work.actor, now=work.now, budget=budget, dry_run=work.dry_run)
-        body, errors = job.for_tenant(share)
+        body, errors = job.for_tenant(work)
     except SoftTimeLimitExceeded:
         # The worker is about to be ended: that concerns the whole run.
         raise

@@ -25,13 +25,15 @@ class Missed(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a job's function gets: who acts, when, how long it may take, and whether it only pretends."""
+    """What a job's function gets: who acts, when, how long it may take, and whether it only pretends. `common` is what
+    `for_all` gave, for those who come after it."""
 
     run_id: UUID
     actor: Actor
     now: datetime
     budget: Budget
     dry_run: bool = False
+    common: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

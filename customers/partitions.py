@@ -31,3 +31,15 @@ def ensure_months(table: str, moments: Iterable[datetime]) -> int:
             "SELECT count(*) FROM unnest(%s::date[]) month WHERE public.partition_ensure(%s, month)", [wanted, table]
         )
         return int(cursor.fetchone()[0])
+
+
+def months_of(table: str) -> list[date]:
+    """The first days of the months that have a partition, oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT to_date(right(c.relname, 7), 'YYYY_MM') FROM pg_catalog.pg_inherits i"
+            " JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid"
+            " WHERE i.inhparent = %s::regclass AND c.relname = %s || '_' || right(c.relname, 7) ORDER BY 1",
+            [f"public.{table}", table],
+        )
+        return [first for (first,) in cursor.fetchall()]

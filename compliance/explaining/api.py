@@ -87,6 +87,9 @@ class PathOut(serializers.Serializer[Any]):
     path = serializers.ChoiceField(choices=[way.value for way in Way])
     does = serializers.CharField()
     earliest = serializers.DateTimeField(allow_null=True)
+    wholeMonth = serializers.DateTimeField(
+        allow_null=True, help_text="From when on it may go with its whole month, when nothing else in that stays."
+    )
 
 
 class ExplanationOut(serializers.Serializer[Any]):

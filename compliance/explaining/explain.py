@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from compliance.explaining import due, facts, holding, log, timing
+from compliance.explaining import due, facts, holding, log, months, timing
 from compliance.explaining.due import Reference
 from compliance.explaining.explanation import Explanation, Path, Reason, Way, Why, free_at
 from compliance.models import Hold, Kind
@@ -16,6 +16,7 @@ from compliance.purging import periods
 from compliance.retention.binding import binding
 from compliance.retention.in_force import in_force
 from customers.catalogue import CATALOGUE, DERIVED, DSAR_PURGE, Entity, Erasure
+from customers.partitions import PARTITIONED
 from kaireon.tenancy.context import requires_transaction
 
 # What an erasure leaves so that a suppression lasts: no personal data, so not in the catalogue. It ends by itself.
@@ -100,6 +101,8 @@ def _explain(entity: Entity, row: Any, now: datetime) -> Explanation:
     said.reasons = [*held, *timed, *left]
     does = DOES[Erasure.SHRED] if entity.erasure == Erasure.SHRED else "deletes it"
     said.paths = [Path(way=Way.CLEANUP, does=does, earliest=said.free_at)]
+    if entity.table in PARTITIONED:
+        said.paths = [months.cleanup(entity, said, counts, moments)]
     if DSAR_PURGE in entity.swept_by:
         strictest = _strictest(entity, said, timed, moments)
         earliest = free_at([*held, *strictest, *left], now)

@@ -53,14 +53,21 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Path:
-    """`earliest`: None while something stands in the way that does not end by itself."""
+    """`earliest`: None while something stands in the way that does not end by itself. `whole_month`: from when on it
+    may go with its month, when nothing else in that stays; None also for what is not kept by the month."""
 
     way: Way
     does: str
     earliest: datetime | None
+    whole_month: datetime | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return {"path": self.way.value, "does": self.does, "earliest": moment(self.earliest)}
+        return {
+            "path": self.way.value,
+            "does": self.does,
+            "earliest": moment(self.earliest),
+            "wholeMonth": moment(self.whole_month),
+        }
 
 
 @dataclass(kw_only=True)

@@ -1,7 +1,7 @@
 -- Holds with a scope. A trigger asks for them once per statement, with all rows that went; where rows are overwritten,
 -- once per row that loses something. The epoch is taken before (see guards.sql); what is read here is read after it.
 --
--- Only holds for matters are asked for: what an open request of a subject pauses, the erasure it asks for may still do.
+-- Triggers ask for holds for matters alone: what an open request of a subject pauses, the erasure it asks for may still do.
 
 -- A saved query as a condition on `o`, a row of `target`. What cannot be read holds everything: the statement is refused.
 CREATE FUNCTION public.hold_condition(target regclass, query jsonb) RETURNS text
@@ -38,12 +38,13 @@ BEGIN
     RETURN array_to_string(parts, ' AND ');
 END $$;
 
--- The statement that finds the holds which keep rows of `source`; NULL when none can. `tenant`: of this one alone.
+-- The statement that finds the holds of these kinds which keep rows of `source`; NULL when none can. `tenant`: of this
+-- one alone.
 CREATE FUNCTION public.hold_search(source text, target regclass, entity text, data_class text, clock text, subject text,
-                                   moves text, tenant text) RETURNS text
+                                   moves text, tenant text, kinds text[]) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    wanted text := format($c$h.kind = 'matter' AND h.state <> 'released' AND h.entity IN ('', %L)$c$, entity)
+    wanted text := format($c$h.kind = ANY (%L) AND h.state <> 'released' AND h.entity IN ('', %L)$c$, kinds, entity)
                    || CASE WHEN tenant IS NULL THEN '' ELSE format(' AND h.tenant_id = %L', tenant) END;
     reach text := 'h.tenant_id = o.tenant_id AND ';
     subject_is text := 'false';
@@ -109,7 +110,7 @@ DECLARE
 BEGIN
     -- The application is bound to its tenant, also inside a cascade. Others may reach the rows of any.
     search := public.hold_search('old_rows', TG_RELID, TG_ARGV[0], TG_ARGV[1], TG_ARGV[2], TG_ARGV[3], TG_ARGV[4],
-                                 CASE WHEN session_user = 'kaireon_app' THEN public.current_tenant() END);
+                                 CASE WHEN session_user = 'kaireon_app' THEN public.current_tenant() END, '{matter}');
     IF search IS NOT NULL THEN
         EXECUTE 'SELECT EXISTS (' || search || ')' INTO kept;
         IF kept THEN
@@ -127,7 +128,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     source text := format('jsonb_populate_record(NULL::%s, $1)', target);
     tenant text := CASE WHEN NOT everyone OR session_user = 'kaireon_app' THEN public.current_tenant() END;
-    search text := public.hold_search(source, target, entity, data_class, clock, subject, moves, tenant);
+    search text := public.hold_search(source, target, entity, data_class, clock, subject, moves, tenant,
+                                      '{matter}');
     kept boolean;
 BEGIN
     IF search IS NULL THEN

@@ -87,6 +87,7 @@ BEGIN
 END $$;
 
 -- Creates the month's partition when it is missing; true when it did. The application may call it, as the owner.
+-- A month that is over may be dropped; one that was there when it was asked for stays until the transaction ends.
 CREATE FUNCTION public.partition_ensure(name text, month date)
 RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -104,14 +105,21 @@ BEGIN
     IF first < date '1900-01-01' OR first > date '2200-01-01' THEN
         RAISE EXCEPTION 'no partition for %', first USING ERRCODE = 'datetime_field_overflow';
     END IF;
-    IF to_regclass(format('public.%I', part)) IS NOT NULL THEN
+    IF to_regclass(format('public.%I', part)) IS NOT NULL
+       AND (first + interval '1 month') AT TIME ZONE 'UTC' > clock_timestamp() THEN
         RETURN false;
     END IF;
-    -- One creator at a time; whoever waited finds it made, in the catalogue itself: to_regclass remembers that it was not.
-    PERFORM pg_advisory_xact_lock(hashtextextended('partition:' || part, 0));
-    IF EXISTS (SELECT FROM pg_class WHERE relname = part AND relnamespace = 'public'::regnamespace) THEN
-        RETURN false;
-    END IF;
+    FOR turn IN 1 .. 2 LOOP
+        BEGIN
+            -- As its writer will take it, but before they have the parent too, which who drops a month wants next.
+            -- In every isolation level it finds what is there: a query, and to_regclass, may remember otherwise.
+            EXECUTE format('LOCK TABLE ONLY public.%I IN ROW EXCLUSIVE MODE', part);
+            RETURN false;
+        EXCEPTION WHEN undefined_table THEN
+            -- One creator at a time, and nobody who drops it; whoever waited finds it made.
+            PERFORM pg_advisory_xact_lock(hashtextextended('partition:' || part, 0));
+        END;
+    END LOOP;
     SELECT string_agg(DISTINCT privilege_type, ', ') INTO grants
       FROM pg_class c, aclexplode(c.relacl) a
      WHERE c.oid = parent AND a.grantee = 'kaireon_app'::regrole;

@@ -331,9 +331,19 @@ class TestInterfaces:
             "requests": [],
             "references": [],
             "paths": [
-                {"path": "cleanup", "does": "deletes it", "earliest": clock.rfc3339(days_ago(-50))},
-                {"path": "dsar-purge", "does": "deletes it", "earliest": clock.rfc3339(days_ago(-50))},
-                {"path": "erasure", "does": "deletes it", "earliest": clock.rfc3339(NOW)},
+                {
+                    "path": "cleanup",
+                    "does": "deletes it in a batch, before its whole month, 2025-12, is past",
+                    "earliest": clock.rfc3339(days_ago(-50)),
+                    "wholeMonth": "2026-04-01T00:00:00.000000Z",
+                },
+                {
+                    "path": "dsar-purge",
+                    "does": "deletes it",
+                    "earliest": clock.rfc3339(days_ago(-50)),
+                    "wholeMonth": None,
+                },
+                {"path": "erasure", "does": "deletes it", "earliest": clock.rfc3339(NOW), "wholeMonth": None},
             ],
         }
 

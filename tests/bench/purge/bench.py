@@ -13,8 +13,9 @@ from tests.bench.section import Section, Table
 from tests.bench.servers import servers
 
 TITLE = "What retention costs"
-# Of the same deletion without holds, of the plain table; and of the others' p99 without a purge.
+# Of the same deletion without holds, twice; of the plain table; and of the others' p99 without a purge.
 PURGE = 0.5
+WHOLE = 50.0
 WRITE = 0.9
 OTHERS_P99 = 2.0
 
@@ -56,6 +57,7 @@ def heats(stage: Stage, *, seconds: float, share: float) -> tuple[Heat, list[Hea
         others=[
             Contender(name="free", title="Kaireon's purge, nothing held", measure=stage.purge),
             Contender(name="held", title=f"Kaireon's purge, {held:,} subjects held", measure=stage.purge_beside_holds),
+            Contender(name="whole", title="Kaireon drops the month whole", measure=stage.drop),
         ],
     )
     writes = [
@@ -154,10 +156,12 @@ def _rates(heat: Heat, title: str, unit: str, of: str) -> Table:
 
 def verdicts(deletions: Heat, writes: list[Heat], others: Heat) -> dict[str, str]:
     by_name = {contender.name: contender for contender in deletions.others}
-    held = by_name["held"]
+    held, whole = by_name["held"], by_name["whole"]
     said = {
         held.title: f"{held.ratio:.2f} of the bare deletion"
-        f" (at least {PURGE}: {judged(held.ratio >= PURGE, deletions.noise)})"
+        f" (at least {PURGE}: {judged(held.ratio >= PURGE, deletions.noise)})",
+        whole.title: f"{whole.ratio:.0f} times the bare deletion"
+        f" (at least {WHOLE:.0f}: {judged(whole.ratio >= WHOLE, deletions.noise)})",
     }
     for heat in writes:
         (months,) = heat.others
@@ -181,8 +185,9 @@ purge --quick` is a look at a twentieth of the rows; `--write` puts it here.
 lets the oldest month go. *The same batches* find and delete it as the purge does, {batch:,} at once, in the same
 transactions, statements and role, with every statement trigger of the table switched off: no guard, no record, no
 condition. Kaireon's purge is the service that `cleanup` calls. *Held* are one in {held_every} customers, by one hold of
-theirs for a matter: {held_rows:,} rows among those past their time stay, and are counted afterwards. The month is made
-anew before each turn, all of it in memory.
+theirs for a matter: {held_rows:,} rows among those past their time stay, and are counted afterwards. *Whole* it goes by
+the step of `cleanup` that drops months: every check, count and record of it is in the time. The month is made anew
+before each turn, all of it in memory.
 
 *The plain table* has the same columns, indexes, walls and record as the months, in one piece and without guards, and
 holds as many rows as one month. *Others* are {others} tenants who write {pace:.0f} interactions a second together,

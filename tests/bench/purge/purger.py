@@ -3,7 +3,8 @@
 `{"tenants": [ids]}` makes them; `{"keep": days, "tenant": id}` gives one a policy; `{"hold": [customer ids], "tenant":
 id}` places a hold of them, `{"release": hold id, "tenant": id}` ends it. `{"purge": seconds, "tenant": id}` is the
 product's own purge for at most so long, `{"delete": moment, "tenant": id, "batch": n}` the same deletion in the same
-batches and transactions, which asks for nothing: both give `rows`, `began` and `ended`.
+batches and transactions, which asks for nothing, `{"drop": true, "tenant": id}` drops the months that go whole, as
+`cleanup` does: each gives `rows`, `began` and `ended`.
 """
 
 import time
@@ -38,7 +39,7 @@ def main() -> None:
     from django.db import connection
 
     from compliance.models import Hold, HoldState, HoldSubject, Kind, Matter
-    from compliance.purging import purge
+    from compliance.purging import months, purge
     from compliance.retention import policies
     from kaireon.lib import clock
     from kaireon.lib.budget import Budget
@@ -87,6 +88,9 @@ def main() -> None:
             if len(found) < batch:
                 return {"rows": gone}
 
+    def dropped() -> dict[str, Any]:
+        return {"rows": sum(month.total for month in months.drop_past(now=clock.now(), actor=system))}
+
     def timed(work: Any) -> dict[str, Any]:
         began = time.monotonic()
         return {**work(), "began": began, "ended": time.monotonic()}
@@ -108,6 +112,8 @@ def main() -> None:
                 return {}
             if "purge" in order:
                 return timed(lambda: purged(order["purge"]))
+            if "drop" in order:
+                return timed(dropped)
             before = datetime.fromisoformat(order["delete"])
             return timed(lambda: deleted(tenant, before, order["batch"]))
 

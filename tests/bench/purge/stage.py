@@ -74,6 +74,11 @@ class Stage:
         self._tell({"release": hold})
         return self._turn(done, gone=self.history.month_rows - self.history.held_rows)
 
+    def drop(self) -> Turn:
+        """The month goes whole."""
+        self.history.restore()
+        return self._turn(self._tell({"drop": True}), gone=self.history.month_rows)
+
     def write(self, table: str, *, rows: int, each: int) -> Turn:
         done = self._scribe.ask({"fill": table, "tenants": self._ours, "rows": rows, "each": each})
         return Turn(rate=done["rows"] / done["seconds"])

@@ -6,12 +6,15 @@ KAIREON_PRECEDENCE_CASES says how many rows, KAIREON_PRECEDENCE_SEED which; `mak
 
 import os
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import uuid4
 
 import pytest
 
+from compliance.models import Disposition
+from compliance.purging import months
 from compliance.purging.purge import purge_expired
 from customers.models import ConsentRecord, Customer
 from dsar import retention as requests
@@ -31,6 +34,21 @@ SEED = os.environ.get("KAIREON_PRECEDENCE_SEED", "5")
 ERASURES = max(3, CASES // 1500)
 ERASURE_ROWS = 160
 ASKING = 4
+# Worlds in which months go whole.
+MONTHS_OF = max(3, CASES // 1000)
+MONTHS_FROM = datetime(1950, 6, 20, 12, tzinfo=UTC)
+YEAR = timedelta(days=365)
+
+
+class OldMaker(Maker):
+    """Of worlds in which many rows are of months that are past, and age by what decides their month."""
+
+    def _decisions(self, data_class):
+        return tuple(replace(decision, anchor="") for decision in super()._decisions(data_class))
+
+    def _clock(self, data_class):
+        return super()._clock(data_class) - self.random.choice([0, 1, 2]) * timedelta(days=30)
+
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -48,6 +66,7 @@ def test_a_purge_takes_what_has_no_reason_to_stay_and_nothing_else():
         reasons = oracle.purge(world)
         with tenant_with(world, f"w{number}", packs=maker.packs):
             for run in (1, 2):
+                months.drop_past(now=world.now, actor=OFFICER)
                 purged = purge_expired(now=world.now, actor=OFFICER)
                 with transaction():
                     requests.shred_expired(now=world.now)
@@ -61,6 +80,36 @@ def test_a_purge_takes_what_has_no_reason_to_stay_and_nothing_else():
     # Each reason stood alone somewhere: without it a row would have gone.
     assert alone(seen) == set(Reason), "too few rows to tell"
     assert seen[frozenset()] > CASES / 10
+
+
+def test_a_month_goes_whole_when_none_of_its_rows_has_a_reason_to_stay():
+    gone = Counter()
+    for number in range(MONTHS_OF):
+        # Each in years of its own, which are over by any clock: what is left of one keeps no month of another.
+        maker = OldMaker(
+            seed=f"months {SEED} {number}", now=MONTHS_FROM + 4 * (number % 17) * YEAR, rows_in_it=ERASURE_ROWS
+        )
+        world = maker.make()
+        reasons = oracle.purge(world)
+        with tenant_with(world, f"m{number}", packs=maker.packs):
+            whole = {month.entity: 0 for month in months.drop_past(now=world.now, actor=OFFICER)}
+            there = left()
+            for row in world.rows:
+                assert row.id in there or not reasons[row.id], f"{maker.seed}: {reasons[row.id]}, {row}"
+                assert row.id in there or row.entity in whole, f"{maker.seed}: {row}"
+            with transaction():
+                for said in Disposition.objects.all():
+                    assert said.method == "dropped"
+                    whole[said.entity] += said.rows
+            gone.update(whole)
+            assert sum(whole.values()) == len(world.rows) - len(there), maker.seed
+            purge_expired(now=world.now, actor=OFFICER)
+            with transaction():
+                requests.shred_expired(now=world.now)
+            there = left()
+            for row in world.rows:
+                assert (row.id in there) == bool(reasons[row.id]), f"{maker.seed}: {reasons[row.id]}, {row}"
+    assert gone.total() > 0, "too few rows to tell"
 
 
 def test_an_erasure_takes_all_of_a_person_but_what_a_matter_holds():
