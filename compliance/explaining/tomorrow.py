@@ -1,7 +1,7 @@
 """What the next purge would delete, at the moment at which it runs: by its own plan and conditions, then.
 
 A hold whose release ends before that moment is over by then, as the purge ends it first. Policies and laws that begin
-to count before it count.
+to count before it count, and what refers to a row and goes in the same run sets it free.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any
 
 from compliance.explaining import due
+from compliance.holding import predicate
 from compliance.models import Hold, HoldState
-from compliance.purging import forecast, sweeps
+from compliance.purging import forecast, references, sweeps
 from compliance.purging.forecast import Forecast
 from compliance.purging.sweeps import Sweep
 from customers.catalogue import CLEANUP
@@ -31,14 +32,18 @@ def next_run(job: str, *, now: datetime) -> datetime | None:
 
 @requires_transaction
 def look(*, at: datetime, swept_by: str = CLEANUP) -> Forecast:
+    purged = sweeps.make_plan(now=at, swept_by=swept_by).sweeps
+    return forecast.look(
+        at=at, swept_by=swept_by, due=partial(_due, at, purged), held_back=partial(_held_back, at, purged)
+    )
+
+
+def _due(at: datetime, purged: tuple[Sweep, ...], sweep: Sweep) -> TenantQuerySet[Any]:
+    return due.free(references.past(sweep, purged), sweep.entity, sweep.data_class, now=at)
+
+
+def _held_back(at: datetime, purged: tuple[Sweep, ...], sweep: Sweep) -> TenantQuerySet[Any]:
+    past = references.past(sweep, purged)
     if not Hold.objects.filter(state=HoldState.RELEASING, releases_at__lte=at).exists():
-        return forecast.look(at=at, swept_by=swept_by)
-    return forecast.look(at=at, swept_by=swept_by, due=partial(_due, at), held_back=partial(_held_back, at))
-
-
-def _due(at: datetime, sweep: Sweep) -> TenantQuerySet[Any]:
-    return due.free(sweeps.past(sweep), sweep.entity, sweep.data_class, now=at)
-
-
-def _held_back(at: datetime, sweep: Sweep) -> TenantQuerySet[Any]:
-    return sweeps.past(sweep).exclude(pk__in=_due(at, sweep).values("pk"))
+        return past.filter(predicate.held(sweep.entity, sweep.data_class))
+    return past.exclude(pk__in=_due(at, purged, sweep).values("pk"))

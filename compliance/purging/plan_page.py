@@ -52,7 +52,7 @@ class Line:
         if self.now is None or not self.now.policy_changed:
             return ""
         terms = self.now.today.terms if self.now.today else None
-        return f"{terms.days:,} days now, version {terms.version}" if terms else "no policy now"
+        return f"{terms.days:,} days now, version {terms.version}" if terms else "another policy now"
 
 
 def state_of(plan: PurgePlan, *, waits: bool, now: datetime) -> str:

@@ -78,6 +78,20 @@ def test_it_says_what_the_next_cleanup_then_deletes(old: Customer, sign_in: Sign
         assert shown(sign_in(ADA), at=clock.rfc3339(NEXT)) == {}
 
 
+def test_a_profile_goes_with_what_refers_to_it_and_only_then(db: str, sign_in: SignIn) -> None:
+    gone, kept = customer("gone", active=days_ago(400)), customer("kept", active=days_ago(400))
+    interactions(gone, 40)
+    interactions(kept, 40, 1)
+    policy("profiles", 365)
+    policy("interactions", 30)
+    assert shown(sign_in(ADA), at=clock.rfc3339(NOW)) == {
+        "interactionHistory": ("2", "nothing"),
+        "customer": ("1", "nothing"),
+    }
+    deleted = cleanup(NOW).deleted
+    assert (deleted["interactionHistory"], deleted["customer"]) == (2, 1)
+
+
 def test_at_the_cutoff_itself_a_row_stays(old: Customer, sign_in: SignIn) -> None:
     client = sign_in(ADA)
     with ADA.here(), transaction():
