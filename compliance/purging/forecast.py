@@ -62,7 +62,10 @@ class Line:
     @property
     def under(self) -> str:
         terms = self.sweep.terms
-        return f"{terms.days:,} days, version {terms.version} of the policy" if terms else "its own end"
+        if terms is None:
+            return "its own end"
+        counted = f" from {self.sweep.clock}" if self.sweep.clock != self.sweep.entity.clock else ""
+        return f"{terms.days:,} days{counted}, version {terms.version} of the policy"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,6 +113,23 @@ def test_what_is_decided_counts_from_when_it_does(old: Customer, sign_in: SignIn
     assert "29 days, version 2" in text_of(client.get(PAGE, {"at": clock.rfc3339(begins)}))
 
 
+def test_what_a_policy_counts_from_is_what_is_looked_at(db: str, sign_in: SignIn) -> None:
+    (row, _) = interactions(customer(), 400, 40)
+    with ADA.here(), transaction():
+        Interaction.objects.filter(pk=row.pk).update(created_at=days_ago(31))
+        Interaction.objects.exclude(pk=row.pk).update(created_at=days_ago(29))
+        policies.upsert_policy(
+            data_class="interactions", retention_days=30, anchor="created_at", actor=ADA.actor, now=NOW
+        )
+    client = sign_in(ADA)
+    asked = {"at": clock.rfc3339(NOW)}
+    assert shown(client, **asked) == {"interactionHistory": ("1", "nothing")}
+    page = client.get(PAGE, asked)
+    assert "30 days from created_at, version 1" in text_of(page)
+    assert days_ago(31).strftime("%Y-%m-%dT%H:%M:%S+00:00") in page.content.decode()
+    assert cleanup(NOW).deleted["interactionHistory"] == 1
+
+
 def test_what_a_hold_keeps_is_held_back_until_its_release_ends(old: Customer, sign_in: SignIn) -> None:
     client = sign_in(ADA)
     placed = hold(old)
