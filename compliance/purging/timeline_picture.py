@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from compliance.purging.timeline import Lane, Timeline
 
-LEFT, TOP, COLUMN, LANE = 150, 28, 62, 74
+LEFT, TOP, COLUMN, LANE = 150, 28, 56, 74
 # Between the names and the first month: what is due already.
 FIRST = LEFT + COLUMN + 12
 BAR, BASE, HIGHEST, LEAST = 34, 60, 32, 2
