@@ -48,7 +48,8 @@ class DispositionAdmin(TenantModelAdmin[Disposition]):
     def under(self, row: Disposition) -> str:
         if row.retention_days is None:
             return "its own end"
-        return f"{row.retention_days:,} days, version {row.policy_version} of the policy"
+        whose = f" of {row.policy_class}" if row.policy_class not in ("", row.data_class) else ""
+        return f"{row.retention_days:,} days, version {row.policy_version} of the policy{whose}"
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if request.method not in READ_METHODS:

@@ -65,7 +65,8 @@ class Line:
         if terms is None:
             return "its own end"
         counted = f" from {self.sweep.clock}" if self.sweep.clock != self.sweep.entity.clock else ""
-        return f"{terms.days:,} days{counted}, version {terms.version} of the policy"
+        whose = f" of {terms.policy_class}" if terms.policy_class not in ("", self.sweep.data_class) else ""
+        return f"{terms.days:,} days{counted}, version {terms.version} of the policy{whose}"
 
 
 @dataclass(frozen=True, kw_only=True)

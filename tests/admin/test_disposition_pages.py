@@ -10,6 +10,7 @@ from audit.models import AuditRecord
 from compliance.models import Disposition
 from compliance.purging import dispositions, report
 from compliance.purging.dispositions import Run
+from compliance.purging.periods import Terms
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.admin.conftest import SignIn
@@ -21,7 +22,9 @@ PAGE = "/admin/compliance/disposition/"
 FILE = f"{PAGE}download/"
 
 
-def dispose(rows: int, *, of: str = "interactions", at: datetime = NOW, **run: object) -> None:
+def dispose(
+    rows: int, *, of: str = "interactions", at: datetime = NOW, terms: Terms | None = None, **run: object
+) -> None:
     with clock.freeze(at), ADA.here(), transaction():
         dispositions.add(
             Run(**run),  # type: ignore[arg-type]
@@ -29,7 +32,7 @@ def dispose(rows: int, *, of: str = "interactions", at: datetime = NOW, **run: o
             entity="interactionHistory",
             clock_column="occurred_at",
             rows=rows,
-            terms=None,
+            terms=terms,
             clock_from=NOW,
             clock_until=NOW,
         )
@@ -56,6 +59,14 @@ def test_it_is_empty_then_sums_a_period(db: str, sign_in: SignIn) -> None:
     assert f"format=csv&amp;from={today}&amp;to={today}" in year
     assert "1,200" in client.get(PAGE, {"plan": str(plan)}).content.decode()
     assert "1,234" not in client.get(PAGE, {"plan": str(plan)}).content.decode()
+
+
+def test_it_says_whose_policy_it_was(db: str, sign_in: SignIn) -> None:
+    dispose(3, terms=Terms(days=90, version=2, policy_class="decisions"))
+    dispose(4, terms=Terms(days=365, version=5))
+    page = sign_in(ADA).get(PAGE).content.decode()
+    assert "90 days, version 2 of the policy of decisions<" in page
+    assert "365 days, version 5 of the policy<" in page
 
 
 @pytest.mark.parametrize(
