@@ -72,6 +72,7 @@ class LawFloorOut(serializers.Serializer[Any]):
 
 
 class OpenRequestOut(serializers.Serializer[Any]):
+    status = serializers.CharField(allow_null=True, help_text="`failed`: it is still owed an answer.")
     id = serializers.UUIDField(allow_null=True)
     hold = serializers.UUIDField()
     since = serializers.DateTimeField()

@@ -10,7 +10,7 @@ from django.db.models import Max, Q
 
 from compliance.explaining.explanation import moment
 from compliance.holding import holds, predicate
-from compliance.models import Hold, HoldState, HoldSubject
+from compliance.models import Hold, HoldState
 from compliance.purging import sweeps
 from compliance.purging.references import REFERRING
 from compliance.purging.sweeps import Sweep
@@ -89,16 +89,9 @@ def ends(entity: Entity, data_class: str, moments: Moments, *, now: datetime) ->
 
 
 @requires_transaction
-def free(rows: TenantQuerySet[Any], entity: Entity, data_class: str, *, now: datetime) -> TenantQuerySet[Any]:
+def free(rows: TenantQuerySet[Any], data_class: str, *, now: datetime) -> TenantQuerySet[Any]:
     """These rows without those that a hold with a scope keeps from the next purge, which ends what it may end first."""
-    over = Hold.objects.filter(state=HoldState.RELEASING, releases_at__lte=now)
-    if not over.exists():
-        return predicate.free(rows, data_class)
-    for hold in Hold.objects.effective().exclude(pk__in=over):
-        subjects = list(HoldSubject.objects.filter(hold=hold).values_list("subject_id", flat=True))
-        found = predicate.would_hold(entity, data_class, hold, subjects)
-        rows = rows.none() if found is None else rows.filter(~found)
-    return rows
+    return predicate.free(rows, data_class, ended_by=now)
 
 
 @requires_transaction
@@ -111,7 +104,7 @@ def covering(entity: Entity, pk: UUID, data_class: str, *, now: datetime) -> lis
 def _due(sweep: Sweep, now: datetime) -> TenantQuerySet[Any]:
     # Without looking for references: those that go in the same purge do not count.
     past = sweep.entity.in_class(sweep.data_class).filter(sweeps.is_past(sweep))
-    return free(past, sweep.entity, sweep.data_class, now=now)
+    return free(past, sweep.data_class, now=now)
 
 
 def _kept(entity: Entity, data_class: str, mine: Q, now: datetime) -> tuple[int, datetime | None]:
@@ -122,7 +115,7 @@ def _kept(entity: Entity, data_class: str, mine: Q, now: datetime) -> tuple[int,
         return rows.count(), None
     rows = rows.exclude(pk__in=_due(sweep, now).filter(mine).values("pk"))
     count = rows.count()
-    dated = free(rows.filter(**{f"{entity.clock}__isnull": False}), entity, data_class, now=now)
+    dated = free(rows.filter(**{f"{entity.clock}__isnull": False}), data_class, now=now)
     if not count or dated.count() != count:
         return count, None
     last = rows.aggregate(**{column: Max(column) for column in columns(entity)})

@@ -8,6 +8,7 @@ from compliance.explaining.explanation import moment
 from compliance.models import Hold, Kind, PolicyVersion, RetentionPolicy
 from compliance.retention.in_force import InForce
 from compliance.retention.laws import Bound
+from customers.catalogue import entity
 from kaireon.tenancy.context import requires_transaction
 
 
@@ -71,16 +72,20 @@ def scoped_holds(covering: Iterable[Hold]) -> list[dict[str, Any]]:
     ]
 
 
+@requires_transaction
 def requests(covering: Iterable[Hold]) -> list[dict[str, Any]]:
-    """The open requests of the record's person."""
+    """The open requests of the record's person, also those that failed: they are still owed an answer."""
+    open_ones = [hold for hold in covering if hold.kind == Kind.REQUEST]
+    rows = entity("dsarRequest").queryset().filter(pk__in=[hold.request_ref for hold in open_ones])
+    status = dict(rows.values_list("pk", "status"))
     return [
         {
             "id": str(hold.request_ref) if hold.request_ref else None,
             "hold": str(hold.pk),
             "since": moment(hold.placed_at),
+            "status": status.get(hold.request_ref),
         }
-        for hold in covering
-        if hold.kind == Kind.REQUEST
+        for hold in open_ones
     ]
 
 

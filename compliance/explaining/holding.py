@@ -6,6 +6,9 @@ from datetime import datetime
 from compliance.explaining.explanation import Explanation, Reason, Why, words
 from compliance.models import Hold, HoldState, Kind
 
+# Of a request, as its own page says it.
+FAILED = "failed"
+
 
 def reasons(said: Explanation, covering: Collection[Hold]) -> list[Reason]:
     """The reasons that holds give, in their order of precedence."""
@@ -18,6 +21,11 @@ def reasons(said: Explanation, covering: Collection[Hold]) -> list[Reason]:
     )
     if any(hold.kind == Kind.REQUEST for hold in covering):
         text = "A request of its person is open: until it is answered, retention leaves it alone."
+        if all(request["status"] == FAILED for request in said.requests):
+            text = (
+                "A request of its person failed and is still owed an answer: until it is tried again and answered,"
+                " retention leaves it alone."
+            )
         found.append(Reason(why=Why.OPEN_REQUEST, text=text))
     return found
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from compliance.explaining import due
 from compliance.holding import predicate
-from compliance.models import Hold, HoldState
 from compliance.purging import forecast, references, sweeps
 from compliance.purging.forecast import Forecast
 from compliance.purging.sweeps import Sweep
@@ -39,11 +38,9 @@ def look(*, at: datetime, swept_by: str = CLEANUP) -> Forecast:
 
 
 def _due(at: datetime, purged: tuple[Sweep, ...], sweep: Sweep) -> TenantQuerySet[Any]:
-    return due.free(references.past(sweep, purged), sweep.entity, sweep.data_class, now=at)
+    return due.free(references.past(sweep, purged), sweep.data_class, now=at)
 
 
 def _held_back(at: datetime, purged: tuple[Sweep, ...], sweep: Sweep) -> TenantQuerySet[Any]:
-    past = references.past(sweep, purged)
-    if not Hold.objects.filter(state=HoldState.RELEASING, releases_at__lte=at).exists():
-        return past.filter(predicate.held(sweep.entity, sweep.data_class))
-    return past.exclude(pk__in=_due(at, purged, sweep).values("pk"))
+    held = predicate.held(sweep.entity, sweep.data_class, ended_by=at)
+    return references.past(sweep, purged).filter(held)

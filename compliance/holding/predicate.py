@@ -29,24 +29,35 @@ ENTITIES: tuple[Entity, ...] = (*CATALOGUE, *DERIVED)
 
 
 @requires_transaction
-def held(entity: Entity, data_class: str, *, kinds: Collection[str] = FOR_RETENTION) -> Q:
+def held(
+    entity: Entity, data_class: str, *, kinds: Collection[str] = FOR_RETENTION, ended_by: datetime | None = None
+) -> Q:
     """True of the rows of an entity and class that a hold with a scope covers.
 
-    A class that is held as a whole is not asked for: see `holds.held_classes`.
+    A class that is held as a whole is not asked for: see `holds.held_classes`. Releases that will have ended by
+    `ended_by` hold nothing: for those who foretell what a purge of that moment does, which ends them first.
     """
-    return held_in(entity.table, data_class, kinds=kinds)
+    return held_in(entity.table, data_class, kinds=kinds, ended_by=ended_by)
 
 
 @requires_transaction
-def held_in(table: str, data_class: str, *, kinds: Collection[str] = FOR_RETENTION) -> Q:
+def held_in(
+    table: str, data_class: str, *, kinds: Collection[str] = FOR_RETENTION, ended_by: datetime | None = None
+) -> Q:
     """The same by the table's name, also for tables that are not in the catalogue."""
-    return reduce(or_, _ways(SCOPES[table], data_class, kinds), Q(pk__in=[]))
+    return reduce(or_, _ways(SCOPES[table], data_class, kinds, ended_by), Q(pk__in=[]))
 
 
 @requires_transaction
-def free(rows: TenantQuerySet[Any], data_class: str, *, kinds: Collection[str] = FOR_RETENTION) -> TenantQuerySet[Any]:
+def free(
+    rows: TenantQuerySet[Any],
+    data_class: str,
+    *,
+    kinds: Collection[str] = FOR_RETENTION,
+    ended_by: datetime | None = None,
+) -> TenantQuerySet[Any]:
     """These rows of one class without those that are held."""
-    for way in _ways(SCOPES[rows.model._meta.db_table], data_class, kinds):
+    for way in _ways(SCOPES[rows.model._meta.db_table], data_class, kinds, ended_by):
         rows = rows.filter(~way)
     return rows
 
@@ -116,9 +127,9 @@ def touched(data_class: str) -> bool:
     return touching_log(data_class).exists()
 
 
-def _ways(scope: Scope, data_class: str, kinds: Collection[str]) -> list[Q]:
+def _ways(scope: Scope, data_class: str, kinds: Collection[str], ended_by: datetime | None) -> list[Q]:
     """The ways in which a row may be held; one is enough."""
-    touching = Hold.objects.filter(_touching(scope, data_class, kinds))
+    touching = Hold.objects.filter(_touching(scope, data_class, kinds, ended_by=ended_by))
     times = touching.filter(query__isnull=True).values_list("of_subjects", "from_at", "until_at").order_by().distinct()
     ways = []
     # Read now, under the epoch, and not in the statement: of a join on a range of times PostgreSQL expects that it
@@ -130,7 +141,7 @@ def _ways(scope: Scope, data_class: str, kinds: Collection[str]) -> list[Q]:
         elif scope.subject:
             # Looked up in a hash of them, however many, whatever the statistics say: it depends on no outer row.
             subjects = HoldSubject.objects.filter(
-                _touching(scope, data_class, kinds, of="hold__"),
+                _touching(scope, data_class, kinds, of="hold__", ended_by=ended_by),
                 hold__of_subjects=True,
                 hold__query__isnull=True,
                 hold__from_at=from_at,
@@ -152,10 +163,15 @@ def _within(scope: Scope, from_at: datetime | None, until_at: datetime | None) -
     return within
 
 
-def _touching(scope: Scope, data_class: str, kinds: Collection[str], of: str = "") -> Q:
+def _touching(
+    scope: Scope, data_class: str, kinds: Collection[str], of: str = "", ended_by: datetime | None = None
+) -> Q:
     """The effective holds on this class and entity."""
     there = {f"{of}kind__in": kinds, f"{of}entity__in": ["", scope.entity], f"{of}data_class__in": ["", data_class]}
-    return Q(**there) & ~Q(**{f"{of}state": HoldState.RELEASED})
+    effective = Q(**there) & ~Q(**{f"{of}state": HoldState.RELEASED})
+    if ended_by is None:
+        return effective
+    return effective & ~Q(**{f"{of}state": HoldState.RELEASING, f"{of}releases_at__lte": ended_by})
 
 
 def _reach(scope: Scope, data_class: str, kinds: Collection[str], of: str = "", clock: Value | None = None) -> Q:

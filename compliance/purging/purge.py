@@ -91,9 +91,9 @@ def purge_expired(
     Runs outside any transaction: every batch commits by itself, and a purge that stops anywhere is continued by the
     next. A class on hold is left alone, also when the hold comes in the middle; one without a policy is kept.
     What it did is one record, `retention.purge`, and a disposition of each class and entity, true to the row whatever
-    stops it; a dry run goes the same way up to the DELETE, and records nothing. Stored objects are
-    removed after their rows' deletion is committed. `classes` limits it to some. What goes wrong with one entity is
-    in `errors`; the others are still purged.
+    stops it; a dry run goes the same way up to the DELETE, and records nothing; releases that are over hold nothing in
+    it either. Stored objects are removed after their rows' deletion is committed. `classes` limits it to some. What
+    goes wrong with one entity is in `errors`; the others are still purged.
     """
     time = budget or Budget(DEFAULT_SECONDS)
     with scope(tenant_id=context.tenant_id(), actor=actor, request_id=context.current().request_id):
@@ -102,7 +102,7 @@ def purge_expired(
                 matters.finish_releases(now=now)
                 policies.settle(actor=actor, now=now)
         with transaction():
-            plan = sweeps.make_plan(now=now, classes=classes, swept_by=swept_by)
+            plan = sweeps.make_plan(now=now, classes=classes, swept_by=swept_by, ended_by=now if dry_run else None)
             held_rows = Counter[str]()
             for kept in plan.kept:
                 held_rows[kept.entity.name] += sweeps.past(kept)[:MOST_COUNTED].count()

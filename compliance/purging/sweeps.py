@@ -35,7 +35,8 @@ class Among:
 class Sweep:
     """One entity's rows of one class, and the moment before which their clock must stand, or the `column` that their
     policy counts from; then the clock too, before `floor_before`, where a law asks for some days. Without `terms` they
-    end by themselves; with `among` no others are looked at. `swept_by` is the job whose periods count."""
+    end by themselves; with `among` no others are looked at. `swept_by` is the job whose periods count. Who foretells a
+    purge does not wait for the releases that it will have ended by then: `ended_by`."""
 
     entity: Entity
     data_class: str
@@ -45,6 +46,7 @@ class Sweep:
     swept_by: str = CLEANUP
     column: str = ""
     floor_before: datetime | None = None
+    ended_by: datetime | None = None
 
     @property
     def clock(self) -> str:
@@ -65,7 +67,13 @@ class Plan:
 
 
 @requires_transaction
-def make_plan(*, now: datetime, classes: Collection[str] | None = None, swept_by: str = CLEANUP) -> Plan:
+def make_plan(
+    *,
+    now: datetime,
+    classes: Collection[str] | None = None,
+    swept_by: str = CLEANUP,
+    ended_by: datetime | None = None,
+) -> Plan:
     """What is to be looked at in the active tenant, in the catalogue's order."""
     counting = periods.read(now, swept_by=swept_by)
     held_now = holds.held_classes()
@@ -81,7 +89,7 @@ def make_plan(*, now: datetime, classes: Collection[str] | None = None, swept_by
         elif sweep is None:
             without_policy.add(data_class)
         if sweep is not None:
-            (kept if is_held else sweeps).append(sweep)
+            (kept if is_held else sweeps).append(replace(sweep, ended_by=ended_by))
     return Plan(
         sweeps=tuple(sweeps),
         kept=tuple(kept),
@@ -113,6 +121,7 @@ def as_it_stands(sweep: Sweep, *, now: datetime) -> Sweep | None:
         before=min(today.before, sweep.before),
         floor_before=min(floors, default=None),
         among=sweep.among,
+        ended_by=sweep.ended_by,
     )
 
 
@@ -138,12 +147,12 @@ def past(sweep: Sweep) -> TenantQuerySet[Any]:
 @requires_transaction
 def due(sweep: Sweep) -> TenantQuerySet[Any]:
     """The rows that may go, but for a hold on their whole class. Take the hold epoch first."""
-    return predicate.free(past(sweep), sweep.data_class)
+    return predicate.free(past(sweep), sweep.data_class, ended_by=sweep.ended_by)
 
 
 def held_back(sweep: Sweep) -> TenantQuerySet[Any]:
     """The rows whose time is over and that a hold with a scope, or an open request of their subject, keeps."""
-    return past(sweep).filter(predicate.held(sweep.entity, sweep.data_class))
+    return past(sweep).filter(predicate.held(sweep.entity, sweep.data_class, ended_by=sweep.ended_by))
 
 
 def _swept(swept_by: str, classes: Collection[str] | None) -> Iterator[tuple[Entity, str]]:

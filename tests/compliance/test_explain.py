@@ -21,6 +21,7 @@ from compliance.retention import binding, laws, policies
 from customers import models as m
 from dsar import retention as requests
 from dsar.models import DsarRequest
+from dsar.services import create_request
 from kaireon.lib import clock
 from kaireon.lib.clock import freeze
 from kaireon.tenancy.context import transaction
@@ -173,6 +174,17 @@ class TestReasons:
         assert said.requests[0]["id"] == str(asked)
         # The erasure that it may ask for is not stopped by it.
         assert {path.way: path.earliest for path in said.paths}[Way.ERASURE] == NOW
+
+    def test_a_request_that_failed_is_still_owed_an_answer(self, trace):
+        policy("decisions", 30)
+        with ADA.here(), transaction():
+            filed = create_request(
+                request_type="export", subject_id=trace.customer.customer_id, actor=ADA.actor, now=NOW
+            ).request
+            DsarRequest.objects.filter(pk=filed.pk).update(status="failed", state="failed")
+        said = explained("decisionTrace", trace)
+        assert (reasons(said), said.free_at, said.requests[0]["status"]) == ([Why.OPEN_REQUEST], None, "failed")
+        assert "still owed an answer" in said.reasons[0].text
 
     def test_its_period_was_shortened_and_that_cools_off(self, trace):
         policy("decisions", 365)

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from audit import services as log
 from audit.models import AuditRecord
+from compliance.models import Hold, HoldState
 from compliance.purging import batches, purge
 from customers import attachments, removals, suppressions
 from customers.attachments import Upload
@@ -84,6 +85,23 @@ def test_held_people_stay_while_the_others_go(db):
     assert done.errors == []
     with ADA.here(), transaction():
         assert {i.customer_id for i in Interaction.objects.all()} == {ann.pk}
+
+
+def test_a_dry_run_does_not_wait_for_releases_that_are_over(db):
+    ann, bo = customer("ann"), customer("bo")
+    for who in (ann, bo):
+        interactions(who, 400)
+    policy("interactions", 365)
+    for who, ends in ((ann, NOW), (bo, NOW + timedelta(seconds=1))):
+        over = hold(who)
+        with ADA.here(), transaction():
+            Hold.objects.filter(pk=over.pk).update(state=HoldState.RELEASING, releases_at=ends)
+    dry = run(dry_run=True)
+    assert (dry.deleted["interactionHistory"], dry.held_rows) == (1, {"interactionHistory": 1})
+    with ADA.here(), transaction():
+        assert not Hold.objects.filter(state=HoldState.RELEASED).exists()
+    done = run()
+    assert (done.deleted, done.held_rows) == (dry.deleted, dry.held_rows)
 
 
 def test_an_open_request_pauses_it_for_its_subject(db):
