@@ -1,7 +1,8 @@
 """The pages of the rules, registered: Django looks for them here."""
 
+from compliance.holding.admin import HoldAdmin, MatterAdmin
 from compliance.purging.admin import PurgePlanAdmin
 from compliance.purging.dispositions_admin import DispositionAdmin
 from compliance.retention.admin import RetentionPolicyAdmin
 
-__all__ = ["DispositionAdmin", "PurgePlanAdmin", "RetentionPolicyAdmin"]
+__all__ = ["DispositionAdmin", "HoldAdmin", "MatterAdmin", "PurgePlanAdmin", "RetentionPolicyAdmin"]

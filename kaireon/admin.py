@@ -6,8 +6,10 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from compliance.holding import custodians_admin, notices
 from kaireon.home import dashboard
 from kaireon.tenancy.admin_pages import may
+from kaireon.tenancy.context import in_transaction
 from kaireon.tenancy.resolver import MembershipRow
 from kaireon.tenancy.roles import Permission
 
@@ -26,11 +28,13 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
     "Compliance": (
         Page(title="Subject requests", icon="inbox", model="dsar_dsarrequest", permission=Permission.READ_DSAR),
         Page(
-            title="Retention and holds",
+            title="Retention",
             icon="schedule",
             model="compliance_retentionpolicy",
             permission=Permission.READ_RETENTION,
         ),
+        Page(title="Legal holds", icon="lock", model="compliance_hold", permission=Permission.READ_RETENTION),
+        Page(title="Matters", icon="gavel", model="compliance_matter", permission=Permission.READ_RETENTION),
         Page(
             title="Purge plans",
             icon="delete_sweep",
@@ -88,6 +92,9 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
     ),
 }
 
+# What the product is for.
+ALWAYS_OPEN = frozenset({"Compliance"})
+
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     groups = []
@@ -98,9 +105,19 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             if may(request, page.permission)
         ]
         if items:
-            groups.append({"title": title, "items": items, "collapsible": len(items) > 5})
-    home = {"title": "Home", "icon": "home", "link": reverse("admin:index")}
-    return [{"items": [home]}, *groups]
+            groups.append({"title": title, "items": items, "collapsible": title not in ALWAYS_OPEN and len(items) > 5})
+    own = [{"title": "Home", "icon": "home", "link": reverse("admin:index")}]
+    if asked_to_keep(request):
+        own.append({"title": custodians_admin.TITLE, "icon": "inventory_2", "link": reverse(custodians_admin.ASKED)})
+    return [{"items": own}, *groups]
+
+
+def asked_to_keep(request: HttpRequest) -> int:
+    """How many holds wait for this member's word, whatever their role."""
+    principal = getattr(request, "principal", None)
+    if principal is None or not in_transaction():
+        return 0
+    return notices.waiting_for(principal.actor.id).count()
 
 
 def tenant_switcher(request: HttpRequest) -> list[dict[str, Any]]:

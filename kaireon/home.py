@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from audit.state import state
 from audit.tree import publication
-from compliance.models import RetentionPolicy
+from compliance.holding import custodians_admin, desk, notices
+from compliance.models import Hold, Matter, RetentionPolicy
 from compliance.retention import policies
 from cron import overview
 from cron.models import RunState
@@ -53,7 +54,7 @@ class Note:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The home page: each panel for those whose role may see what is in it."""
     panels = {name: panel() for name, (permission, panel) in PANELS.items() if may(request, permission)}
-    notes = [note for panel in panels.values() for note in panel.get("notes", [])]
+    notes = [note for panel in panels.values() for note in panel.get("notes", [])] + asked_to_keep()
     order = {"bad": 0, "warn": 1, "info": 2}
     return {
         **context,
@@ -100,6 +101,13 @@ def requests_panel() -> dict[str, Any]:
     }
 
 
+def asked_to_keep() -> list[Note]:
+    """For members in any role: they may be custodians of a hold."""
+    count = notices.waiting_for(context.current().actor.id).count()
+    text = f"{_count(count, 'legal hold asks', 'legal holds ask')} you to keep something"
+    return [Note(level="warn", text=text, url=reverse(custodians_admin.ASKED))] if count else []
+
+
 def holds_panel() -> dict[str, Any]:
     held = list(RetentionPolicy.objects.held().by_class())
     without = policies.classes_without_policy()
@@ -107,7 +115,13 @@ def holds_panel() -> dict[str, Any]:
     if without:
         text = f"{_count(len(without), 'data class', 'data classes')} without a retention policy: kept for ever"
         notes.append(Note(level="info", text=text, url=_list("compliance_retentionpolicy")))
+    due = Matter.objects.filter(desk.to_review(clock.now().date())).count()
+    if due:
+        text = f"{_count(due, 'matter waits', 'matters wait')} to be reviewed: is it still needed?"
+        notes.append(Note(level="warn", text=text, url=f"{_list('compliance_matter')}?standing=review"))
     return {
+        "for_matters": Hold.objects.for_matters().effective().count(),
+        "desk": _list("compliance_hold"),
         "held": [
             {
                 "url": _one("compliance_retentionpolicy", row.pk),

@@ -44,13 +44,6 @@ from kaireon.outbox import services as outbox
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
 
-_WORDS: dict[type[Exception], str] = {
-    matters.MatterClosed: "This matter is closed: open another.",
-    matters.MatterHolds: "Something is held for this matter: it closes when its last hold has ended.",
-    matters.HoldNotActive: "This hold is being released, or was: somebody was faster.",
-    matters.HoldNotReleasing: "This hold is not in its cooling-off: there is nothing to take back.",
-    matters.ReleaseAskedAlready: "A request to release this hold waits for an answer already.",
-}
 _PAGES = [OpenApiParameter("page", int), OpenApiParameter("limit", int, description="At most 100.")]
 
 
@@ -66,8 +59,8 @@ class HoldingView(RefusingView):
             yield
         except matters.ScopeRefused as refusal:
             raise BadRequest(str(refusal), field=refusal.field, code=_code(refusal)) from refusal
-        except tuple(_WORDS) as refusal:
-            raise Conflict(_WORDS[type(refusal)], code=_code(refusal)) from refusal
+        except tuple(refusals.WORDS) as refusal:
+            raise Conflict(refusals.WORDS[type(refusal)], code=_code(refusal)) from refusal
         except approvals.RequesterMayNot as refusal:
             raise Forbidden from refusal
 

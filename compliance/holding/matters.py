@@ -1,14 +1,16 @@
 """Matters and the holds that are placed for them: opening, placing, releasing by two people, taking a release back."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 
 import audit
 from compliance.holding import notices, predicate, queries
@@ -29,6 +31,9 @@ from kaireon.tenancy.roles import Permission
 VERB = "legal_hold.release"
 ENTITY = "LegalHold"
 MOST_SUBJECTS = 10_000
+_PLACES_SHOWN = 10
+# Characters; as the columns of matters have them, and for a release its reason.
+LONGEST = {"name": 200, "reason": 500, "reference": 100, "counsel": 200}
 
 
 class ScopeRefused(ValueError):
@@ -41,6 +46,22 @@ class ScopeRefused(ValueError):
 
 class ScopeSurprising(ScopeRefused):
     """The scope finds nothing, or everything there is. Say `confirm` when that is meant."""
+
+
+class SubjectsUnknown(ScopeRefused):
+    """Some are no customers: nothing would be held of them. `places` says which of the numbers given, from 1."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        shown = ", ".join(map(str, places[:_PLACES_SHOWN]))
+        more = f" and {len(places) - _PLACES_SHOWN} more" if len(places) > _PLACES_SHOWN else ""
+        super().__init__(
+            "subjects", f"{len(places)} of them are no customers of yours: number {shown}{more} in the list."
+        )
+        self.places = tuple(places)
+
+
+class AlreadyDone(RuntimeError):
+    """The same form was sent before, and what it asks for is there."""
 
 
 class MatterClosed(RuntimeError):
@@ -83,16 +104,27 @@ def open_matter(
     reference: str = "",
     counsel: str = "",
     review_on: date | None = None,
+    matter_id: UUID | None = None,
     actor: Actor,
     now: datetime,
 ) -> Matter:
-    """Raises ScopeRefused for an empty name or reason. Neither may name a customer: they stand in the log in clear."""
+    """Raises ScopeRefused for an empty name or reason. Neither may name a customer: they stand in the log in clear.
+
+    Who says under which id asks once: the second time it is AlreadyDone.
+    """
     for field, text in (("name", name), ("reason", reason)):
         if not text.strip():
             raise ScopeRefused(field, "must say something.")
+    for field, text in (("name", name), ("reason", reason), ("reference", reference), ("counsel", counsel)):
+        _check_length(field, text, LONGEST[field])
     if review_on is not None and review_on < now.date():
         raise ScopeRefused("reviewOn", "must not be over.")
+    if matter_id is not None:
+        _once(f"matter:{matter_id}")
+        if Matter.objects.filter(pk=matter_id).exists():
+            raise AlreadyDone(str(matter_id))
     matter = Matter(
+        **({"id": matter_id} if matter_id else {}),
         name=name.strip(),
         reason=reason.strip(),
         reference=reference.strip(),
@@ -135,13 +167,19 @@ def place(
     what: What,
     custodians: Collection[str] = (),
     confirm: bool = False,
+    hold_id: UUID | None = None,
     actor: Actor,
     now: datetime,
 ) -> Hold:
     """Hold what the scope says, from the end of this transaction on; its custodians get a notice to acknowledge.
 
     Waits for a deletion that is under way, and no later one passes. Raises ScopeRefused, ScopeSurprising, MatterClosed.
+    Who says under which id asks once: the second time it is AlreadyDone.
     """
+    if hold_id is not None:
+        _once(f"hold:{hold_id}")
+        if Hold.objects.filter(pk=hold_id).exists():
+            raise AlreadyDone(str(hold_id))
     if not Matter.objects.open().select_for_update().filter(pk=matter.pk).exists():
         raise MatterClosed(str(matter.pk))
     what = checked(what)
@@ -149,6 +187,7 @@ def place(
         field = "query" if what.query is not None else "scope"
         raise ScopeSurprising(field, f"finds {found}; send confirm when that is what you mean.")
     hold = _hold(what)
+    hold.pk = hold_id or hold.pk
     hold.matter, hold.placed_by, hold.placed_at = matter, actor.id, now
     audit.action("legal_hold.place", entity=hold, entity_type=ENTITY)
     hold.save(force_insert=True)
@@ -252,6 +291,7 @@ def ask_release(*, hold: Hold, reason: str, actor: Actor, now: datetime) -> Appr
     """
     if not reason.strip():
         raise ScopeRefused("reason", "must say something.")
+    _check_length("reason", reason, LONGEST["reason"])
     if not Hold.objects.for_matters().filter(pk=hold.pk, state=HoldState.ACTIVE).exists():
         raise HoldNotActive(str(hold.pk))
     payload = {"hold": str(hold.pk)}
@@ -325,9 +365,24 @@ def acknowledge(*, hold: Hold, actor: Actor, now: datetime) -> bool:
     return bool(Notice.objects.filter(pk=notice.pk, acknowledged_at=None).update(acknowledged_at=now))
 
 
-def subjects_named(numbers: Collection[str]) -> set[UUID]:
-    """Our own ids of these customer numbers. Raises ScopeRefused when one is not known: nothing would be held of it."""
-    found = set(Customer.objects.filter(customer_id__in=list(numbers)).values_list("pk", flat=True))
-    if len(found) != len(set(numbers)):
-        raise ScopeRefused("subjects", f"{len(set(numbers)) - len(found)} of them are no customers of yours.")
-    return found
+def subjects_named(numbers: Sequence[str]) -> set[UUID]:
+    """Our own ids of these customer numbers. Raises SubjectsUnknown."""
+    found = dict(Customer.objects.filter(customer_id__in=_array(numbers)).values_list("customer_id", "pk"))
+    if unknown := [place for place, number in enumerate(numbers, start=1) if number not in found]:
+        raise SubjectsUnknown(unknown)
+    return set(found.values())
+
+
+def _array(numbers: Sequence[str]) -> RawSQL:
+    return RawSQL("SELECT unnest(%s::text[])", [list(numbers)])
+
+
+def _check_length(field: str, text: str, most: int) -> None:
+    if len(text.strip()) > most:
+        raise ScopeRefused(field, f"must have at most {most} characters.")
+
+
+def _once(name: str) -> None:
+    """Of two that come at once the second waits here, until the end of the first one's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{context.tenant_id()}:{name}"])

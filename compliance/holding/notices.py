@@ -99,6 +99,13 @@ def waiting_for(member_id: str) -> TenantQuerySet[Notice]:
     return Notice.objects.unanswered().filter(member_id=member_id).select_related("hold").order_by("sent_at", "pk")
 
 
+@requires_transaction
+def answered_by(member_id: str) -> TenantQuerySet[Notice]:
+    """What a member said yes to and is still to keep, newest first."""
+    rows = Notice.objects.filter(member_id=member_id, acknowledged_at__isnull=False)
+    return rows.exclude(hold__state=HoldState.RELEASED).select_related("hold").order_by("-acknowledged_at", "pk")
+
+
 def every() -> timedelta:
     return timedelta(days=settings.HOLD_REMINDER_DAYS)
 

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import DateTimeField, F, OuterRef, Q, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 
 from compliance.holding.queries import condition
@@ -67,7 +68,9 @@ def would_hold(entity: Entity, data_class: str, hold: Hold, subjects: Collection
     """The condition of a hold that is not placed yet: True of the rows it would find. None: it finds them all."""
     if hold.entity not in ("", entity.name) or hold.data_class not in ("", data_class):
         return Q(pk__in=[])
-    found = _found_by(SCOPES[entity.table], hold, list(subjects))
+    # One array, however many: written out one by one they cost Python more than all of it costs PostgreSQL.
+    named = RawSQL("SELECT unnest(%s::uuid[])", [list(subjects)])
+    found = _found_by(SCOPES[entity.table], hold, named)
     return found or None
 
 

@@ -10,11 +10,21 @@ VERB = "legal_hold.refused"
 CODES: dict[type[Exception], str] = {
     matters.ScopeSurprising: "confirm_required",
     matters.ScopeRefused: "scope_refused",
+    matters.SubjectsUnknown: "scope_refused",
     matters.MatterClosed: "matter_closed",
     matters.MatterHolds: "matter_holds",
     matters.HoldNotActive: "hold_not_active",
     matters.HoldNotReleasing: "hold_not_releasing",
     matters.ReleaseAskedAlready: "release_asked_already",
+}
+
+# What is answered to those that are about how things stand, and about nothing that was sent.
+WORDS: dict[type[Exception], str] = {
+    matters.MatterClosed: "This matter is closed: open another.",
+    matters.MatterHolds: "Something is held for this matter: it closes when its last hold has ended.",
+    matters.HoldNotActive: "This hold is being released, or was: somebody was faster.",
+    matters.HoldNotReleasing: "This hold is not in its cooling-off: there is nothing to take back.",
+    matters.ReleaseAskedAlready: "A request to release this hold waits for an answer already.",
 }
 
 

@@ -1,16 +1,15 @@
 """Matters, holds and notices on the wire."""
 
-from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from rest_framework import serializers
 
-from compliance.holding import matters
+from compliance.holding import counts, matters
+from compliance.holding.counts import NOBODY
 from compliance.holding.matters import What
-from compliance.models import Hold, HoldState, HoldSubject, Matter, Notice
+from compliance.models import Hold, HoldState, Matter
 from customers.rows import Unreadable, bound
 from kaireon.api.serializers import StrictSerializer
 from kaireon.approvals.serializers import ApprovalOut
@@ -228,16 +227,13 @@ def preview_of(what: What) -> dict[str, Any]:
 def wires(holds: Collection[Hold]) -> list[dict[str, Any]]:
     """Holds of matters in camelCase, with how many are named and told."""
     ids = [hold.pk for hold in holds]
-    named = Counter[UUID](HoldSubject.objects.filter(hold__in=ids).values_list("hold", flat=True))
-    told = list(Notice.objects.filter(hold__in=ids).values_list("hold", "acknowledged_at"))
-    sent = Counter(hold for hold, _ in told)
-    answered = Counter(hold for hold, at in told if at is not None)
+    named, told = counts.named(ids), counts.told(ids)
     about = Matter.objects.in_bulk({hold.matter_id for hold in holds})
     return [
         {
             "id": str(hold.pk),
             "matter": dict(MatterOut(about[hold.matter_id]).data),
-            **asked_for(hold, named[hold.pk]),
+            **asked_for(hold, named.get(hold.pk, 0)),
             "state": hold.state,
             "placedBy": hold.placed_by,
             "placedAt": clock.rfc3339(hold.placed_at),
@@ -247,8 +243,8 @@ def wires(holds: Collection[Hold]) -> list[dict[str, Any]]:
             "releaseAgreedBy": hold.release_agreed_by or None,
             "releasesAt": _moment(hold.releases_at),
             "releasedAt": _moment(hold.released_at),
-            "noticesSent": sent[hold.pk],
-            "noticesAcknowledged": answered[hold.pk],
+            "noticesSent": told.get(hold.pk, NOBODY).sent,
+            "noticesAcknowledged": told.get(hold.pk, NOBODY).acknowledged,
         }
         for hold in holds
     ]

@@ -1,5 +1,6 @@
 """Who stands behind an actor, and what they may do at this moment: asked of the rows, not of the session."""
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -23,6 +24,14 @@ def roles_of(member_ids: list[str]) -> dict[str, str]:
     """The roles of those among them who are active members."""
     known = Membership.objects.filter(user_id__in=[m for m in member_ids if _is_uuid(m)], user__is_active=True)
     return {str(user): role for user, role in known.values_list("user_id", "role")}
+
+
+def names_of(actor_ids: Collection[str]) -> dict[str, str]:
+    """The names of members and keys among them. Who left is not in it: the audit log knows them."""
+    wanted = [actor for actor in set(actor_ids) if _is_uuid(actor)]
+    keys = ApiKey.objects.filter(pk__in=wanted).values_list("pk", "name")
+    members = Membership.objects.filter(user_id__in=wanted).values_list("user_id", "user__name")
+    return {str(actor): name for actor, name in (*keys, *members)}
 
 
 def person_behind(actor: Actor) -> str:

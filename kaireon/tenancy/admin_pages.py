@@ -310,7 +310,8 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
     ) -> HttpResponse:
         """The page of a verb: what will happen, its form, and on a valid POST one call of `do`.
 
-        What `do` raises among `refusals` is shown beside the form, in the words given; empty means its own.
+        What `do` raises among `refusals` is shown beside the form, in the words given; empty means its own. One that
+        knows its `field` is shown there.
         """
         if request.method == "POST" and form.is_valid():
             try:
@@ -318,7 +319,8 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
                     return do(form.cleaned_data)
             except tuple(refusals or ()) as refusal:
                 words = next(text for kind, text in (refusals or {}).items() if isinstance(refusal, kind))
-                form.add_error(None, capfirst(words or str(refusal)))
+                field = getattr(refusal, "field", None)
+                form.add_error(field if field in form.fields else None, capfirst(words or str(refusal)))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

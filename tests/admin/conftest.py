@@ -1,6 +1,7 @@
 """The admin as the cast sees it: a signed-in client for each person, and a row of everything in Acme."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from django.contrib import admin
 from django.test import Client
 
 from audit.exports import jobs as export_jobs
+from compliance.holding import matters
+from compliance.holding.matters import What
 from compliance.purging import dispositions, plans
 from compliance.purging.dispositions import Run
 from compliance.retention import policies
@@ -53,6 +56,10 @@ def rows(db: str) -> Rows:
         load(FEW, now=now, advance=lambda _: None)
     with ADA.here(), transaction():
         policies.upsert_policy(data_class="interactions", retention_days=365, actor=ADA.actor, now=now)
+        matter = matters.open_matter(name="Case 7", reason="order", actor=ADA.actor, now=now)
+        # Of no row: the others are to come and go.
+        long_ago = What(entity="delivery", from_at=now - timedelta(days=9000), until_at=now - timedelta(days=8999))
+        matters.place(matter=matter, what=long_ago, confirm=True, actor=ADA.actor, now=now)
         services.create_request(request_type="export", subject_id="A-01500", actor=ADA.actor, now=now)
         SuppressionTombstone.objects.create(subject_key="v1:0")
         plan = plans.make(actor=ADA.actor, now=now)

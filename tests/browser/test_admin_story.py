@@ -153,7 +153,7 @@ def open_customer(page: Page, number: str) -> None:
 
 
 def place_hold(page: Page, data_class: str, reason: str) -> None:
-    page.get_by_role("link", name="Retention and holds").click()
+    page.get_by_role("link", name="Retention", exact=True).click()
     page.get_by_role("link", name="Place a hold").click()
     page.get_by_label("Data class").select_option(data_class)
     page.get_by_label("Reason").fill(reason)
