@@ -9,12 +9,15 @@ from playwright.sync_api import Page, expect
 
 from audit import sequencer
 from audit.tree import checkpoints
-from compliance.holding import holds
+from compliance.holding import holds, matters
+from compliance.holding.matters import What
+from compliance.models import Matter
 from compliance.purging import applying, plans
 from compliance.retention import policies
 from cron import beat_rows, runner
 from cron.jobs import JOBS
 from cron.models import Trigger
+from customers.models import Customer
 from dsar import services
 from kaireon.approvals import members as approved_members
 from kaireon.approvals import services as approvals
@@ -23,6 +26,7 @@ from kaireon.flows.models import Pipeline
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import transaction
+from kaireon.tenancy.models import Membership
 from tests.approvals.conftest import BEA, admins  # noqa: F401
 from tests.browser.conftest import Watched
 from tests.browser.steps import follow, sign_in
@@ -34,6 +38,17 @@ from tests.outbox.conftest import Receiver, deliver_until_settled, destination, 
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
 POLICIES = {"interactions": 730, "decisions": 180, "profiles": 1825, "metrics": 1095, "consents": 3650, "dsar": 1095}
+# Name, file number, why, counsel, and in how many days it is reviewed.
+DISPUTES = (
+    (
+        "Offers to closed accounts",
+        "4 O 118/26",
+        "Inquiry of the supervisory authority, letter of 2 May",
+        "Legal desk",
+        -4,
+    ),
+    ("Roth against Acme", "7 O 12/26", "Order of the regional court to preserve records", "Lind & Partners", 45),
+)
 # Days since each open request came in: one is late, one nearly.
 WAITING = {"A-00240": 33, "A-00360": 28, "A-00480": 12, "A-00600": 3}
 
@@ -80,6 +95,7 @@ def test_take_them(watched: Watched) -> None:
     take(page, "purge-plan")
     page.goto("/admin/compliance/disposition/")
     take(page, "dispositions")
+    take_the_desk(page)
     page.goto("/admin/audit/auditrecord/")
     take(page, "audit")
     page.goto("/admin/audit/auditrecord/?entity_type=RetentionPolicy&action=retention_config.legal_hold")
@@ -141,6 +157,43 @@ def plan_and_apply() -> UUID:
         with transaction():
             policies.upsert_policy(**{**somebody, "data_class": "attachments"}, now=now)
             return plans.make(actor=ADA.actor, now=clock.now()).pk
+
+
+def take_the_desk(page: Page) -> None:
+    """A dispute whose release waits, and one that is being placed."""
+    now = clock.now()
+    with ADA.here(uuid4().hex), transaction():
+        customers = list(Customer.objects.order_by("customer_id").values_list("pk", "customer_id")[:12])
+        told = [str(member) for member in Membership.objects.order_by("joined_at").values_list("user_id", flat=True)]
+        for name, reference, reason, counsel, due in DISPUTES:
+            review_on = now.date() + timedelta(days=due)
+            matter = matters.open_matter(
+                name=name, reference=reference, reason=reason, counsel=counsel, review_on=None, actor=ADA.actor, now=now
+            )
+            Matter.objects.filter(pk=matter.pk).update(review_on=review_on)
+            for what in (
+                What(entity="interactionHistory", subjects=[pk for pk, _ in customers[:3]], from_at=clock.at("00:00")),
+                What(data_class="decisions", subjects=[pk for pk, _ in customers]),
+            ):
+                hold = matters.place(matter=matter, what=what, custodians=told, confirm=True, actor=ADA.actor, now=now)
+        matters.acknowledge(hold=hold, actor=ADA.actor, now=now)
+        matters.ask_release(hold=hold, reason="Settled out of court on 3 June", actor=ADA.actor, now=now)
+    page.goto("/admin/compliance/hold/")
+    take(page, "hold-desk")
+    page.goto(f"/admin/compliance/hold/{hold.pk}/change/")
+    take(page, "hold-page")
+    page.goto("/admin/compliance/hold/asked/")
+    take(page, "hold-asked")
+    page.goto(f"/admin/compliance/hold/place/?matter={hold.matter_id}")
+    page.locator("#id_entity").select_option("interactionHistory")
+    page.get_by_role("button", name="Ask for its columns").click()
+    page.get_by_label("Condition 1: column").select_option("channel")
+    page.get_by_label("Condition 1: value").fill("email")
+    page.locator("#id_subjects").fill("\n".join(number for _, number in customers))
+    take(page, "hold-place")
+    page.get_by_role("button", name="Show what it finds").click()
+    expect(page.get_by_role("heading", name="It finds now")).to_be_visible()
+    take(page, "hold-preview")
 
 
 def bury(receiver: Receiver) -> None:  # noqa: F811
