@@ -135,9 +135,16 @@ class HoldPreviewView(HoldingView):
         request=ScopeIn, responses={200: PreviewOut, 400: ErrorBodySerializer}, operation_id="legal_holds_preview"
     )
     def post(self, request: TenantRequest) -> Response:
-        """How many rows of what a scope finds now. Nothing is held by it."""
+        """How many rows of what a scope finds now. Nothing is held by it.
+
+        Of customers it tells those who may look at customers, or may hold what is theirs.
+        """
         serializer = ScopeIn(data=request.data)
         serializer.is_valid(raise_exception=True)
+        if "subjects" in serializer.validated_data and not (
+            request.may(Permission.READ_CUSTOMERS) or request.may(Permission.MANAGE_RETENTION)
+        ):
+            raise Forbidden
         with self.translating():
             return Response(preview_of(what_of(serializer.validated_data)))
 
@@ -302,6 +309,9 @@ def _filtered(request: TenantRequest) -> Any:
             raise BadRequest(str(e), field="dataClass") from e
         rows = rows.touching(data_class)
     if number := asked.get("subject"):
+        # Whether somebody is a customer is told to those alone who may look at customers.
+        if not request.may(Permission.READ_CUSTOMERS):
+            raise Forbidden
         customer = Customer.objects.filter(customer_id=number).first()
         if customer is None:
             raise BadRequest("no customer has this number.", field="subject")

@@ -65,8 +65,13 @@ def _check_condition(scope: Scope, number: int, part: dict[str, Any]) -> None:
     if not isinstance(given, list) or not 1 <= len(given) <= MOST_VALUES:
         raise QueryRefused(f"condition {number}: in takes a list of 1 to {MOST_VALUES} values.")
     for item in given:
-        if isinstance(item, bool | list | dict) or item is None or len(str(item)) > LONGEST_VALUE or "\0" in str(item):
+        if isinstance(item, bool | list | dict) or item is None or not _is_storable(str(item)):
             raise QueryRefused(f"condition {number}: a value is a text or number of up to {LONGEST_VALUE} characters.")
+
+
+def _is_storable(text: str) -> bool:
+    """PostgreSQL takes no NUL, and no half of a surrogate pair, which JSON can say."""
+    return len(text) <= LONGEST_VALUE and not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
 
 
 def _values(scope: Scope, part: dict[str, Any], number: int = 0) -> Any:

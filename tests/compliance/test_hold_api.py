@@ -89,6 +89,10 @@ class TestPlacing:
             ({"entity": 5}, "entity"),
             ({"query": [{"field": "kind", "op": "eq", "value": "visit"}]}, "query"),
             ({"entity": "interactionHistory", "query": "kind"}, "query"),
+            *(
+                ({"entity": "interactionHistory", "query": [{"field": "kind", "op": op, "value": value}]}, "query")
+                for op, value in (("eq", "half \ud83d"), ("in", ["\udfff"]), ("ne", "nul \0"), ({}, "x"), (["eq"], "x"))
+            ),
             ({"entity": "interactionHistory", "query": [{"field": "email", "op": "eq", "value": "x"}]}, "query"),
             ({"from": "2026-01-15T09:00:00"}, "from"),
             ({"until": "yesterday"}, "until"),
@@ -116,6 +120,13 @@ class TestPlacing:
         assert error["status"] == 400
         assert error["message"].startswith(f"{field}"), error["message"]
         assert (count(Hold), count(Matter)) == (0, 0)
+
+    def test_unknown_customers_are_told_by_their_place(self):
+        customer("ann")
+        error = error_of(place(subjects=["bo", "ann", "cy", "bo"]))
+        assert "number 1, 3, 4 in the list" in error["message"]
+        assert "bo" not in error["message"]
+        assert refusals() == [("LegalHold", "scope_refused", "subjects")]
 
     def test_it_wants_a_matter(self):
         error = error_of(with_key("ada").post(URL, {"confirm": True}))
@@ -277,6 +288,10 @@ class TestReleasing:
         key = with_key("ada").post("/api-keys", {"name": "r", "role": "admin", "scopes": ["read_retention"]}).json()
         reader = Caller(authorization=f"Bearer {key['key']}")
         assert reader.get(f"{URL}/{hold}").json()["subjects"] is None
+        # Nor does it find out whether somebody is a customer, and how much there is of them.
+        assert reader.get(f"{URL}?subject=nobody").status_code == 403
+        assert reader.post(f"{URL}/preview", {"subjects": ["nobody"]}).status_code == 403
+        assert reader.post(f"{URL}/preview", {"dataClass": "decisions"}).status_code == 200
         assert reader.post(f"{URL}/{hold}/release", {"reason": "settled"}).status_code == 403
         assert place(reader).status_code == 403
 

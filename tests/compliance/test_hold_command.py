@@ -6,9 +6,11 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from audit import services as log
+from audit.models import AuditRecord
 from compliance.models import Hold, Matter
 from kaireon.tenancy.context import transaction
-from tests.cast import ADA, ED, VI
+from tests.cast import ACME, ADA, ED, VI
 from tests.compliance.holders import BEA, again, agree, join
 from tests.compliance.rows import count, customer, interactions
 
@@ -74,6 +76,9 @@ def test_it_says_what_it_finds_in_words():
     [
         (("place", *CASE), "--confirm: finds nothing"),
         (("place", "--reason", "order", "--confirm"), "--name: "),
+        (("place", "--name", "x" * 201, "--reason", "order", "--confirm"), "--name: must have at most 200"),
+        (("place", "--name", "x", "--reason", "y" * 501, "--confirm"), "--reason: must have at most 500"),
+        (("place", *CASE, "--counsel", "z" * 201, "--confirm"), "--counsel: must have at most 200"),
         (("place", "--name", "Case 7", "--confirm"), "--reason: "),
         (("preview", "--data-class", "x"), "--data-class: unknown"),
         (("preview", "--entity", "x"), "--entity: "),
@@ -100,3 +105,25 @@ def test_what_is_wrong_is_refused_by_its_option(words, match):
 def test_who_may_not_manage_retention_asks_nobody():
     hold = said("place", *CASE, "--confirm")["id"]
     refused("release", "--hold", hold, "--ask-as", VI.email, "--reason", "x", match="may not manage retention")
+
+
+def test_a_reason_that_cannot_be_kept_is_refused_before_anybody_agrees():
+    hold = said("place", *CASE, "--confirm")["id"]
+    asking = ("release", "--hold", hold, "--ask-as", ADA.email, "--reason")
+    refused(*asking, "x" * 501, match="--reason: must have at most 500")
+    assert said(*asking, "x" * 500)["approval"]["state"] == "pending"
+
+
+def test_what_it_refuses_is_recorded_as_over_http():
+    interactions(customer("ann"), 1)
+    refused("place", *CASE, "--dry-run", "--entity", "x", match="--entity")
+    refused("place", *CASE, match="--confirm")
+    hold = said("place", *CASE, "--confirm")["id"]
+    asking = ("release", "--hold", hold, "--ask-as", ADA.email, "--reason", "settled")
+    run(*asking)
+    refused(*asking, match="waits for an answer already")
+    log.drain(ACME)
+    with ADA.here(), transaction():
+        rows = AuditRecord.objects.filter(action="legal_hold.refused").order_by("seq")
+        recorded = list(rows.values_list("entity_id", "changes__reason"))
+    assert recorded == [("", "confirm_required"), (hold, "release_asked_already")]
