@@ -210,6 +210,21 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- The ways of a hold for a matter: one asks and another agrees, it is taken back or waits out the cooling-off, and ends.
+CREATE FUNCTION public.hold_may_become(was public.compliance_hold, becomes public.compliance_hold) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE was.state || ' ' || becomes.state
+        WHEN 'active active' THEN to_jsonb(was) = to_jsonb(becomes)
+        WHEN 'active releasing' THEN becomes.release_asked_by <> '' AND becomes.release_agreed_by <> ''
+            AND becomes.release_asked_by <> becomes.release_agreed_by AND becomes.releases_at IS NOT NULL
+        WHEN 'releasing releasing' THEN to_jsonb(was) = to_jsonb(becomes)
+        WHEN 'releasing active' THEN true
+        WHEN 'releasing released' THEN becomes.released_at >= was.releases_at
+            AND to_jsonb(was) - '{state,released_at}'::text[] = to_jsonb(becomes) - '{state,released_at}'::text[]
+        ELSE false
+    END
+$$;
+
 -- A hold says the same until it ends, and ends once. Its time is the database's too.
 CREATE FUNCTION public.hold_stays() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -223,7 +238,8 @@ BEGIN
     IF OLD.state = 'released' AND TG_OP = 'DELETE' THEN
         RETURN OLD;
     END IF;
-    IF TG_OP = 'UPDATE' AND OLD.state <> 'released' AND to_jsonb(OLD) - may_change = to_jsonb(NEW) - may_change THEN
+    IF TG_OP = 'UPDATE' AND OLD.state <> 'released' AND to_jsonb(OLD) - may_change = to_jsonb(NEW) - may_change
+       AND (OLD.kind <> 'matter' OR public.hold_may_become(OLD, NEW)) THEN
         RETURN NEW;
     END IF;
     RAISE EXCEPTION 'legal hold: what a hold covers does not change, and it ends by its release alone'

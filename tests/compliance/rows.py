@@ -69,9 +69,17 @@ def hold(*subjects: Any, who: Person = ADA, kind: str = Kind.MATTER, **scope: An
     return placed
 
 
+# What a hold whose release one asked for and another agreed to has.
+AGREED = {"state": HoldState.RELEASING, "release_asked_by": "one", "release_agreed_by": "another"}
+
+
 def end(placed: Hold, *, who: Person = ADA) -> None:
+    """A hold's release, with its cooling-off over."""
     with who.here(), transaction():
-        assert Hold.objects.effective().filter(pk=placed.pk).update(state=HoldState.RELEASED, released_at=NOW) == 1
+        this = Hold.objects.effective().filter(pk=placed.pk)
+        if placed.kind == Kind.MATTER and placed.state == HoldState.ACTIVE:
+            assert this.update(**AGREED, releases_at=NOW) == 1
+        assert this.update(state=HoldState.RELEASED, released_at=NOW) == 1
 
 
 def count(model: Any, *, who: Person = ADA) -> int:

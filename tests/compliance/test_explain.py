@@ -31,7 +31,20 @@ from tests.audit.pruning.old_log import POLICY_DAYS
 from tests.audit.pruning.old_log import policy as log_policy
 from tests.caller import with_key
 from tests.compliance.precedence import cases, worlds
-from tests.compliance.rows import ACME, ADA, MALLORY, NOW, customer, days_ago, hold, interactions, policy, traces
+from tests.compliance.rows import (
+    ACME,
+    ADA,
+    AGREED,
+    MALLORY,
+    NOW,
+    customer,
+    days_ago,
+    end,
+    hold,
+    interactions,
+    policy,
+    traces,
+)
 
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 
@@ -143,8 +156,8 @@ class TestReasons:
         assert said.holds[0]["matter"]["name"] == "Case 7"
         ends = days_ago(-1)
         with ADA.here(), transaction():
-            Hold.objects.filter(pk=first.pk).update(state=HoldState.RELEASING, releases_at=ends)
-            Hold.objects.filter(pk=second.pk).update(state=HoldState.RELEASED, released_at=NOW)
+            Hold.objects.filter(pk=first.pk).update(**AGREED, releases_at=ends)
+        end(second)
         said = explained("decisionTrace", trace)
         assert (reasons(said), said.free_at, said.first.earliest) == ([Why.HOLD], ends, ends)
         assert {path.earliest for path in said.paths} == {ends}

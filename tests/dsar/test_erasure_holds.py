@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 
 from audit.sealing import subject_keys
-from compliance.models import Hold, HoldState
+from compliance.models import Hold
 from customers import models as m
 from dsar import subjects
 from kaireon.lib import clock
 from kaireon.lib.clock import at
 from kaireon.tenancy.context import transaction
-from tests.compliance.rows import customer, end, hold
+from tests.compliance.rows import AGREED, customer, end, hold
 from tests.dsar.conftest import NUMBER, answer, file
 from tests.dsar.test_erasure import _left
 
@@ -54,7 +54,7 @@ def test_a_hold_keeps_to_the_end_of_its_cooling_off_and_no_longer(
 ) -> None:
     placed = hold(jane, entity="attachment")
     with transaction():
-        Hold.objects.filter(pk=placed.pk).update(state=HoldState.RELEASING, releases_at=clock.now() + left)
+        Hold.objects.filter(pk=placed.pk).update(**AGREED, releases_at=clock.now() + left)
     assert {r["ground"] for r in answer(file("delete")).retained} & {"legal_hold"} == ground
 
 

@@ -64,7 +64,10 @@ def main() -> None:
 
     def release(hold_id: str) -> None:
         with transaction():
-            Hold.objects.filter(pk=hold_id).update(state=HoldState.RELEASED, released_at=clock.now())
+            now = clock.now()
+            agreed = {"release_asked_by": "one", "release_agreed_by": "another", "releases_at": now}
+            Hold.objects.filter(pk=hold_id).update(state=HoldState.RELEASING, **agreed)
+            Hold.objects.filter(pk=hold_id).update(state=HoldState.RELEASED, released_at=now)
 
     def purged(seconds: float) -> dict[str, Any]:
         done = purge.purge_expired(now=clock.now(), actor=system, classes=["interactions"], budget=Budget(seconds))
