@@ -11,8 +11,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import Resolver404, resolve, reverse
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.timezone import localtime
 from unfold.enums import ActionVariant
 
 from audit import services as log
@@ -60,7 +63,7 @@ class HoldAdmin(PlacingPage, CustodianPage):
     ordering = ("-placed_at",)
     fieldsets = (
         (None, {"fields": ("matter_link", "covers", "state_label", "proof")}),
-        ("Placed", {"fields": ("placed_by_name", "placed_at", "recorded_at")}),
+        ("Placed", {"fields": ("placed_by_name", "placed_at", "recorded")}),
     )
     actions_list = ("place",)
     actions_detail = ("release", "take_back")
@@ -177,7 +180,7 @@ class HoldAdmin(PlacingPage, CustodianPage):
 
     @column("Covers")
     def covers(self, row: Hold) -> str:
-        return words.scope(row, counts.named([row.pk]).get(row.pk, 0))
+        return capfirst(words.scope(row, counts.named([row.pk]).get(row.pk, 0)))
 
     @column("State", label=STATES)
     def state_label(self, row: Hold) -> str:
@@ -190,6 +193,10 @@ class HoldAdmin(PlacingPage, CustodianPage):
             return "Its record is on its way into the audit log."
         page = reverse("admin:audit_auditrecord_change", args=[record.pk])
         return format_html('<a class="k-link" href="{}">record #{} of the audit log</a>', page, record.seq)
+
+    @column("By the database's clock")
+    def recorded(self, row: Hold) -> str:
+        return localize(localtime(row.recorded_at)) if row.recorded_at else ""
 
     @column("Placed by")
     def placed_by_name(self, row: Hold) -> str:

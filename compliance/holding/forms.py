@@ -248,5 +248,5 @@ def _select(label: str) -> UnfoldAdminSelectWidget:
 
 def _rows(given: Mapping[str, Any], more: bool) -> int:
     said = str(given.get("rows") or "")
-    count = int(said) if said.isascii() and said.isdigit() and len(said) < 3 else _ROWS_AT_FIRST
-    return min(max(count, _ROWS_AT_FIRST) + (_ROWS_AT_FIRST if more else 0), queries.MOST_CONDITIONS)
+    count = int(said) if said.isascii() and said.isdigit() and len(said) < 3 else 0
+    return min(max(count + (_ROWS_AT_FIRST if more else 0), _ROWS_AT_FIRST), queries.MOST_CONDITIONS)
