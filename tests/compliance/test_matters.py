@@ -286,3 +286,25 @@ def test_a_custodian_acknowledges_once(bea):
             assert matters.acknowledge(hold=hold, actor=bea.actor, now=NOW) is first
     with pytest.raises(Notice.DoesNotExist), ADA.here(), transaction():
         matters.acknowledge(hold=hold, actor=ADA.actor, now=NOW)
+
+
+def test_of_one_form_that_is_sent_twice_at_once_one_counts(db):
+    """Whoever comes second is told so, after the first is done."""
+    same = uuid4()
+
+    def open_it():
+        return opened(matter_id=same)
+
+    outcomes = at_once(*[open_it] * 4, losing=(matters.AlreadyDone,))
+    assert [type(outcome) for outcome in outcomes].count(Matter) == 1
+    (matter,) = [outcome for outcome in outcomes if isinstance(outcome, Matter)]
+
+    def place():
+        return placed(matter=matter, hold_id=same, confirm=True)
+
+    outcomes = at_once(*[place] * 4, losing=(matters.AlreadyDone,))
+    assert [type(outcome) for outcome in outcomes].count(Hold) == 1
+    assert (count(Matter), count(Hold)) == (1, 1)
+    # Under another id it is another one.
+    placed(matter=matter, hold_id=uuid4(), confirm=True)
+    assert count(Hold) == 2
