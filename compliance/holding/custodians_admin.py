@@ -36,7 +36,8 @@ class CustodianPage(NotingAdmin[Hold]):
         page = Paginator(notices.waiting_for(me), _PER_PAGE).get_page(request.GET.get("p"))
         context = {
             **self.admin_site.each_context(request),
-            "opts": self.opts,
+            # The way up is for those who may go there.
+            **({"opts": self.opts} if self.has_view_permission(request) else {}),
             "title": TITLE,
             "headline": TITLE,
             "page": page,

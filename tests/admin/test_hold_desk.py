@@ -1,5 +1,6 @@
 """The hold desk: what is held, matters, releasing by two people, and custodians in any role."""
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -287,7 +288,10 @@ class TestCustodians:
         home = client.get("/admin/")
         assert home.content.decode().count(f'href="{DESK}asked/"') == 2
         assert "1 legal hold asks you to keep something" in said(home)
-        text = said(client.get(f"{DESK}asked/"))
+        asked = client.get(f"{DESK}asked/")
+        leads = set(re.findall(r'href="(/admin/compliance/[^"?]*)"', asked.content.decode()))
+        assert {client.get(link).status_code for link in leads} <= {200}
+        text = said(asked)
         assert "Decisions of everybody" in text
         assert "Case 7" in text
         assert client.get(f"{DESK}{hold.pk}/acknowledge/").status_code == 302
