@@ -133,7 +133,8 @@ class PlacingPage(NotingAdmin[Hold]):
         return HoldForm(initial=given, more_rows=more_rows, choices=_choices(request.POST.get("matterId", "")))
 
     def _refuse(self, request: HttpRequest, form: HoldForm, refusal: Exception) -> None:
-        if type(refusal) in refusals.CODES:
+        # Whoever only looks wants nothing yet.
+        if type(refusal) in refusals.CODES and request.POST.get("step") == "place":
             self.note(request, refusal)
         if isinstance(refusal, matters.ScopeRefused):
             form.refuse(refusal)

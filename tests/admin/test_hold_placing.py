@@ -28,7 +28,7 @@ class TestPlacing:
         ann, bo = customer("ann"), customer("Bo Ümlaut 9")
         interactions(ann, 1, 2)
         interactions(bo, 3)
-        customer("other")
+        interactions(customer("other"), 1)
         matter = opened()
         page = preview(
             ada,
@@ -124,12 +124,16 @@ class TestPlacing:
 
     def test_unknown_customers_are_told_by_line_and_not_by_number(self, ada: Client, db: str) -> None:
         customer("ann")
-        answer = preview(ada, opened(), subjects="ann\n\nnobody-1\nann\nnobody-2")
-        text = said(answer)
+        matter = opened()
+        text = said(preview(ada, matter, subjects="ann\n\nnobody-1\nann\nnobody-2"))
         assert "Lines 3, 5 are no customer of yours." in text
-        assert refusals() == [("LegalHold", "scope_refused", "subjects")]
         many = "\n".join(f"x{n}" for n in range(30))
-        assert "and 20 more are no customer" in said(preview(ada, opened("Other"), subjects=many))
+        assert "and 20 more are no customer" in said(preview(ada, matter, subjects=many))
+        # Who only looks wants nothing yet; who places does.
+        assert refusals() == []
+        page = preview(ada, matter, subjects="ann")
+        assert "Line 1 is no customer of yours." in said(place(ada, page, subjects="nobody-1"))
+        assert refusals() == [("LegalHold", "scope_refused", "subjects")]
 
     def test_ten_thousand_are_placed_and_one_more_is_not(self, ada: Client, db: str) -> None:
         from customers.models import Customer
