@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from compliance.models import Hold, HoldState
+from compliance.models import Hold
 from compliance.purging import purge
 from compliance.retention import policies
 from cron import beat_rows
@@ -20,7 +20,7 @@ from tests.admin.conftest import SignIn
 from tests.admin.inline import refused
 from tests.admin.test_plan_pages import text_of
 from tests.cast import ADA, ED, MALLORY, VI, Person
-from tests.compliance.rows import NOW, count, customer, days_ago, hold, interactions, policy
+from tests.compliance.rows import AGREED, NOW, count, customer, days_ago, hold, interactions, policy
 
 PAGE = "/admin/compliance/purgeplan/tomorrow/"
 # The schedule of cleanup: half past four.
@@ -136,7 +136,7 @@ def test_what_a_hold_keeps_is_held_back_until_its_release_ends(old: Customer, si
     assert shown(client) == {"interactionHistory": ("0", "3")}
     assert "Hold: Case 7" in text_of(client.get(PAGE))
     with ADA.here(), transaction():
-        Hold.objects.filter(pk=placed.pk).update(state=HoldState.RELEASING, releases_at=NEXT - timedelta(hours=1))
+        Hold.objects.filter(pk=placed.pk).update(**AGREED, releases_at=NEXT - timedelta(hours=1))
     assert shown(client) == {"interactionHistory": ("3", "nothing")}
     assert shown(client, at=clock.rfc3339(NEXT - timedelta(hours=2)))["interactionHistory"] == ("0", "3")
     policy("interactions", 30, hold=True)

@@ -9,7 +9,7 @@ from psycopg import errors
 from audit import services as log
 from audit.models import AuditRecord
 from audit.verification.verify import verify
-from compliance.models import Hold, HoldState
+from compliance.models import Hold
 from compliance.purging import months, purge
 from compliance.retention import binding, policies
 from cron import runner
@@ -33,7 +33,7 @@ from tests.compliance.months import (
     is_there,
     look,
 )
-from tests.compliance.rows import NOW, count, customer, days_ago, end, hold, interactions, policy, traces
+from tests.compliance.rows import AGREED, NOW, count, customer, days_ago, end, hold, interactions, policy, traces
 
 ASKED = "SELECT month_drop('{}', {}, {}, {}, gen_random_uuid(), false)"
 
@@ -158,7 +158,7 @@ def class_scope_hold(theirs):
 def releasing_hold(theirs):
     placed = hold(theirs, who=MALLORY)
     with MALLORY.here(), transaction():
-        Hold.objects.filter(pk=placed.pk).update(state=HoldState.RELEASING, releases_at=days_ago(-1))
+        Hold.objects.filter(pk=placed.pk).update(**AGREED, releases_at=days_ago(-1))
 
 
 def request_pause(theirs):

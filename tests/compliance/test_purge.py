@@ -28,7 +28,20 @@ from customers.models import (
 )
 from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import InsideTransaction, transaction
-from tests.compliance.rows import ADA, MALLORY, NOW, count, customer, days_ago, end, hold, interactions, policy, traces
+from tests.compliance.rows import (
+    ADA,
+    AGREED,
+    MALLORY,
+    NOW,
+    count,
+    customer,
+    days_ago,
+    end,
+    hold,
+    interactions,
+    policy,
+    traces,
+)
 
 
 def run(who=ADA, **options):
@@ -95,7 +108,7 @@ def test_a_dry_run_does_not_wait_for_releases_that_are_over(db):
     for who, ends in ((ann, NOW), (bo, NOW + timedelta(seconds=1))):
         over = hold(who)
         with ADA.here(), transaction():
-            Hold.objects.filter(pk=over.pk).update(state=HoldState.RELEASING, releases_at=ends)
+            Hold.objects.filter(pk=over.pk).update(**AGREED, releases_at=ends)
     dry = run(dry_run=True)
     assert (dry.deleted["interactionHistory"], dry.held_rows) == (1, {"interactionHistory": 1})
     with ADA.here(), transaction():
