@@ -9,8 +9,7 @@ from rest_framework.response import Response
 from compliance.models import MAX_DAYS, MIN_DAYS
 from compliance.purging.preview import preview
 from compliance.retention import refusals
-from compliance.retention.api import WholeNumber
-from kaireon.api.errors import BadRequest
+from compliance.retention.api import WholeNumber, bad_request
 from kaireon.api.serializers import ErrorBodySerializer, StrictSerializer
 from kaireon.lib import clock
 from kaireon.tenancy.roles import Permission
@@ -82,16 +81,6 @@ class RetentionPreviewView(TenantAPIView):
                 effective_from=given.get("effectiveFrom"),
                 now=clock.now(),
             )
-        except refusals.UnknownDataClass as e:
-            raise BadRequest(str(e), field="dataClass", code="unknown_data_class") from e
-        except refusals.DaysOutOfRange as e:
-            raise BadRequest(str(e), field="retentionDays", code="days_out_of_range") from e
-        except refusals.UnknownAnchor as e:
-            raise BadRequest(str(e), field="anchor", code="unknown_anchor") from e
-        except refusals.InThePast as e:
-            raise BadRequest(str(e), field="effectiveFrom", code="in_the_past") from e
-        except refusals.BelowFloor as e:
-            raise BadRequest(str(e), field="retentionDays", code="below_floor") from e
-        except refusals.MayOnlyLengthen as e:
-            raise BadRequest(str(e), field="retentionDays", code="may_only_lengthen") from e
+        except tuple(refusals.OF_FIELD) as e:
+            raise bad_request(e) from e
         return Response(found.as_dict())

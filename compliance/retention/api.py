@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from compliance.holding import class_releases
 from compliance.models import MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
 from compliance.refusing import RefusingView
-from compliance.retention import governed, policies
+from compliance.retention import governed, policies, refusals
 from compliance.retention.in_force import shown
 from customers.catalogue import DATA_CLASSES
 from kaireon.api.errors import BadRequest, Conflict, Forbidden, NotFound
@@ -171,22 +171,10 @@ class RetentionConfigsView(PoliciesView):
                 actor=request.actor,
                 now=now,
             )
-        except policies.UnknownDataClass as e:
-            raise BadRequest(str(e), field="dataClass", code="unknown_data_class") from e
-        except policies.DaysOutOfRange as e:
-            raise BadRequest(str(e), field="retentionDays", code="days_out_of_range") from e
-        except policies.UnknownAnchor as e:
-            raise BadRequest(str(e), field="anchor", code="unknown_anchor") from e
         except policies.NeedsSecondPerson:
             return self._ask(request, given, now, waits)
-        except policies.MayOnlyLengthen as e:
-            raise BadRequest(str(e), field="retentionDays", code="may_only_lengthen") from e
-        except policies.ReasonRequired as e:
-            raise BadRequest(str(e), field="reason", code="reason_required") from e
-        except policies.BelowFloor as e:
-            raise BadRequest(str(e), field="retentionDays", code="below_floor") from e
-        except policies.InThePast as e:
-            raise BadRequest(str(e), field="effectiveFrom", code="in_the_past") from e
+        except tuple(refusals.OF_FIELD) as e:
+            raise bad_request(e) from e
         except policies.ClockMovedBack as e:
             raise Conflict(f"Nothing was done: {e}", code="clock_moved_back") from e
         row = RetentionConfigOut(shown([policy], now=now)[0]).data
@@ -228,6 +216,12 @@ class RetentionConfigsView(PoliciesView):
             raise Forbidden from e
         also = {"releaseApproval": release} if release else {}
         return Response({"approval": ApprovalOut(asked).data, **also}, status=202)
+
+
+def bad_request(error: Exception) -> BadRequest:
+    """What is answered to a field that is refused: one of `refusals.OF_FIELD`."""
+    field, code = refusals.OF_FIELD[type(error)]
+    return BadRequest(str(error), field=field, code=code)
 
 
 def _mode(given: dict[str, Any]) -> Mode | None:

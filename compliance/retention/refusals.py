@@ -87,3 +87,14 @@ REFUSED: Mapping[type[Exception], str] = {
     InThePast: "in_the_past",
     ClockMovedBack: "clock_moved_back",
 }
+
+# What is wrong with a field as it was sent: its name, and the code that is answered.
+OF_FIELD: Mapping[type[Exception], tuple[str, str]] = {
+    UnknownDataClass: ("dataClass", "unknown_data_class"),
+    DaysOutOfRange: ("retentionDays", "days_out_of_range"),
+    UnknownAnchor: ("anchor", "unknown_anchor"),
+    MayOnlyLengthen: ("retentionDays", "may_only_lengthen"),
+    ReasonRequired: ("reason", "reason_required"),
+    BelowFloor: ("retentionDays", "below_floor"),
+    InThePast: ("effectiveFrom", "in_the_past"),
+}
