@@ -17,7 +17,7 @@ from compliance.retention import policies
 from cron import beat_rows, runner
 from cron.jobs import JOBS
 from cron.models import Trigger
-from customers.models import Customer
+from customers.models import Customer, Interaction
 from dsar import services
 from kaireon.approvals import members as approved_members
 from kaireon.approvals import services as approvals
@@ -194,6 +194,12 @@ def take_the_desk(page: Page) -> None:
     page.get_by_role("button", name="Show what it finds").click()
     expect(page.get_by_role("heading", name="It finds now")).to_be_visible()
     take(page, "hold-preview")
+    with ADA.here(), transaction():
+        seen = (
+            Interaction.objects.filter(customer=customers[0][0]).order_by("occurred_at").values_list("pk", flat=True)[0]
+        )
+    page.goto(f"/admin/compliance/retentionpolicy/explain/?entity=interactionHistory&id={seen}")
+    take(page, "explain")
 
 
 def bury(receiver: Receiver) -> None:  # noqa: F811
