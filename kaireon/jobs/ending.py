@@ -1,18 +1,22 @@
 """A worker that was told to end, ends.
 
 Told so while it is still looking for its broker, Celery's main process may wait for ever for something that has gone.
-Once no process of its pool is left there is nothing to finish, and its rows and messages are found by others.
+Once no process of its pool is left, or none of them was given anything to do, there is nothing to finish, and its rows
+and messages are found by others.
 """
 
 import logging
 import os
+import signal
 import threading
 import time
 from pathlib import Path
 
+from celery.worker import state
+
 logger = logging.getLogger("kaireon.jobs")
 
-# An ordinary end takes a second or two once the pool is gone.
+# An ordinary end takes a second or two once the pool has nothing to do.
 PATIENCE_SECONDS = 15.0
 _LOOK_SECONDS = 0.5
 _EXIT = 1
@@ -21,32 +25,40 @@ _watching = threading.Event()
 
 
 def watch(*, patience: float = PATIENCE_SECONDS) -> None:
-    """End this process when none of its children has lived for so many seconds, and it has not ended by itself.
+    """End this process when for so many seconds it had nothing to finish, and it has not ended by itself.
 
     One without children works itself: nothing is watched.
     """
-    if not _watching.is_set() and _has_children():
+    if not _watching.is_set() and _children():
         _watching.set()
-        threading.Thread(target=_end_when_alone, args=(patience,), name="ending", daemon=True).start()
+        threading.Thread(target=_end_when_idle, args=(patience,), name="ending", daemon=True).start()
 
 
-def _end_when_alone(patience: float) -> None:
+def _end_when_idle(patience: float) -> None:
     last = time.monotonic()
     while time.monotonic() - last < patience:
         time.sleep(min(_LOOK_SECONDS, patience))
-        if _has_children():
+        # Reserved ones are forgotten with the connection; those that a child works on are not.
+        if (state.active_requests or state.reserved_requests) and _children():
             last = time.monotonic()
     logger.error("worker_did_not_end")
+    for child in _children():
+        _tell(child)
     os._exit(_EXIT)
 
 
-def _has_children() -> bool:
-    """Whether a child is alive; True where the system does not tell, so that nothing is ended by mistake."""
+def _children() -> list[int]:
+    """Those that are alive."""
     own = str(os.getpid())
+    return [int(at.name) for at in Path("/proc").iterdir() if at.name.isdigit() and _parent_of_living(at) == own]
+
+
+def _tell(child: int) -> None:
     try:
-        return any(_parent_of_living(entry) == own for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    except FileNotFoundError:
-        return True
+        os.kill(child, signal.SIGTERM)
+    except ProcessLookupError:
+        # It went between the two looks.
+        return
 
 
 def _parent_of_living(process: Path) -> str:

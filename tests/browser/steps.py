@@ -24,12 +24,15 @@ FOCUSED = """() => {
 }"""
 
 
-def tab_to(page: Page, name: str) -> None:
-    """Press Tab until a link or button is focused that is called `name`, and see that one can see where one is."""
+def tab_to(page: Page, name: str, *, whole: bool = False) -> None:
+    """Press Tab until a link or button is focused that is called so, and see that one can see where one is.
+
+    `whole`: its name ends there. An icon is a word too, and stands before it.
+    """
     for _ in range(120):
         page.keyboard.press("Tab")
         text, outline = page.evaluate(FOCUSED)
-        if name in text:
+        if text.strip().endswith(name) if whole else name in text:
             assert outline != "none", f"{name} shows no focus"
             return
     raise AssertionError(f"{name} cannot be reached with Tab.")
@@ -47,9 +50,9 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
 
-def press(page: Page, name: str) -> None:
+def press(page: Page, name: str, *, whole: bool = False) -> None:
     """Go to a link or button with Tab, press Enter, and be where it leads."""
-    tab_to(page, name)
+    tab_to(page, name, whole=whole)
     with page.expect_navigation():
         page.keyboard.press("Enter")
 
