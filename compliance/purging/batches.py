@@ -1,11 +1,10 @@
 """One batch: the next rows of a sweep are found, deleted and written down, in one transaction.
 
-It goes in pieces, a statement each: one long statement keeps a processor busy in one stretch, and whoever wants to
-write meanwhile waits for it. A dry run goes the same way up to the DELETE, which it counts instead.
+A dry run goes the same way up to the DELETE, which it counts instead.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -28,8 +27,6 @@ from kaireon.tenancy.managers import TenantQuerySet
 
 # Somebody may write about a customer while their profile is being deleted: look again, they are referred to now.
 TRIES = 3
-# Rows in one statement.
-PIECE = 500
 FOREIGN_KEY_VIOLATION = "23503"
 
 R = TypeVar("R")
@@ -92,37 +89,27 @@ def one_batch(sweep: Sweep, after: Place | None, *, run: Run, now: datetime, siz
         return Batch(after=after)
     # What is held stays as it is while the epoch is locked, so it is asked for once.
     due = sweeps.due(today)
-    batch = Batch(after=after, more=True)
-    while batch.more and batch.deleted < size:
-        done = _one_piece(today, due, batch.after, run=run, now=now, size=min(PIECE, size - batch.deleted))
-        batch = replace(done, deleted=batch.deleted + done.deleted)
-    return batch
-
-
-def _one_piece(
-    sweep: Sweep, due: TenantQuerySet[Any], after: Place | None, *, run: Run, now: datetime, size: int
-) -> Batch:
     files = sweep.entity.file_columns()
-    rows = _next(sweep, due, after)
+    rows = _next(today, due, after)
     if files:
         # Their objects are named here, so these very rows must be the ones that go.
         rows = rows.select_for_update()
-    found = list(rows.values_list(sweep.clock, "pk", *files)[:size])
+    found = list(rows.values_list(today.clock, "pk", *files)[:size])
     if not found:
         return Batch(after=after)
-    chosen = _chosen(sweep, due, found)
+    chosen = _chosen(today, due, found)
     deleted = chosen.count() if run.dry else chosen.delete()[0]
     if not run.dry:
         if files:
             if deleted != len(found):
                 raise RowsChanged(sweep.entity.name)
             removals.doom((name for row in found for name in row[2:]), cause=Cause.PURGE, now=now)
-        dispositions.count(run, sweep, deleted, clock_from=found[0][0], clock_until=found[-1][0])
+        dispositions.count(run, today, deleted, clock_from=found[0][0], clock_until=found[-1][0])
     return Batch(deleted=deleted, after=(found[-1][0], found[-1][1]), more=len(found) == size)
 
 
 def _next(sweep: Sweep, due: TenantQuerySet[Any], after: Place | None) -> TenantQuerySet[Any]:
-    """The rows behind the last piece, by clock: what was just deleted is not looked at again."""
+    """The rows behind the last batch, by clock: what was just deleted is not looked at again."""
     rows: TenantQuerySet[Any] = due.order_by(sweep.clock, "pk")
     if after is None:
         return rows

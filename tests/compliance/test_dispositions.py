@@ -128,13 +128,12 @@ def test_a_policy_that_is_lengthened_in_the_middle_counts_from_there(db, monkeyp
     assert [(d.policy_version, d.rows) for d in dispositions()] == [(1, 1), (2, 1)]
 
 
-def test_a_purge_that_is_killed_anywhere_leaves_them_true_to_the_row(db, monkeypatch):
+def test_a_purge_that_is_killed_anywhere_leaves_them_true_to_the_row(db):
     """SIGKILL before every fourth statement or around a commit; the next purge goes on, until one lives."""
-    monkeypatch.setattr(batches, "PIECE", 2)
     interactions(customer(), *[40] * 9, *[50] * 4, 1)
     policy("interactions", 30)
     point, killed = 6, 0
-    while dying(lambda: run(batch=3), at_statement=point):
+    while dying(lambda: run(batch=2), at_statement=point):
         killed += 1
         assert_true_to_the_row(db, before=14)
         point += 4

@@ -143,22 +143,12 @@ def test_it_touches_no_other_tenant(db):
     assert count(Interaction, who=MALLORY) == 1
 
 
-@pytest.mark.parametrize(("batch", "piece"), [(2, 500), (2, 1), (5, 2), (4, 4), (15, 5), (100, 3)])
-def test_it_goes_through_batches_and_pieces_of_any_size(db, monkeypatch, batch, piece):
-    monkeypatch.setattr(batches, "PIECE", piece)
+@pytest.mark.parametrize("batch", [1, 2, 4, 5, 15, 100])
+def test_it_goes_through_batches_of_any_size(db, batch):
     interactions(customer(), *([40] * 7 + [50] * 5 + [400] * 3 + [1]))
     policy("interactions", 30)
     assert run(batch=batch).deleted["interactionHistory"] == 15
     assert count(Interaction) == 1
-
-
-def test_a_batch_of_several_pieces_is_one_transaction_of_so_many_rows(db, monkeypatch):
-    monkeypatch.setattr(batches, "PIECE", 2)
-    interactions(customer(), *[40] * 9)
-    policy("interactions", 30)
-    first = run(batch=5, budget=Budget(0))
-    assert (first.deleted["interactionHistory"], first.finished) == (5, False)
-    assert count(Interaction) == 4
 
 
 def test_a_purge_without_time_does_a_batch_and_is_continued_by_the_next(db):

@@ -182,12 +182,12 @@ Repeat it with `make bench BENCH=purge`, about {minutes} minutes and 5 GB of dis
 purge --quick` is a look at a twentieth of the rows; `--write` puts it here.
 
 {months} months of interactions of {customers:,} customers, {rows:,} rows each, all of one tenant; a policy of the class
-lets the oldest month go. *The same batches* find and delete it as the purge does, {batch:,} in a transaction, with the
-same role and in one statement each, with every statement trigger of the table switched off: no guard, no record, no
-condition, no pieces for the others' sake. Kaireon's purge is the service that `cleanup` calls. *Held* are one in
-{held_every} customers, by one hold of theirs for a matter: {held_rows:,} rows among those past their time stay, and are
-counted afterwards. *Whole* it goes by the step of `cleanup` that drops months: every check, count and record of it is
-in the time. The month is made anew before each turn, all of it in memory.
+lets the oldest month go. *The same batches* find and delete it as the purge does, {batch:,} at once, in the same
+transactions and statements and with the same role, with every statement trigger of the table switched off: no guard,
+no record, no condition. Kaireon's purge is the service that `cleanup` calls. *Held* are one in {held_every}
+customers, by one hold of theirs for a matter: {held_rows:,} rows among those past their time stay, and are counted
+afterwards. *Whole* it goes by the step of `cleanup` that drops months: every check, count and record of it is in the
+time. The month is made anew before each turn, all of it in memory.
 
 *The plain table* has the same columns, indexes, walls and record as the months, in one piece and without guards, and
 holds as many rows as one month. *Others* are {others} tenants who write {pace:.0f} interactions a second together,
