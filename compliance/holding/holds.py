@@ -1,6 +1,7 @@
 """What is held, and the row on which holds and deletions meet."""
 
 from datetime import datetime
+from typing import cast
 
 from django.db import DatabaseError, connection
 
@@ -36,15 +37,17 @@ def wholly_held() -> frozenset[str]:
 
 
 @requires_transaction
-def lock_epoch() -> None:
+def lock_epoch() -> int:
     """Keep what is held as it is until this transaction ends: placing or releasing a hold waits for it.
 
+    Gives the epoch: as long as it is the same, no policy, law or hold says that more stays than before.
     Read `held_classes` after it, in READ COMMITTED (then no hold is missed). In stricter isolation it raises
     OperationalError (serialization failure) when a hold moved since the snapshot: run the transaction again.
     """
     with connection.cursor() as cursor:
         # The function takes the row FOR SHARE, which the application has no grant to do itself.
-        cursor.execute("SELECT public.hold_check('', false)")
+        cursor.execute("SELECT public.hold_epoch()")
+        return int(cast("tuple[int]", cursor.fetchone())[0])
 
 
 @requires_transaction

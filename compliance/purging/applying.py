@@ -13,8 +13,9 @@ from uuid import UUID
 
 import audit
 from compliance.holding import holds
-from compliance.models import HoldEpoch, PlanState, PurgePlan, PurgePlanItem
+from compliance.models import PlanState, PurgePlan, PurgePlanItem
 from compliance.purging import batches, comparing, plans, refusals
+from compliance.purging.batches import Batches
 from compliance.purging.dispositions import Run
 from compliance.purging.refusals import PlanRefused, Reason
 from customers import removals
@@ -116,10 +117,9 @@ def go_on(
     done = sum(item.deleted for item in items)
     try:
         for place in range(len(items)):
-            epoch = plan.epoch
+            work = _Work(items[place], run, now=now, epoch=plan.epoch)
             while not items[place].done:
-                work = partial(_one_batch, items[place], run, now=now, size=size, epoch=epoch)
-                items[place], epoch = batches.retried(work)
+                items[place] = batches.retried(partial(work.one_batch, items[place], size=size))
                 done = sum(each.deleted for each in items)
                 told(done, plan.rows)
                 if budget.spent and not all(each.done for each in items):
@@ -134,30 +134,45 @@ def go_on(
     return Applied(rows=done, planned=plan.rows, finished=True)
 
 
-def _one_batch(item: PurgePlanItem, run: Run, *, now: datetime, size: int, epoch: int) -> tuple[PurgePlanItem, int]:
-    """The next batch of an item, and where it stands after it: together or not at all. With the epoch then."""
-    # Of two who apply the same plan the second waits here, and goes on behind the first.
-    standing = copy(item) if run.dry else PurgePlanItem.objects.select_for_update().get(pk=item.pk)
-    if standing.done:
-        return standing, epoch
-    if not run.dry and not PurgePlan.objects.filter(pk=standing.plan_id, state=PlanState.APPLYING).exists():
-        # Somebody else was stopped with it, or its job was tried again: what made it stop may be gone by now.
-        raise PlanRefused(Reason.PLAN_ALREADY_APPLIED)
-    holds.lock_epoch()
-    moved_to = HoldEpoch.objects.get().epoch
-    for reason in comparing.grounds(standing, now=now, epoch_moved=moved_to != epoch):
-        raise PlanRefused(reason)
-    after = (standing.after_clock, standing.after_pk) if standing.after_clock and standing.after_pk else None
-    left = standing.rows - standing.deleted
-    done = batches.one_batch(plans.sweep_of(standing), after, run=run, now=now, size=max(1, min(size, left)))
-    standing.deleted += done.deleted
-    if done.after is not None:
-        standing.after_clock, standing.after_pk = done.after
-    standing.done = not done.more or standing.deleted >= standing.rows
-    if not run.dry:
-        standing.save(update_fields=["deleted", "after_clock", "after_pk", "done"])
-        metrics.ROWS_PURGED.labels(standing.entity).inc(done.deleted)
-    return standing, moved_to
+class _Work:
+    """What is done of one item. `epoch` is that of the plan: holds that came later are looked for."""
+
+    def __init__(self, item: PurgePlanItem, run: Run, *, now: datetime, epoch: int) -> None:
+        self._run, self._now, self._epoch = run, now, epoch
+        self._batches = Batches(plans.sweep_of(item), run=run, now=now)
+        self._looked = False
+
+    @requires_transaction
+    def one_batch(self, item: PurgePlanItem, *, size: int) -> PurgePlanItem:
+        """The next batch, and where the item stands after it: together or not at all."""
+        # Of two who apply the same plan the second waits here, and goes on behind the first.
+        standing = copy(item) if self._run.dry else PurgePlanItem.objects.select_for_update().get(pk=item.pk)
+        if standing.done:
+            return standing
+        if not self._run.dry and not PurgePlan.objects.filter(pk=standing.plan_id, state=PlanState.APPLYING).exists():
+            # Somebody else was stopped with it, or its job was tried again: what made it stop may be gone by now.
+            raise PlanRefused(Reason.PLAN_ALREADY_APPLIED)
+        self._look(standing)
+        after = (standing.after_clock, standing.after_pk) if standing.after_clock and standing.after_pk else None
+        left = standing.rows - standing.deleted
+        done = self._batches.one(after, size=max(1, min(size, left)))
+        standing.deleted += done.deleted
+        if done.after is not None:
+            standing.after_clock, standing.after_pk = done.after
+        standing.done = not done.more or standing.deleted >= standing.rows
+        if not self._run.dry:
+            standing.save(update_fields=["deleted", "after_clock", "after_pk", "done"])
+            metrics.ROWS_PURGED.labels(standing.entity).inc(done.deleted)
+        return standing
+
+    def _look(self, item: PurgePlanItem) -> None:
+        """Raise PlanRefused when something says that rows of it stay; looked for once, and when the epoch moves."""
+        epoch = holds.lock_epoch()
+        if self._looked and epoch == self._epoch:
+            return
+        for reason in comparing.grounds(item, now=self._now, epoch_moved=epoch != self._epoch):
+            raise PlanRefused(reason)
+        self._looked, self._epoch = True, epoch
 
 
 def _finish(plan: PurgePlan, objects: Removed, now: datetime) -> None:

@@ -12,9 +12,10 @@ from django.db.models import Max, Min
 
 import audit
 from compliance.holding import holds, matters, predicate
-from compliance.purging import batches, dispositions, sweeps
-from compliance.purging.batches import Place, RowsChanged
+from compliance.purging import dispositions, sweeps
+from compliance.purging.batches import Batches
 from compliance.purging.dispositions import Run
+from compliance.purging.statement import Place
 from compliance.purging.sweeps import Sweep
 from compliance.retention import policies
 from customers import removals
@@ -132,9 +133,10 @@ def purge_expired(
 
 def _sweep(sweep: Sweep, purged: Purged, *, run: Run, now: datetime, budget: Budget, size: int) -> None:
     after: Place | None = None
+    batches = Batches(sweep, run=run, now=now)
     try:
         while True:
-            done = batches.with_retries(sweep, after, run=run, now=now, size=size)
+            done = batches.with_retries(after, size=size)
             if done.held:
                 purged.held = tuple(sorted({*purged.held, sweep.data_class}))
                 return
@@ -145,7 +147,7 @@ def _sweep(sweep: Sweep, purged: Purged, *, run: Run, now: datetime, budget: Bud
                 purged.finished = False
                 return
             after = done.after
-    except (DatabaseError, RowsChanged) as error:
+    except DatabaseError as error:
         # One entity's failure is reported, and the others are still purged.
         logger.exception("purge_failed", extra={"entity": sweep.entity.name})
         purged.errors.append(f"{sweep.entity.name}: {type(error).__name__}")

@@ -9,6 +9,7 @@ from io import StringIO
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError
 
 from audit import services
 from audit.models import AuditRecord
@@ -96,14 +97,14 @@ def test_a_batch_that_is_undone_leaves_nothing_of_its_count(db, monkeypatch):
             raise psycopg_error()
 
     def psycopg_error():
-        return batches.RowsChanged("interactionHistory")
+        return DatabaseError("broken")
 
     def dispositions_now():
         return list(Disposition.objects.all())
 
     monkeypatch.setattr(batches.dispositions, "count", then_break)
     done = run(batch=2)
-    assert done.errors == ["interactionHistory: RowsChanged"]
+    assert done.errors == ["interactionHistory: DatabaseError"]
     assert (count(Interaction), count_of(dispositions())) == (1, 2)
 
 
@@ -114,7 +115,7 @@ def count_of(rows):
 def test_a_policy_that_is_lengthened_in_the_middle_counts_from_there(db, monkeypatch):
     interactions(customer(), 100, 90, 50, 40)
     policy("interactions", 30)
-    plain = batches.with_retries
+    plain = batches.Batches.with_retries
 
     def then_lengthen(*args, **kwargs):
         done = plain(*args, **kwargs)
@@ -122,7 +123,7 @@ def test_a_policy_that_is_lengthened_in_the_middle_counts_from_there(db, monkeyp
             policy("interactions", 60)
         return done
 
-    monkeypatch.setattr(batches, "with_retries", then_lengthen)
+    monkeypatch.setattr(batches.Batches, "with_retries", then_lengthen)
     run(batch=1)
     assert count(Interaction) == 2
     assert [(d.policy_version, d.rows) for d in dispositions()] == [(1, 1), (2, 1)]

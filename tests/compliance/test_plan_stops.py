@@ -26,7 +26,7 @@ def _noon():
 
 
 def stopped_by(monkeypatch, plan, change, reason):
-    plain = batches.one_batch
+    plain = batches.Batches.one
 
     def then(*args, **kwargs):
         done = plain(*args, **kwargs)
@@ -34,7 +34,7 @@ def stopped_by(monkeypatch, plan, change, reason):
         return done
 
     afterwards = []
-    monkeypatch.setattr(batches, "one_batch", then)
+    monkeypatch.setattr(batches.Batches, "one", then)
     begin(plan)
     with refused_for(reason):
         go_on(plan, size=2, told=lambda *_: [afterwards.pop()() for _ in list(afterwards)])

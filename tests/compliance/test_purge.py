@@ -1,12 +1,15 @@
 """Nothing too early, nothing too late, nothing that is held."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import StringIO
 
+import psycopg
 import pytest
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 from audit import services as log
 from audit.models import AuditRecord
@@ -42,6 +45,7 @@ from tests.compliance.rows import (
     policy,
     traces,
 )
+from tests.live import wait_until
 
 
 def run(who=ADA, **options):
@@ -163,14 +167,14 @@ def test_a_purge_without_time_does_a_batch_and_is_continued_by_the_next(db):
 def test_a_hold_that_comes_in_the_middle_stops_it_there(db, monkeypatch):
     interactions(customer(), *[40] * 6)
     policy("interactions", 30)
-    plain = batches.with_retries
+    plain = batches.Batches.with_retries
 
     def then_hold(*args, **kwargs):
         done = plain(*args, **kwargs)
         policy("interactions", 30, hold=True)
         return done
 
-    monkeypatch.setattr(batches, "with_retries", then_hold)
+    monkeypatch.setattr(batches.Batches, "with_retries", then_hold)
     done = run(batch=2)
     assert done.deleted == {**done.deleted, "interactionHistory": 2}
     assert done.held == ("interactions",)
@@ -222,38 +226,27 @@ def test_a_profile_stays_while_anything_refers_to_it(db):
         assert Customer.objects.get().pk == kept.pk
 
 
-def test_a_profile_that_is_referred_to_meanwhile_is_looked_at_again(db, monkeypatch):
+def test_a_profile_that_is_referred_to_meanwhile_is_looked_at_again(db, superuser_url):
     gone, busy = customer("gone", active=days_ago(400)), customer("busy", active=days_ago(400))
     policy("profiles", 365)
-    tries = []
-    plain = batches._chosen
-
-    def then_refer(sweep, due, found):
-        if sweep.entity.name == "customer" and not tries:
-            tries.append(1)
-            interactions_elsewhere(busy)
-        return plain(sweep, due, found)
-
-    monkeypatch.setattr(batches, "_chosen", then_refer)
-    done = run()
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(superuser_url, autocommit=True) as watching:
+        with ADA.here(), transaction():
+            interactions(busy, 1)
+            purging = pool.submit(closing, run)
+            wait_until(lambda: watching.execute(waits).fetchone())
+        done = purging.result(30)
     assert (done.deleted["customer"], done.errors) == (1, [])
     with ADA.here(), transaction():
         assert Customer.objects.get().pk == busy.pk
     assert gone.pk != busy.pk
 
 
-def interactions_elsewhere(of):
-    import threading
-
-    thread = threading.Thread(target=lambda: (interactions(of, 1), close()))
-    thread.start()
-    thread.join()
-
-
-def close():
-    from django.db import connections
-
-    connections.close_all()
+def closing(work):
+    try:
+        return work()
+    finally:
+        connections.close_all()
 
 
 def test_suppressions_go_when_they_expire_unless_a_policy_or_a_hold_keeps_them(db, settings):

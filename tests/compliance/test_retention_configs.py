@@ -7,6 +7,7 @@ from rest_framework.test import APIClient
 
 from compliance.holding import holds
 from compliance.models import HoldEpoch, RetentionPolicy
+from compliance.retention import binding
 from kaireon.tenancy.context import transaction
 from tests.cast import KEYS
 from tests.compliance.rows import ADA, MALLORY, NOW, count, policy
@@ -150,16 +151,27 @@ def epoch(who=ADA):
         return HoldEpoch.objects.get().epoch
 
 
-def test_every_change_of_a_hold_moves_the_epoch_of_its_tenant_alone(db):
-    before, other = epoch(), epoch(MALLORY)
-    policy("metrics", 30)
+def test_whatever_may_keep_rows_longer_moves_the_epoch_of_its_tenant_alone(db):
+    other = epoch(MALLORY)
+
+    def law(*, on):
+        with ADA.here(), transaction():
+            binding.switch(name="dpdp-2025", on=on, actor=ADA.actor, now=NOW)
+
+    changes = [
+        lambda: policy("metrics", 30),
+        lambda: policy("metrics", 31),
+        lambda: policy("metrics", 31, hold=True),
+        lambda: policy("metrics", 31, hold=False),
+        lambda: law(on=True),
+        lambda: law(on=False),
+    ]
+    for change in changes:
+        before = epoch()
+        change()
+        assert epoch() == before + 1
     policy("metrics", 31)
-    assert epoch() == before
-    policy("metrics", 31, hold=True)
-    policy("metrics", 31, hold=True)
-    assert epoch() == before + 1
-    policy("metrics", 31, hold=False)
-    assert (epoch(), epoch(MALLORY)) == (before + 2, other)
+    assert (epoch(), epoch(MALLORY)) == (before + 1, other)
 
 
 def test_a_hold_on_a_class_without_a_policy_keeps_as_long_as_can_be(db):

@@ -331,20 +331,20 @@ class TestStrictest:
         assert (entry(body)["retentionDays"], left()) == (0, (4, 4, 4))
 
     def test_a_hold_on_the_shortest_class_counts_from_the_next_batch_on(self, monkeypatch):
-        plain, seen = batches.with_retries, []
+        plain, seen = batches.Batches.with_retries, []
 
-        def then_hold(sweep, *args, **kwargs):
-            done = plain(sweep, *args, **kwargs)
+        def then_hold(*args, **kwargs):
+            done = plain(*args, **kwargs)
             if not seen:
-                seen.append(sweep.entity.name)
+                seen.append(left())
                 policy("decisions", 90, hold=True)
             return done
 
-        monkeypatch.setattr(batches, "with_retries", then_hold)
+        monkeypatch.setattr(batches.Batches, "with_retries", then_hold)
         with ADA.here():
             purge.purge_expired(now=NOW, actor=ADA.actor, swept_by=DSAR_PURGE, batch=1)
         # One interaction, the oldest, went by the 90 days; the rest by the 365 that are the shortest now.
-        assert (seen, left()) == (["interactionHistory"], (3, 4, 3))
+        assert (seen, left()) == ([(3, 4, 4)], (3, 4, 3))
 
     def test_the_disposition_names_the_policy_it_went_by(self):
         run()

@@ -9,22 +9,29 @@ batches and transactions, which asks for nothing, `{"drop": true, "tenant": id}`
 
 import time
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import django
 
 from tests.bench.talker import answer
 
-# As the product's purge looks for them and deletes them, on its own connection.
-_NEXT = """
-SELECT occurred_at, id FROM public.customers_interaction
- WHERE tenant_id = %(tenant)s AND occurred_at < %(before)s AND occurred_at >= %(after)s
-   AND (occurred_at > %(after)s OR (occurred_at = %(after)s AND id > %(place)s))
- ORDER BY occurred_at, id LIMIT %(batch)s
-"""
+# As the product's purge looks for them and deletes them, in one statement on its own connection.
 _DELETE = """
-DELETE FROM public.customers_interaction
- WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND occurred_at >= %(first)s AND occurred_at <= %(last)s
+WITH found AS MATERIALIZED (
+         SELECT occurred_at, id FROM public.customers_interaction
+          WHERE tenant_id = %(tenant)s AND occurred_at < %(before)s AND occurred_at >= %(after)s
+            AND (occurred_at > %(after)s OR (occurred_at = %(after)s AND id > %(place)s))
+          ORDER BY occurred_at, id LIMIT %(batch)s),
+     chosen AS MATERIALIZED (
+         SELECT array_agg(id) AS ids, min(occurred_at) AS first, max(occurred_at) AS last,
+                (array_agg(id ORDER BY occurred_at, id))[count(*)] AS last_id
+           FROM found),
+     gone AS (
+         DELETE FROM public.customers_interaction
+          WHERE tenant_id = %(tenant)s AND id = ANY((SELECT ids FROM chosen)::uuid[])
+            AND occurred_at >= (SELECT first FROM chosen) AND occurred_at <= (SELECT last FROM chosen)
+         RETURNING 1)
+SELECT last, last_id, (SELECT count(*) FROM gone) FROM chosen
 """
 _BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _FIRST_ID = "00000000-0000-0000-0000-000000000000"
@@ -80,15 +87,10 @@ def main() -> None:
         while True:
             with transaction(), connection.cursor() as cursor:
                 where = {"tenant": tenant, "before": before, "after": after, "place": place, "batch": batch}
-                cursor.execute(_NEXT, where)
-                found = cursor.fetchall()
-                if not found:
-                    return {"rows": gone}
-                after, place = found[-1]
-                ids = [row[1] for row in found]
-                cursor.execute(_DELETE, {"tenant": tenant, "ids": ids, "first": found[0][0], "last": after})
-                gone += cursor.rowcount
-            if len(found) < batch:
+                cursor.execute(_DELETE, where)
+                after, place, rows = cast("tuple[Any, ...]", cursor.fetchone())
+            gone += rows
+            if rows < batch:
                 return {"rows": gone}
 
     def dropped() -> dict[str, Any]:
