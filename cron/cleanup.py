@@ -12,7 +12,8 @@ from audit.exports import jobs as export_jobs
 from compliance.purging import log_prefixes, months, purge
 from cron.models import JobRun, RunState
 from cron.work import Work
-from dsar import log_keys, retention
+from dsar.erasing import log_keys
+from dsar.requests import retention
 from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import IdempotencyKey, RefreshToken

@@ -1,6 +1,8 @@
 """The jobs behind requests; kaireon.jobs carries them."""
 
-from dsar import erasure, export, services
+from dsar.dossiers import export
+from dsar.erasing import erasure
+from dsar.requests import services
 from kaireon.jobs.registry import job_type
 from kaireon.jobs.runner import JobRun
 

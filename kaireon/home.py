@@ -21,8 +21,8 @@ from cron.states import JobState as State
 from customers.catalogue import DATA_CLASSES
 from customers.models import Customer, Interaction
 from dsar import deadlines
-from dsar.admin import due_label, title_of
 from dsar.models import DsarRequest, Status
+from dsar.requests.admin import due_label, title_of
 from kaireon.approvals.models import ApprovalRequest
 from kaireon.flows import progress
 from kaireon.flows.models import FlowRun, Pipeline

@@ -21,7 +21,7 @@ from compliance.retention import laws_api as retention_laws
 from cron import api as cron
 from cron import runs_api
 from customers import api as customers
-from dsar import api as dsar
+from dsar.requests import api as dsar
 from kaireon.approvals import api as approvals
 from kaireon.approvals import members_api as members
 from kaireon.flows import api as flows

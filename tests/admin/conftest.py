@@ -17,7 +17,7 @@ from compliance.retention import policies
 from cron.models import JobRun, Trigger
 from customers.demo.loader import Share, load
 from customers.models import ImportRun, SuppressionTombstone
-from dsar import services
+from dsar.requests import services
 from kaireon.approvals import services as approvals
 from kaireon.flows import pipelines
 from kaireon.flows.models import RunTrigger

@@ -124,7 +124,7 @@ class TestDesk:
         assert said(ada.get(DESK, {"matter": str(many.pk)})).count("Decisions of everybody") == 7
 
     def test_pauses_of_open_requests_are_told_apart(self, ada: Client, db: str) -> None:
-        from dsar import services
+        from dsar.requests import services
 
         customer("c-1")
         with ADA.here(), transaction():

@@ -18,7 +18,7 @@ from cron import beat_rows, runner
 from cron.jobs import JOBS
 from cron.models import Trigger
 from customers.models import Customer, Interaction
-from dsar import services
+from dsar.requests import services
 from kaireon.approvals import members as approved_members
 from kaireon.approvals import services as approvals
 from kaireon.flows import pipelines

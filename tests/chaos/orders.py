@@ -14,7 +14,7 @@ from django_celery_beat.models import IntervalSchedule
 
 from audit.services import record
 from cron import beat_rows
-from dsar import services as dsar
+from dsar.requests import services as dsar
 from kaireon.flows import pipelines
 from kaireon.flows.models import Pipeline, RunTrigger
 from kaireon.jobs import services as jobs

@@ -18,7 +18,7 @@ from customers.catalogue import CATALOGUE, DERIVED, anchors
 from customers.models import Interaction, JourneyEnrollment
 from customers.partitions import ensure_months
 from dsar.models import DsarRequest
-from dsar.retention import shred_expired
+from dsar.requests.retention import shred_expired
 from kaireon.approvals import sealed
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget

@@ -19,9 +19,9 @@ from compliance.models import Hold, HoldState
 from compliance.purging.purge import purge_expired
 from compliance.retention import binding, laws, policies
 from customers import models as m
-from dsar import retention as requests
 from dsar.models import DsarRequest
-from dsar.services import create_request
+from dsar.requests import retention as requests
+from dsar.requests.services import create_request
 from kaireon.lib import clock
 from kaireon.lib.clock import freeze
 from kaireon.tenancy.context import transaction

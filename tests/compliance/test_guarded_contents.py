@@ -13,7 +13,7 @@ from customers.catalogue import CATALOGUE, Erasure
 from customers.models import ConsentRecord, Customer, DynamicSchema
 from customers.rows import CUSTOMER
 from dsar.models import DsarRequest
-from dsar.services import create_request
+from dsar.requests.services import create_request
 from kaireon.tenancy.context import transaction
 from tests.cast import PASSWORD
 from tests.compliance.rows import ADA, MALLORY, NOW, connect, days_ago, policy, refused

@@ -6,8 +6,8 @@ from compliance.holding import pauses
 from compliance.purging import purge
 from customers import suppressions
 from customers.models import Attachment, Customer, DecisionTrace, Interaction, SuppressionTombstone
-from dsar import retention
-from dsar.services import create_request
+from dsar.requests import retention
+from dsar.requests.services import create_request
 from kaireon.jobs import runner
 from kaireon.tenancy.context import transaction
 from tests.compliance.rows import ADA, NOW, count, customer, days_ago, end, hold, interactions, policy, traces

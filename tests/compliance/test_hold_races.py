@@ -18,7 +18,7 @@ from audit.sealing import subject_keys
 from compliance.purging import applying, plans, purge
 from compliance.purging.refusals import PlanRefused, Reason
 from customers.models import Customer, DecisionTrace, Interaction
-from dsar.services import create_request
+from dsar.requests.services import create_request
 from kaireon.jobs import runner
 from kaireon.jobs.models import JobState
 from kaireon.lib import clock

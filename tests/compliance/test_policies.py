@@ -16,7 +16,7 @@ from compliance.purging import purge
 from compliance.retention import policies
 from compliance.retention.in_force import all_in_force, in_force
 from customers.models import Interaction
-from dsar.retention import shred_expired
+from dsar.requests.retention import shred_expired
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.compliance.rows import ADA, MALLORY, NOW, connect, count, customer, days_ago, interactions
@@ -244,7 +244,7 @@ class TestWhoAsks:
 
     def test_requests_keep_their_subject_until_it_counts(self, db):
         from dsar.models import DsarRequest
-        from dsar.services import create_request
+        from dsar.requests.services import create_request
 
         with ADA.here(), transaction():
             create_request(request_type="export", subject_id="nobody", actor=ADA.actor, now=days_ago(200))

@@ -13,7 +13,7 @@ from compliance.purging.preview import preview
 from compliance.purging.purge import purge_expired
 from compliance.retention import binding, policies
 from customers.models import IdentityLink, Interaction
-from dsar import retention as requests
+from dsar.requests import retention as requests
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.caller import error_of, with_key

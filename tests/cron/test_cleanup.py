@@ -10,8 +10,8 @@ from cron import cleanup, runner
 from cron.models import Trigger
 from customers import catalogue
 from customers.models import Interaction
-from dsar import services
 from dsar.models import Dossier, DsarRequest
+from dsar.requests import services
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import IdempotencyKey, RefreshToken

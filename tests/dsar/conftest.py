@@ -11,8 +11,8 @@ from rest_framework.test import APIClient
 from customers import models as m
 from customers import suppressions
 from customers.partitions import ensure_months
-from dsar import services
 from dsar.models import DsarRequest
+from dsar.requests import services
 from kaireon.jobs import runner
 from kaireon.lib import clock
 from kaireon.tenancy.context import current, transaction

@@ -10,8 +10,9 @@ from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from customers import models as m
-from dsar import api, erasure
+from dsar.erasing import erasure
 from dsar.models import DsarRequest
+from dsar.requests import api
 from kaireon.jobs.models import Job
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction

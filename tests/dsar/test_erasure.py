@@ -11,8 +11,9 @@ from compliance.holding import holds
 from customers import consents, removals, suppressions
 from customers import models as m
 from customers.catalogue import CATALOGUE, Erasure
-from dsar import erasure, services, subjects
+from dsar.erasing import erasure
 from dsar.models import Dossier, DsarRequest
+from dsar.requests import services, subjects
 from kaireon.jobs.models import Job
 from kaireon.lib import clock
 from kaireon.outbox.models import Payload

@@ -7,7 +7,7 @@ import pytest
 from audit.sealing import subject_keys
 from compliance.models import Hold
 from customers import models as m
-from dsar import subjects
+from dsar.requests import subjects
 from kaireon.lib import clock
 from kaireon.lib.clock import at
 from kaireon.tenancy.context import transaction

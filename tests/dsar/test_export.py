@@ -9,9 +9,10 @@ from django.db import IntegrityError, connection
 
 from customers import models as m
 from customers.catalogue import CATALOGUE
-from dsar import dossier, export, services, subjects
 from dsar.deadlines import UnknownRegulation
+from dsar.dossiers import dossier, export
 from dsar.models import Dossier, DsarRequest
+from dsar.requests import services, subjects
 from kaireon.jobs.models import Job, JobState
 from kaireon.lib import clock
 from kaireon.lib.ids import uuid7

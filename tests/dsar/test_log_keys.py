@@ -18,7 +18,8 @@ from audit.verification.verify import verify
 from cron import runner as cron
 from cron.models import Trigger
 from customers import models as m
-from dsar import dossier, erasure, log_keys
+from dsar.dossiers import dossier
+from dsar.erasing import erasure, log_keys
 from dsar.models import Dossier, DsarRequest
 from kaireon.jobs.models import Job
 from kaireon.lib import clock

@@ -3,8 +3,8 @@
 from django.test import Client
 
 from compliance.holding import pauses
-from dsar import services
 from dsar.models import DsarRequest, Status
+from dsar.requests import services
 from kaireon.jobs import runner
 from kaireon.jobs.models import Job
 from kaireon.lib import clock

@@ -13,8 +13,8 @@ import pytest
 import redis
 
 from customers import models as m
-from dsar import services
 from dsar.models import Dossier
+from dsar.requests import services
 from kaireon import env
 from kaireon.jobs.models import Job
 from kaireon.lib import clock

@@ -11,8 +11,8 @@ from django.test import Client
 
 import audit
 from audit.models import AuditRecord
-from dsar import services as dsar
 from dsar.models import DsarRequest, Status
+from dsar.requests import services as dsar
 from kaireon.jobs import cancelling, pauses, progress, runner, services
 from kaireon.jobs.models import Job, JobState
 from kaireon.jobs.registry import job_type

@@ -21,7 +21,7 @@ import pytest
 
 from audit import sequencer
 from dsar.models import RequestType
-from dsar.services import create_request
+from dsar.requests.services import create_request
 from kaireon.jobs import services as jobs
 from kaireon.lib import clock
 from kaireon.outbox import destinations

@@ -19,7 +19,7 @@ from audit import services as log
 from audit.verification.verify import verify
 from compliance.holding import holds
 from dsar.models import RequestType
-from dsar.services import create_request
+from dsar.requests.services import create_request
 from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job
 from kaireon.lib import clock

@@ -13,7 +13,7 @@ import redis
 from django.test import override_settings
 
 from dsar.models import RequestType
-from dsar.services import create_request
+from dsar.requests.services import create_request
 from kaireon.api.blocked_routes import is_blocked
 from kaireon.jobs import pauses
 from kaireon.jobs import services as jobs

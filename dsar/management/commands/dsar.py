@@ -6,8 +6,9 @@ from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
 
-from dsar import deadlines, services, subjects
+from dsar import deadlines
 from dsar.models import DsarRequest, RequestType, Status, SubjectType
+from dsar.requests import services, subjects
 from kaireon.jobs import runner
 from kaireon.lib import clock
 from kaireon.lib.masking import mask

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dsar.dossier import NotAnEnvelope, open_envelope
+from dsar.dossiers.dossier import NotAnEnvelope, open_envelope
 from kaireon.lib.sealing import CannotOpen, UnknownKeyVersion
 
 _OWNER_ONLY = 0o600

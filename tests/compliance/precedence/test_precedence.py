@@ -17,9 +17,9 @@ from compliance.models import Disposition
 from compliance.purging import months
 from compliance.purging.purge import purge_expired
 from customers.models import ConsentRecord, Customer
-from dsar import retention as requests
-from dsar import services
 from dsar.models import DsarRequest
+from dsar.requests import retention as requests
+from dsar.requests import services
 from kaireon.jobs import runner
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction

@@ -16,9 +16,10 @@ import audit
 from audit import services as audit_log
 from compliance.holding import pauses
 from customers.models import Customer
-from dsar import dossier, services, subjects
-from dsar.dossier import Package
+from dsar.dossiers import dossier
+from dsar.dossiers.dossier import Package
 from dsar.models import Dossier, DsarRequest, Outcome, State
+from dsar.requests import services, subjects
 from kaireon.jobs.runner import JobError, JobRun
 from kaireon.lib import clock
 from kaireon.lib.ids import uuid7

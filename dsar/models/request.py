@@ -1,4 +1,4 @@
-"""What subjects asked for, and the packages that answered them."""
+"""What a subject asked for."""
 
 from datetime import datetime
 
@@ -28,18 +28,28 @@ class Status(models.TextChoices):
 
 
 class State(models.TextChoices):
+    IDENTITY = "identity", "Waiting for proof of identity"
+    APPROVAL = "approval", "Waiting for a second person"
+    WINDOW = "window", "Waiting, and can still be cancelled"
     QUEUED = "queued", "Queued"
     RUNNING = "running", "Running"
     FINISHING = "finishing", "Rows erased, removing stored files"
+    REVIEW = "review", "In review"
+    DEFERRED = "deferred", "Deferred while something must stay"
     COMPLETED = "completed", "Completed"
     FAILED = "failed", "Failed"
 
 
 # The finer state decides the status that callers see.
 STATUS_OF: dict[State, Status] = {
+    State.IDENTITY: Status.QUEUED,
+    State.APPROVAL: Status.QUEUED,
+    State.WINDOW: Status.QUEUED,
     State.QUEUED: Status.QUEUED,
     State.RUNNING: Status.PROCESSING,
     State.FINISHING: Status.PROCESSING,
+    State.REVIEW: Status.PROCESSING,
+    State.DEFERRED: Status.PROCESSING,
     State.COMPLETED: Status.COMPLETED,
     State.FAILED: Status.FAILED,
 }
@@ -50,6 +60,9 @@ class Outcome(models.TextChoices):
     COMPLETED = "completed", "Completed"
     PARTIALLY_COMPLETED = "partially_completed", "Partially completed"
     NO_DATA = "no_data", "No data about this subject"
+    REJECTED = "rejected", "Rejected"
+    WITHDRAWN = "withdrawn", "Withdrawn by the subject"
+    DUPLICATE = "duplicate", "Answered by another request"
 
 
 class DsarRequestQuerySet(TenantQuerySet["DsarRequest"]):
@@ -64,7 +77,7 @@ class DsarRequestQuerySet(TenantQuerySet["DsarRequest"]):
         return self.order_by("-requested_at", "-id")
 
     def asked_under(self, keys: list[str]) -> "DsarRequestQuerySet":
-        """Those whose subject was named by one of these keys; see dsar.subjects."""
+        """Those whose subject was named by one of these keys; see dsar/requests/subjects.py."""
         return self.filter(subject_key__in=keys)
 
 
@@ -150,41 +163,3 @@ class DsarRequest(TenantModel):
     def move_to(self, state: State) -> None:
         self.state = state
         self.status = STATUS_OF[state]
-
-
-class DossierQuerySet(TenantQuerySet["Dossier"]):
-    def fresh(self, now: datetime) -> "DossierQuerySet":
-        return self.filter(expires_at__gt=now)
-
-    def expired(self, now: datetime) -> "DossierQuerySet":
-        return self.filter(expires_at__lte=now)
-
-
-class Dossier(TenantModel):
-    """The package that answers one export request, sealed under a data key of its own. Derived, and it expires."""
-
-    request = models.ForeignKey(
-        DsarRequest, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
-    )
-    customer_ref = models.UUIDField(null=True, editable=False)
-    sealed = models.BinaryField(editable=False)
-    sha256 = models.CharField(max_length=64, help_text="Of the package before sealing.")
-    size = models.BigIntegerField(help_text="Bytes before sealing.")
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-
-    objects = TenantManager.from_queryset(DossierQuerySet)()
-
-    class Meta(TenantModel.Meta):
-        constraints = [models.UniqueConstraint(fields=["tenant", "request"], name="dossier_once")]
-        indexes = [
-            models.Index(fields=["tenant", "customer_ref"], name="dossier_by_customer"),
-            models.Index(fields=["tenant", "expires_at"], name="dossier_by_expiry"),
-        ]
-
-    def __str__(self) -> str:
-        return f"dossier {self.pk}"
-
-    @property
-    def sealing_context(self) -> str:
-        return f"dossier:{self.tenant_id}:{self.pk}"

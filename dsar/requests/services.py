@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 
 import audit
 from compliance.holding import pauses
-from dsar import deadlines, subjects
+from dsar import deadlines
 from dsar.deadlines import Clock
 from dsar.models import DsarRequest, RequestType, State, Status, SubjectType
+from dsar.requests import subjects
 from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job
 from kaireon.lib.ids import uuid7

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from audit.sealing import subject_keys
 from compliance.holding import holds, predicate
+from dsar.erasing.residue import residue
 from dsar.models import DsarRequest, Outcome, RequestType, Status
-from dsar.residue import residue
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
 

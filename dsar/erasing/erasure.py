@@ -2,7 +2,7 @@
 
 What is under hold is retained and said so; of what must outlive the person (consents, requests) only keyed evidence is
 left. Afterwards the same look-up that exports use runs again: a residue that is not on the retained list is a failure.
-Last of all goes the key under which the log keeps the person's values; see dsar/log_keys.py.
+Last of all goes the key under which the log keeps the person's values; see log_keys.py.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,10 @@ from customers import subjects as customer_keys
 from customers.catalogue import CATALOGUE, Entity, Erasure
 from customers.models import ConsentRecord, Customer
 from customers.models.removal import Cause
-from dsar import log_keys, services, subjects
+from dsar.erasing import log_keys
+from dsar.erasing.residue import residue
 from dsar.models import DsarRequest, Outcome, State
-from dsar.residue import residue
+from dsar.requests import services, subjects
 from kaireon.jobs.runner import JobError, JobRun, code_of
 from kaireon.lib import clock
 from kaireon.tenancy import context

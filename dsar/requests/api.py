@@ -15,9 +15,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 import audit
-from dsar import deadlines, dossier, services, subjects
+from dsar import deadlines
+from dsar.dossiers import dossier
 from dsar.models import Dossier, DsarRequest, Outcome, RequestType, Status, SubjectType
-from dsar.serializers import ClockOut, DsarFiledOut, DsarIn, DsarListOut, DsarOut, ErasureIn, ErasureOut
+from dsar.requests import services, subjects
+from dsar.requests.serializers import ClockOut, DsarFiledOut, DsarIn, DsarListOut, DsarOut, ErasureIn, ErasureOut
 from kaireon.api.errors import ApiError, BadRequest, Conflict, Gone, NotFound, Unavailable
 from kaireon.api.paging import whole_number
 from kaireon.api.serializers import ErrorBodySerializer

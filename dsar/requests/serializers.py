@@ -4,8 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from dsar import deadlines, subjects
+from dsar import deadlines
 from dsar.models import Outcome, RequestType, State, Status, SubjectType
+from dsar.requests import subjects
 from kaireon.api.serializers import StrictSerializer
 
 

@@ -1,0 +1,1 @@
+"""Erasing a person, and knowing that nothing is left."""

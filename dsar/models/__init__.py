@@ -1,0 +1,6 @@
+"""What subjects asked for, and what answered them."""
+
+from dsar.models.dossier import Dossier
+from dsar.models.request import DsarRequest, Outcome, RequestType, State, Status, SubjectType
+
+__all__ = ["Dossier", "DsarRequest", "Outcome", "RequestType", "State", "Status", "SubjectType"]

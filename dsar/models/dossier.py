@@ -1,0 +1,47 @@
+"""The package that answers a request for access."""
+
+from datetime import datetime
+
+from django.db import models
+
+from dsar.models.request import DsarRequest
+from kaireon.tenancy.managers import TenantManager, TenantQuerySet
+from kaireon.tenancy.models import TenantModel
+
+
+class DossierQuerySet(TenantQuerySet["Dossier"]):
+    def fresh(self, now: datetime) -> "DossierQuerySet":
+        return self.filter(expires_at__gt=now)
+
+    def expired(self, now: datetime) -> "DossierQuerySet":
+        return self.filter(expires_at__lte=now)
+
+
+class Dossier(TenantModel):
+    """The package that answers one export request, sealed under a data key of its own. Derived, and it expires."""
+
+    request = models.ForeignKey(
+        DsarRequest, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    customer_ref = models.UUIDField(null=True, editable=False)
+    sealed = models.BinaryField(editable=False)
+    sha256 = models.CharField(max_length=64, help_text="Of the package before sealing.")
+    size = models.BigIntegerField(help_text="Bytes before sealing.")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    objects = TenantManager.from_queryset(DossierQuerySet)()
+
+    class Meta(TenantModel.Meta):
+        constraints = [models.UniqueConstraint(fields=["tenant", "request"], name="dossier_once")]
+        indexes = [
+            models.Index(fields=["tenant", "customer_ref"], name="dossier_by_customer"),
+            models.Index(fields=["tenant", "expires_at"], name="dossier_by_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"dossier {self.pk}"
+
+    @property
+    def sealing_context(self) -> str:
+        return f"dossier:{self.tenant_id}:{self.pk}"

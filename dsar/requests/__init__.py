@@ -1,0 +1,1 @@
+"""Filing requests, following them, and who they are about."""
