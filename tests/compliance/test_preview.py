@@ -216,13 +216,13 @@ def test_the_command_says_the_same(db):
     policy("interactions", 365)
     out = StringIO()
     with clock.freeze(NOW):
-        args = ("retention_preview", "--tenant", ACME, "--class", "interactions", "--days", "30")
+        args = ("retention_preview", "--tenant", ACME, "--data-class", "interactions", "--days", "30")
         call_command(*args, stdout=out)
         assert "1 rows would go that stay today" in out.getvalue()
         assert "1  interactionHistory  occurred_at" in out.getvalue()
         out = StringIO()
         call_command(*args, "--json", stdout=out)
         assert json.loads(out.getvalue())["rows"] == 1
-    for wrong in (["--class", "nonsense", "--days", "3"], ["--class", "interactions", "--days", "0"]):
+    for wrong in (["--data-class", "nonsense", "--days", "3"], ["--data-class", "interactions", "--days", "0"]):
         with pytest.raises(CommandError, match=wrong[1] if wrong[1] == "nonsense" else "--days 0"):
             call_command("retention_preview", "--tenant", ACME, *wrong)

@@ -1,4 +1,4 @@
-"""manage.py retention_preview --tenant … --class … --days …"""
+"""manage.py retention_preview --tenant … --data-class … --days …"""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ class Command(TenantCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--class", dest="data_class", required=True, help="The data class.")
+        parser.add_argument("--data-class", required=True, help="The data class.")
         parser.add_argument("--days", type=int, required=True, help="How long it would be kept.")
         parser.add_argument("--anchor", help="What it would count from: clock, or a column of the class's rows.")
         parser.add_argument("--json", action="store_true", help="Answer in JSON.")
@@ -32,7 +32,7 @@ class Command(TenantCommand):
                     now=clock.now(),
                 )
         except refusals.UnknownDataClass as error:
-            raise CommandError(f"--class {options['data_class']}: {error}") from error
+            raise CommandError(f"--data-class {options['data_class']}: {error}") from error
         except refusals.UnknownAnchor as error:
             raise CommandError(f"--anchor {options['anchor']}: {error}") from error
         except (refusals.DaysOutOfRange, refusals.BelowFloor, refusals.MayOnlyLengthen) as error:
