@@ -306,6 +306,7 @@ EXEMPT: dict[str, str] = {
     "customers.DynamicSchema": "The definition of a table; its rows are in the catalogue.",
     "customers.SuppressionTombstone": "A keyed hash and a channel: what erasure leaves so that a suppression lasts.",
     "customers.ImportRun": "The position in a file, known by its hash.",
+    "dsar.ErasurePlan": "Counts, and our own ids of the person until the request expires.",
     "customers.ObjectRemoval": "The random name of an object that must be gone, emptied when it is.",
 }
 

@@ -12,16 +12,15 @@ from uuid import UUID
 
 from audit.sealing import subject_keys
 from compliance.holding import holds, predicate
+from dsar.erasing.grounds import LEGAL_HOLD, TELLS_OF_HELD_ROWS
 from dsar.erasing.residue import residue
 from dsar.models import DsarRequest, Outcome, RequestType, Status
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
 
-# What an erasure's list of what was retained calls it, and why it may be there.
+# What an erasure's list of what was retained calls it.
 NAME = "subjectKey"
 TITLE = "Key to the values in the audit log"
-LEGAL_HOLD = "legal_hold"
-TELLS_OF_HELD_ROWS = "tells_of_held_rows"
 
 
 @requires_transaction
@@ -29,8 +28,16 @@ def retained_of(request: DsarRequest) -> list[dict[str, Any]]:
     """What an erasure has to say of the subject's key: nothing when it goes. Take the hold epoch first."""
     if request.customer_ref is None or not subject_keys.alive([str(request.customer_ref)]):
         return []
-    ground = TELLS_OF_HELD_ROWS if request.retained else LEGAL_HOLD if _is_held(request.customer_ref) else None
+    ground = ground_of(request.customer_ref, anything_retained=bool(request.retained))
     return [{"entity": NAME, "count": 1, "ground": ground, "until": None}] if ground else []
+
+
+@requires_transaction
+def ground_of(subject: UUID, *, anything_retained: bool) -> str | None:
+    """Why the key of this person stays; None when it goes."""
+    if anything_retained:
+        return TELLS_OF_HELD_ROWS
+    return LEGAL_HOLD if _is_held(subject) else None
 
 
 @requires_transaction

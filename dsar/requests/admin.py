@@ -28,7 +28,7 @@ from customers.catalogue import CATALOGUE
 from customers.models import Customer
 from dsar import deadlines
 from dsar.dossiers import dossier
-from dsar.erasing import log_keys
+from dsar.erasing import log_keys, plans_admin
 from dsar.models import Dossier, DsarRequest, RequestType, Status, SubjectType
 from dsar.requests import services, subjects
 from dsar.requests.api import DOWNLOADED_VERB, DsarRequestsView, file_name
@@ -86,7 +86,7 @@ class ErasureForm(RequestForm):
 
 
 @admin.register(DsarRequest)
-class DsarRequestAdmin(TenantModelAdmin[DsarRequest]):
+class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, TenantModelAdmin[DsarRequest]):
     view_permission = Permission.READ_DSAR
     list_display = (
         "requested_at",
@@ -110,7 +110,7 @@ class DsarRequestAdmin(TenantModelAdmin[DsarRequest]):
     change_form_after_template = "admin/dsar/answer.html"
     names_people = ("subject",)
     actions_list = ("access", "erasure")
-    actions_detail = ("download", "again")
+    actions_detail = ("download", "again", "plan")
     when_empty = "File one when a customer asks what you know about them, or to be forgotten."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DsarRequest]:
@@ -141,6 +141,8 @@ class DsarRequestAdmin(TenantModelAdmin[DsarRequest]):
             fit.add("again")
         if row is not None and _package(row) is not None:
             fit.add("download")
+        if row is not None:
+            fit |= plans_admin.fitting(row)
         return [a for a in super().get_actions_detail(request, object_id) if a.action_name.rsplit("_", 1)[-1] in fit]
 
     def changeform_view(

@@ -11,6 +11,7 @@ from compliance.purging import dispositions, periods, sweeps
 from compliance.purging.dispositions import Run
 from compliance.retention.in_force import in_force
 from customers import catalogue
+from dsar.erasing import plans
 from dsar.models import DsarRequest, Outcome, RequestType
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
@@ -45,6 +46,7 @@ def shred_expired(*, now: datetime, dry_run: bool = False) -> int:
     shredded = DsarRequest.objects.filter(pk__in=named).update(
         subject_sealed=None, subject_key="", customer_ref=Case(kept, default=None), pseudonym=PSEUDONYM
     )
+    plans.forget(named)
     dispositions.add(
         Run(),
         data_class="dsar",

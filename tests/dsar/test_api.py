@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from customers import models as m
-from dsar.erasing import erasure
+from dsar.erasing import rows
 from dsar.models import DsarRequest
 from dsar.requests import api
 from kaireon.jobs.models import Job
@@ -267,7 +267,7 @@ def test_a_malformed_erasure_is_refused(jane: m.Customer, body: Any) -> None:
 def test_an_erasure_that_fails_answers_500_and_erased_nothing_then_or_later(
     jane: m.Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(erasure._PREPARE, "customer", lambda work: 1 / 0)
+    monkeypatch.setitem(rows._PREPARE, "customer", lambda work: 1 / 0)
     refused = _post({"customerId": NUMBER}, ERASURE)
     assert refused.status_code == 500
     assert refused.json()["error"]["code"] == "erasure_failed"

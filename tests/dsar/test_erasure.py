@@ -11,7 +11,7 @@ from compliance.holding import holds
 from customers import consents, removals, suppressions
 from customers import models as m
 from customers.catalogue import CATALOGUE, Erasure
-from dsar.erasing import erasure
+from dsar.erasing import erasure, rows
 from dsar.models import Dossier, DsarRequest
 from dsar.requests import services, subjects
 from kaireon.jobs.models import Job
@@ -207,14 +207,14 @@ def test_a_hold_that_comes_in_the_middle_waits_and_holds_what_comes_later(
             connections.close_all()
 
     thread = threading.Thread(target=place)
-    leave = erasure._PREPARE["suppression"]
+    leave = rows._PREPARE["suppression"]
 
     def held_meanwhile(work: object) -> None:
         thread.start()
         assert not placed.wait(0.5)
         leave(work)  # type: ignore[arg-type]
 
-    monkeypatch.setitem(erasure._PREPARE, "suppression", held_meanwhile)
+    monkeypatch.setitem(rows._PREPARE, "suppression", held_meanwhile)
     request = answer(file("delete"))
     thread.join(10)
     assert placed.is_set()
@@ -253,7 +253,7 @@ def test_a_failure_anywhere_rolls_all_of_it_back(
     jane: m.Customer, entity: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _left(jane)
-    monkeypatch.setitem(erasure._PREPARE, entity, lambda work: 1 / 0)
+    monkeypatch.setitem(rows._PREPARE, entity, lambda work: 1 / 0)
     filed = file("delete")
     request = answer(filed)
     assert (request.status, request.erased_at) == ("processing", None)
@@ -268,15 +268,15 @@ def test_a_failure_anywhere_rolls_all_of_it_back(
 
 def test_a_residue_is_a_failure(jane: m.Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     before = _left(jane)
-    delete = erasure._BY_KIND[Erasure.DELETE]
+    delete = rows._BY_KIND[Erasure.DELETE]
 
     def forgetful(entity: object, work: object) -> None:
         if entity.name != "journeyEnrollment":  # type: ignore[attr-defined]
             delete(entity, work)  # type: ignore[arg-type]
 
-    monkeypatch.setitem(erasure._BY_KIND, Erasure.DELETE, forgetful)
-    monkeypatch.setitem(erasure._PREPARE, "customer", lambda work: work.erased.retain("customer", 1, "x"))
-    monkeypatch.setattr(erasure, "_referring", lambda work: True)
+    monkeypatch.setitem(rows._BY_KIND, Erasure.DELETE, forgetful)
+    monkeypatch.setitem(rows._PREPARE, "customer", lambda work: work.erased.retain("customer", 1, "x"))
+    monkeypatch.setattr(rows, "_referring", lambda work: True)
     filed = file("delete")
     answer(filed)
     with transaction():

@@ -151,6 +151,8 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "dsar-request"): Rule(ADMIN, names=REQUEST),
     ("GET", "dsar-clock"): Rule(ADMIN, names=REQUEST),
     ("GET", "dsar-download"): Rule(ADMIN, 409, names=REQUEST),
+    # Of an export there is none.
+    ("GET", "dsar-plan"): Rule(ADMIN, 409, names=REQUEST),
     ("GET", "pipelines"): Rule(ADMIN),
     ("POST", "pipelines"): Rule(ADMIN, 201, {**FLOW, "name": "another"}),
     ("POST", "pipelines-execute"): Rule(ADMIN, 404, {"pipelineId": "00000000-0000-0000-0000-000000000000"}),

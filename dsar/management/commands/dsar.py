@@ -7,6 +7,7 @@ from uuid import UUID
 from django.core.management.base import CommandError, CommandParser
 
 from dsar import deadlines
+from dsar.erasing import plans
 from dsar.models import DsarRequest, RequestType, Status, SubjectType
 from dsar.requests import services, subjects
 from kaireon.jobs import runner
@@ -17,15 +18,16 @@ from kaireon.tenancy.commands import TenantCommand
 from kaireon.tenancy.context import transaction
 
 _COLUMNS = ("id", "type", "subject", "status", "outcome", "due", "error")
+_PLAN_COLUMNS = ("entity", "dataClass", "action", "count", "ground", "until")
 
 
 class Command(TenantCommand):
-    help = "List, show, file, process or retry requests of data subjects. Subjects are shown masked."
+    help = "List, show, plan, file, process or retry requests of data subjects. Subjects are shown masked."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("action", choices=["list", "show", "create", "process", "retry"])
-        parser.add_argument("request", nargs="?", type=UUID, help="Id of the request, for show, process and retry.")
+        parser.add_argument("action", choices=["list", "show", "plan", "create", "process", "retry"])
+        parser.add_argument("request", nargs="?", type=UUID, help="Id of the request, for show, plan, process and retry.")
         parser.add_argument("--json", action="store_true", help="For programs.")
         parser.add_argument("--status", choices=Status.values, help="list: only these.")
         parser.add_argument("--limit", type=int, default=50, help="list: at most so many, newest first.")
@@ -37,8 +39,10 @@ class Command(TenantCommand):
 
     def handle_tenant(self, **options: Any) -> str | None:
         action = options["action"]
-        if action in ("show", "retry") and options["request"] is None:
+        if action in ("show", "plan", "retry") and options["request"] is None:
             raise CommandError(f"dsar {action} needs the id of a request.")
+        if action == "plan":
+            return self._plan(options)
         rows = {
             "list": self._list,
             "show": self._show,
@@ -65,6 +69,21 @@ class Command(TenantCommand):
         if row is None:
             raise CommandError(f"{options['request']}: this tenant has no such request.")
         return [row]
+
+    def _plan(self, options: dict[str, Any]) -> str:
+        """What an erasure would do; see dsar/erasing/plans.py."""
+        [row] = self._show(options)
+        try:
+            with transaction():
+                plan = plans.wire(plans.look(row, now=clock.now()))
+        except plans.NotAnErasure as e:
+            raise CommandError(f"{row.pk}: only a request for erasure has a plan.") from e
+        except plans.NoPlan as e:
+            raise CommandError(f"{row.pk}: the erasure is done and its plan was not kept.") from e
+        if options["json"]:
+            return json.dumps(plan, indent=2)
+        lines = ["\t".join(str(item[c] or "") for c in _PLAN_COLUMNS) for item in plan["items"]]
+        return "\n".join(["\t".join(_PLAN_COLUMNS), *lines, f"{plan['subject']} subject, digest {plan['digest']}"])
 
     def _create(self, options: dict[str, Any]) -> list[DsarRequest]:
         if not options["subject_id"]:

@@ -1,0 +1,306 @@
+"""What becomes of a person's rows: each by its own class, in the catalogue's order, by one walk.
+
+A plan takes the same walk as the erasure, up to the DELETE: it counts where the other acts, so it cannot say otherwise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Q
+
+import audit
+from compliance.holding import predicate
+from customers import catalogue, consents, removals, suppressions
+from customers import subjects as customer_keys
+from customers.catalogue import CATALOGUE, Entity, Erasure
+from customers.models import ConsentRecord, Customer
+from customers.models.removal import Cause
+from dsar.erasing import grounds
+from dsar.erasing.residue import residue
+from dsar.models import DsarRequest
+from dsar.requests import subjects
+from kaireon.jobs.runner import JobError
+from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.managers import TenantQuerySet
+
+
+class Action(StrEnum):
+    """What becomes of rows."""
+
+    ERASE = "erase"
+    ANONYMISE = "anonymise"  # they stay, cut loose from the person
+    SHRED = "shred"  # they stay, what names the person is overwritten
+    RETAIN = "retain"
+
+
+class Why(NamedTuple):
+    """Why rows stay, and until when where that is known."""
+
+    ground: str
+    until: str | None = None
+
+
+class ResidueFound(JobError):
+    """Rows are left that nothing allows to keep. The erasure did not happen, or is tried again."""
+
+    def __init__(self) -> None:
+        super().__init__("residue_found")
+
+
+@dataclass(kw_only=True)
+class Erased:
+    """What became of the rows, by entity. `reduced` stay without the person; `retained` stay as they were.
+
+    `items` says the same by entity, class and action: it is what a plan shows.
+    """
+
+    deleted: dict[str, int] = field(default_factory=dict)
+    reduced: dict[str, int] = field(default_factory=dict)
+    retained: list[dict[str, Any]] = field(default_factory=list)
+    items: list[dict[str, Any]] = field(default_factory=list)
+
+    def retain(self, name: str, count: int, ground: str, until: str | None = None) -> None:
+        same = next((r for r in self.retained if (r["entity"], r["ground"]) == (name, ground)), None)
+        if same is not None:
+            same["count"] += count
+            same["until"] = grounds.later(same["until"], until)
+        elif count:
+            self.retained.append({"entity": name, "count": count, "ground": ground, "until": until})
+
+    def note(self, name: str, data_class: str, action: Action, count: int, *, why: Why | None = None) -> None:
+        """One line of what becomes of an entity's rows of a class. Nothing, when there are none."""
+        ground, until = (why.ground, why.until) if why else (None, None)
+        key = (name, data_class, action, ground)
+        same = next((i for i in self.items if (i["entity"], i["dataClass"], i["action"], i["ground"]) == key), None)
+        if same is not None:
+            same["count"] += count
+            same["until"] = grounds.later(same["until"], until)
+        elif count:
+            said = {"entity": name, "dataClass": data_class, "action": str(action), "count": count}
+            self.items.append({**said, "ground": ground, "until": until})
+
+    def add(self, other: "Erased") -> None:
+        self.deleted = added(self.deleted, other.deleted)
+        self.reduced = added(self.reduced, other.reduced)
+        for entry in other.retained:
+            self.retain(entry["entity"], entry["count"], entry["ground"], entry["until"])
+        for item in other.items:
+            why = Why(item["ground"], item["until"]) if item["ground"] else None
+            self.note(item["entity"], item["dataClass"], item["action"], item["count"], why=why)
+
+
+@dataclass(kw_only=True)
+class Work:
+    """One walk over one customer's rows, in its transaction. The names by which the person is known were taken at its
+    start. `planning`: nothing is changed."""
+
+    request: DsarRequest
+    customer: Customer
+    was_remnant: bool
+    request_keys: list[str]
+    pseudonym: str
+    held: frozenset[str]
+    now: datetime
+    planning: bool = False
+    erased: Erased = field(default_factory=Erased)
+
+    def retain(self, entity: Entity, data_class: str, count: int) -> None:
+        """What a hold keeps, with the day it ends where one is known."""
+        if count:
+            until = None
+            if data_class not in self.held:
+                until = grounds.until(entity, data_class, self.customer.pk)
+            self.erased.retain(entity.name, count, grounds.LEGAL_HOLD, until)
+            self.erased.note(entity.name, data_class, Action.RETAIN, count, why=Why(grounds.LEGAL_HOLD, until))
+
+
+@requires_transaction
+def walk(
+    request: DsarRequest, customer: Customer, *, held: frozenset[str], now: datetime, planning: bool = False
+) -> Erased:
+    """Erase one customer's rows, or with `planning` only say what would become of them.
+
+    Take the hold epoch before you erase. Raises ResidueFound when something is left that nothing allows to keep.
+    """
+    work = Work(
+        request=request,
+        customer=customer,
+        was_remnant=subjects.is_remnant(customer),
+        request_keys=subjects.keys_of(customer),
+        pseudonym=subjects.pseudonym(customer),
+        held=held,
+        now=now,
+        planning=planning,
+    )
+    for entity in CATALOGUE:
+        if not planning and (prepare := _PREPARE.get(entity.name)):
+            prepare(work)
+        _BY_KIND[entity.erasure](entity, work)
+    if not planning and residue(customer.pk, work.erased.retained):
+        raise ResidueFound
+    return work.erased
+
+
+def added(before: dict[str, int] | None, more: dict[str, int]) -> dict[str, int]:
+    before = before or {}
+    return {name: before.get(name, 0) + more.get(name, 0) for name in {**before, **more}}
+
+
+def held_part(entity: Entity, data_class: str) -> Q:
+    """True of the rows that a matter's hold keeps."""
+    return predicate.held(entity, data_class, kinds=predicate.FOR_ERASURE)
+
+
+def _delete(entity: Entity, work: Work) -> None:
+    deleted = 0
+    for data_class in entity.data_classes():
+        rows = _rows(entity, work, data_class)
+        if data_class in work.held:
+            work.retain(entity, data_class, rows.count())
+            continue
+        kept = rows.filter(held_part(entity, data_class)).count()
+        work.retain(entity, data_class, kept)
+        rows = predicate.free(rows, data_class, kinds=predicate.FOR_ERASURE)
+        if entity.name == "customer" and not kept and _referring(work):
+            _empty_profile(work)
+            continue
+        objects = _doom_objects(entity, rows, work)
+        gone = rows.count() if work.planning else rows.delete()[0]
+        work.erased.note(entity.name, data_class, Action.ERASE, gone)
+        work.erased.note(f"{entity.name}Object", data_class, Action.ERASE, objects)
+        deleted += gone
+    work.erased.deleted[entity.name] = deleted
+
+
+def _doom_objects(entity: Entity, rows: TenantQuerySet[Any], work: Work) -> int:
+    """Write down which objects in storage go with these rows; how many."""
+    columns = entity.file_columns()
+    if not columns:
+        return 0
+    # Locked, so that a purge of the same rows does not name their objects too.
+    found = (rows if work.planning else rows.select_for_update()).values_list(*columns)
+    names = [name for row in found for name in row if name]
+    if not work.planning:
+        removals.doom(names, cause=Cause.ERASURE, reference=work.request.pk, now=work.now)
+    return len(names)
+
+
+def _reduce_to_evidence(entity: Entity, work: Work) -> None:
+    rows = _rows(entity, work, entity.data_class)
+    if entity.data_class in work.held:
+        work.retain(entity, entity.data_class, rows.count())
+        return
+    work.retain(entity, entity.data_class, rows.filter(held_part(entity, entity.data_class)).count())
+    rows = predicate.free(rows, entity.data_class, kinds=predicate.FOR_ERASURE)
+    if work.planning:
+        reduced = rows.count()
+    elif work.was_remnant:
+        # Their keys were written while the number was still known.
+        reduced = rows.update(customer=None, source="")
+    else:
+        reduced = consents.reduce_to_evidence(work.customer, rows)
+    work.erased.reduced[entity.name] = reduced
+    work.erased.note(entity.name, entity.data_class, Action.ANONYMISE, reduced)
+
+
+def _shred(entity: Entity, work: Work) -> None:
+    """The subject's requests, also those filed under an address before it was known whose it is."""
+    mine = DsarRequest.objects.filter(customer_ref=work.customer.pk)
+    theirs = DsarRequest.objects.asked_under(work.request_keys).filter(customer_ref=None)
+    readable = [*mine.filter(subject_sealed__isnull=False), *theirs.filter(subject_sealed__isnull=False)]
+    if entity.data_class in work.held:
+        work.retain(entity, entity.data_class, len(readable))
+        return
+    found = DsarRequest.objects.filter(pk__in=[r.pk for r in readable]).filter(held_part(entity, entity.data_class))
+    kept = set(found.values_list("pk", flat=True))
+    if predicate.names_subject(entity, work.customer.pk):
+        # Filed before it was known whose they are, they do not name the customer by whom the hold would find them.
+        kept |= {r.pk for r in readable if r.customer_ref is None}
+    work.retain(entity, entity.data_class, len(kept))
+    readable = [r for r in readable if r.pk not in kept]
+    work.erased.reduced[entity.name] = len(readable) if work.planning else _shred_requests(readable, work)
+    work.erased.note(entity.name, entity.data_class, Action.SHRED, work.erased.reduced[entity.name])
+
+
+def _shred_requests(requests: list[DsarRequest], work: Work) -> int:
+    for request in requests:
+        audit.action("dsar.shred", entity=request)
+    return DsarRequest.objects.filter(pk__in=[r.pk for r in requests]).update(
+        subject_sealed=None, subject_key="", pseudonym=work.pseudonym, customer_ref=work.customer.pk
+    )
+
+
+def _leave(entity: Entity, work: Work) -> None:
+    """Nothing to do: others' rights, or no data of the subject."""
+
+
+_BY_KIND: dict[Erasure, Callable[[Entity, Work], None]] = {
+    Erasure.DELETE: _delete,
+    Erasure.EVIDENCE: _reduce_to_evidence,
+    Erasure.SHRED: _shred,
+    Erasure.NONE: _leave,
+}
+
+
+def _leave_tombstones(work: Work) -> None:
+    if not work.was_remnant:
+        suppressions.leave_tombstones(work.customer, now=work.now)
+
+
+def _key_held_consents(work: Work) -> None:
+    """Statements that stay under hold get their keys now: later nobody knows the number any more."""
+    rows = ConsentRecord.objects.filter(customer=work.customer)
+    if "consents" not in work.held:
+        rows = rows.filter(held_part(catalogue.entity("consentRecord"), "consents"))
+    if not work.was_remnant:
+        rows.update(
+            subject_key=customer_keys.number_key(work.customer.customer_id),
+            email_key=customer_keys.email_key(work.customer.email),
+        )
+
+
+_PREPARE: dict[str, Callable[[Work], None]] = {
+    "suppression": _leave_tombstones,
+    "consentRecord": _key_held_consents,
+}
+
+
+def _rows(entity: Entity, work: Work, data_class: str) -> TenantQuerySet[Any]:
+    return entity.in_class(data_class).filter(**{entity.subject: work.customer.pk})
+
+
+def _referring(work: Work) -> bool:
+    """Whether rows that stay refer to the customer, whose row then stays for them."""
+    kept = {entry["entity"] for entry in work.erased.retained}
+    return any(entity.name in kept for entity in CATALOGUE if entity.subject == "customer_id")
+
+
+def _empty_profile(work: Work) -> None:
+    """The customer's row stays, because rows that are held refer to it, and tells nothing any more."""
+    if not work.planning:
+        audit.action("customer.anonymise", entity=work.customer)
+        Customer.objects.filter(pk=work.customer.pk).update(
+            customer_id=subjects.remnant_number(work.customer),
+            email="",
+            phone="",
+            name="",
+            name_key="",
+            birth_date=None,
+            address="",
+            country="",
+            language="",
+            attributes={},
+            updated_at=work.now,
+        )
+    work.erased.retain("customer", 1, grounds.REFERRED_TO)
+    action = Action.RETAIN if work.was_remnant else Action.ANONYMISE
+    work.erased.note("customer", "profiles", action, 1, why=Why(grounds.REFERRED_TO))
+
+
+def refs_of(customer: Customer) -> list[UUID]:
+    """Our own ids of a person: what earlier erasures had to leave of them first, they themselves last."""
+    return [*(remnant.pk for remnant in subjects.remnants_beside(customer)), customer.pk]
