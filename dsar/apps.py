@@ -6,4 +6,4 @@ class DsarConfig(AppConfig):
     verbose_name = "Subject requests"
 
     def ready(self) -> None:
-        from dsar import tasks  # noqa: F401  registers the job types
+        from dsar import checks, tasks  # noqa: F401  registers the checks and the job types

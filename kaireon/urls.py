@@ -21,6 +21,7 @@ from compliance.retention import laws_api as retention_laws
 from cron import api as cron
 from cron import runs_api
 from customers import api as customers
+from dsar.erasing import cancel_api as erasure_cancel
 from dsar.erasing import plans_api as erasure_plans
 from dsar.requests import api as dsar
 from kaireon.approvals import api as approvals
@@ -96,6 +97,7 @@ api_v1 = [
     path("dsar/<uuid:request_id>/clock", dsar.DsarClockView.as_view(), name="dsar-clock"),
     path("dsar/<uuid:request_id>/download", dsar.DsarDownloadView.as_view(), name="dsar-download"),
     path("dsar/<uuid:request_id>/plan", erasure_plans.ErasurePlanView.as_view(), name="dsar-plan"),
+    path("dsar/<uuid:request_id>/cancel", erasure_cancel.DsarCancelView.as_view(), name="dsar-cancel"),
     path("gdpr/erasure", dsar.ErasureView.as_view(), name="gdpr-erasure"),
     path("pipelines", flows.PipelinesView.as_view(), name="pipelines"),
     path("pipelines/execute", flows.PipelinesExecuteView.as_view(), name="pipelines-execute"),

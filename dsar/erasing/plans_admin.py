@@ -2,15 +2,16 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from customers.catalogue import CATALOGUE, DATA_CLASSES
-from dsar.erasing import log_keys, plans
-from dsar.models import DsarRequest, ErasurePlan, RequestType
+from dsar.erasing import gates, log_keys, plans
+from dsar.models import DsarRequest, ErasurePlan, RequestType, State
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, principal_of, verb
 from kaireon.tenancy.roles import Permission
 
 WORDS: dict[str, str] = {
@@ -20,6 +21,10 @@ WORDS: dict[str, str] = {
     "retain": "Kept",
 }
 OBJECT = "Object"
+REFUSALS: dict[type[Exception], str] = {
+    gates.NotCancellable: "It has begun or ended meanwhile, and cannot be cancelled any more.",
+    gates.TooLateToCancel: "The time in which it could be cancelled is over.",
+}
 
 
 class ErasurePlanVerbs(TenantModelAdmin[DsarRequest]):
@@ -43,10 +48,33 @@ class ErasurePlanVerbs(TenantModelAdmin[DsarRequest]):
         }
         return TemplateResponse(request, "admin/dsar/plan.html", context)
 
+    @verb(permission=Permission.MANAGE_DSAR, description="Cancel the erasure", icon="undo", url_path="cancel")
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+        actor = principal_of(request).actor
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            gates.cancel(row, actor=actor, now=clock.now())
+            self.succeed(request, "The erasure is cancelled. Nothing was erased.")
+            return HttpResponseRedirect(self.url("change", row.pk))
+
+        return self.ask(
+            request,
+            title="Cancel the erasure",
+            lead="Nothing is erased, and the request is closed as withdrawn. A new one can be filed at any time.",
+            form=forms.Form(given_by(request)),
+            do=do,
+            refusals=REFUSALS,
+            submit="Cancel the erasure",
+            cancel=self.url("change", row.pk),
+        )
+
 
 def fitting(row: DsarRequest) -> set[str]:
     """Which of these buttons the request's page shows."""
-    return {"plan"} if row.request_type == RequestType.DELETE else set()
+    if row.request_type != RequestType.DELETE:
+        return set()
+    return {"plan", "cancel"} if row.state in (State.APPROVAL, State.WINDOW) else {"plan"}
 
 
 def _page(plan: ErasurePlan, row: DsarRequest) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, TenantModelAdmin[DsarReques
     change_form_after_template = "admin/dsar/answer.html"
     names_people = ("subject",)
     actions_list = ("access", "erasure")
-    actions_detail = ("download", "again", "plan")
+    actions_detail = ("download", "again", "plan", "cancel")
     when_empty = "File one when a customer asks what you know about them, or to be forgotten."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DsarRequest]:

@@ -17,9 +17,19 @@ from rest_framework.response import Response
 import audit
 from dsar import deadlines
 from dsar.dossiers import dossier
-from dsar.models import Dossier, DsarRequest, Outcome, RequestType, Status, SubjectType
+from dsar.erasing import plans
+from dsar.models import Dossier, DsarRequest, Outcome, RequestType, State, Status, SubjectType
 from dsar.requests import services, subjects
-from dsar.requests.serializers import ClockOut, DsarFiledOut, DsarIn, DsarListOut, DsarOut, ErasureIn, ErasureOut
+from dsar.requests.serializers import (
+    ClockOut,
+    DsarFiledOut,
+    DsarIn,
+    DsarListOut,
+    DsarOut,
+    ErasureIn,
+    ErasureOut,
+    ErasureWaitsOut,
+)
 from kaireon.api.errors import ApiError, BadRequest, Conflict, Gone, NotFound, Unavailable
 from kaireon.api.paging import whole_number
 from kaireon.api.serializers import ErrorBodySerializer
@@ -171,13 +181,15 @@ class ErasureView(TenantAPIView):
 
     @extend_schema(
         request=ErasureIn,
-        responses={200: ErasureOut, **dict.fromkeys((400, 404, 500), ErrorBodySerializer)},
+        responses={200: ErasureOut, 202: ErasureWaitsOut, **dict.fromkeys((400, 404, 500), ErrorBodySerializer)},
         operation_id="gdpr_erasure",
     )
     def post(self, request: TenantRequest) -> Response:
         """Erase a customer at once. Rows go in one transaction; stored files follow, as the request then tells.
 
         The job is claimed in the transaction that files it, so that a crash in the middle is finished by a worker.
+        Where the tenant demands a second person, or the operator a window in which it can be cancelled, the answer is
+        202 with the request, which waits for that.
         """
         serializer = ErasureIn(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -187,6 +199,9 @@ class ErasureView(TenantAPIView):
             filed = file_request(
                 request_type=RequestType.DELETE, subject_id=number, at_once=True, request=request, field="customerId"
             )
+            if filed.request.state in (State.APPROVAL, State.WINDOW):
+                # Nobody may run it yet, so nobody waits for it here.
+                return Response(_waiting(filed.request), status=202)
             job = jobs.claim(job_id=filed.job.pk, now=clock.now())
         if job is not None:
             runner.work(job)
@@ -283,6 +298,17 @@ def _plain(row: DsarRequest, zone: ZoneInfo) -> dict[str, Any]:
     if row.package_expires_at is not None:
         answer |= {"counts": row.counts, "packageExpiresAt": _moment(row.package_expires_at)}
     return answer
+
+
+def _waiting(row: DsarRequest) -> dict[str, Any]:
+    plan = plans.wire(plans.look(row, now=clock.now()))
+    return {
+        "requestId": str(row.pk),
+        "status": row.status,
+        "state": row.state,
+        "approvalId": plan["approvalId"],
+        "cancelUntil": plan["cancelUntil"],
+    }
 
 
 def _erased(row: DsarRequest) -> dict[str, Any]:

@@ -93,3 +93,11 @@ class ErasureOut(serializers.Serializer[Any]):
     totalDeleted = serializers.IntegerField()
     retained = RetainedOut(many=True)
     requestId = serializers.UUIDField()
+
+
+class ErasureWaitsOut(serializers.Serializer[Any]):
+    requestId = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    state = serializers.ChoiceField(choices=State.choices)
+    approvalId = serializers.UUIDField(allow_null=True, help_text="The request for a second person's yes.")
+    cancelUntil = serializers.DateTimeField(allow_null=True)

@@ -9,6 +9,7 @@ import audit
 from compliance.holding import pauses
 from dsar import deadlines
 from dsar.deadlines import Clock
+from dsar.erasing import gates
 from dsar.models import DsarRequest, RequestType, State, Status, SubjectType
 from dsar.requests import subjects
 from kaireon.jobs import services as jobs
@@ -33,12 +34,23 @@ class RequestNotFailed(RuntimeError):
     """Only a failed request is tried again."""
 
 
+class NothingQueued(LookupError):
+    """No job answers this request now: it waits for somebody."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Filed:
-    """A request and the job that will answer it. Give it to `wake` after the commit."""
+    """A request and the job that will answer it, if one does. Give it to `wake` after the commit."""
 
     request: DsarRequest
-    job: Job
+    queued: Job | None
+
+    @property
+    def job(self) -> Job:
+        """Raises NothingQueued."""
+        if self.queued is None:
+            raise NothingQueued(str(self.request.pk))
+        return self.queued
 
 
 @requires_transaction
@@ -58,8 +70,9 @@ def create_request(
 
     Retention leaves what there is of the subject alone until the request is answered.
     An unknown subject is filed too: it has to be answered. `regulation` defaults to the tenant's, `received_at` to now.
-    `at_once` makes a failure final, for a caller who waits for the answer.
-    Raises subjects.SubjectRefused, ReceivedAtRefused, deadlines.UnknownRegulation.
+    `at_once` makes a failure final, for a caller who waits for the answer. An erasure may have to wait for a second
+    person, or in its window; see dsar/erasing/gates.py.
+    Raises approvals.RequesterMayNot (a second person is demanded, and a job or command asks), subjects.SubjectRefused, ReceivedAtRefused, deadlines.UnknownRegulation.
     """
     name = subjects.normal(subject_type, subject_id)
     received = received_at or now
@@ -83,19 +96,26 @@ def create_request(
         encrypt=encrypt,
     )
     request.subject_sealed = seal_text(name, context=request.sealing_context)
-    payload = {"request_id": request.pk, "at_once": at_once}
-    job = jobs.enqueue(type=JOB_TYPES[request_type], payload=payload, now=now)
-    request.job_ref = job.pk
+    gate, job = gates.gate_of(request), None
+    if gate is None:
+        payload = {"request_id": request.pk, "at_once": at_once}
+        job = jobs.enqueue(type=JOB_TYPES[request_type], payload=payload, now=now)
+        request.job_ref = job.pk
+    else:
+        request.move_to(gate)
     audit.action("dsar.create", entity=request)
     request.save(force_insert=True)
     if request.customer_ref is not None:
         pauses.pause_retention(request_id=request.pk, subject_id=request.customer_ref, actor=actor, now=now)
-    return Filed(request=request, job=job)
+    if gate is not None:
+        job = gates.wait(request, gate, actor=actor, now=now)
+    return Filed(request=request, queued=job)
 
 
 def wake(filed: Filed) -> None:
     """Tell a worker, after the commit."""
-    jobs.wake(filed.job)
+    if filed.queued is not None:
+        jobs.wake(filed.queued)
 
 
 @requires_transaction
@@ -108,16 +128,20 @@ def retry_request(*, request: DsarRequest, now: datetime) -> Filed:
     if not queued:
         raise RequestNotFailed(str(request.pk))
     request.refresh_from_db()
+    if gate := gates.gate_of(request):
+        # Tried again is asked again: nobody agreed to it.
+        waiting = gates.wait(request, gate, actor=context.current().actor, now=now)
+        return Filed(request=request, queued=waiting)
     job = jobs.enqueue(type=JOB_TYPES[request.request_type], payload={"request_id": request.pk}, now=now)
     DsarRequest.objects.filter(pk=request.pk).update(job_ref=job.pk)
-    return Filed(request=request, job=job)
+    return Filed(request=request, queued=job)
 
 
 @requires_transaction
 def start(*, request_id: UUID, now: datetime) -> DsarRequest | None:
     """Note that work on a request began, or goes on after a crash. None when there is nothing left to do."""
     request = DsarRequest.objects.select_for_update().filter(pk=request_id).first()
-    if request is None or request.status == Status.COMPLETED:
+    if request is None or request.status == Status.COMPLETED or request.state == State.APPROVAL:
         return None
     if request.state == State.QUEUED or request.started_at is None:
         request.move_to(State.RUNNING)

@@ -119,7 +119,7 @@ def test_it_shows_how_far_it_is_and_what_is_ones_own_part(admins: str, verb: Any
 def test_the_command_shows_and_changes_what_a_tenant_demands(db: str) -> None:
     demanded = json.loads(command("--json"))
     assert demanded == dict.fromkeys(
-        ("role.grant", "member.remove", "retention.purge", "retention_config.release_hold"), False
+        ("dsar.erase", "role.grant", "member.remove", "retention.purge", "retention_config.release_hold"), False
     )
     assert "a second person" in command("--demand", "role.grant")
     with ADA.here(), transaction():

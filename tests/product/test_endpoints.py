@@ -153,6 +153,8 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "dsar-download"): Rule(ADMIN, 409, names=REQUEST),
     # Of an export there is none.
     ("GET", "dsar-plan"): Rule(ADMIN, 409, names=REQUEST),
+    # Nothing of an export can be cancelled.
+    ("POST", "dsar-cancel"): Rule(ADMIN, 409, names=REQUEST),
     ("GET", "pipelines"): Rule(ADMIN),
     ("POST", "pipelines"): Rule(ADMIN, 201, {**FLOW, "name": "another"}),
     ("POST", "pipelines-execute"): Rule(ADMIN, 404, {"pipelineId": "00000000-0000-0000-0000-000000000000"}),

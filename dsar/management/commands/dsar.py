@@ -10,6 +10,7 @@ from dsar import deadlines
 from dsar.erasing import plans
 from dsar.models import DsarRequest, RequestType, Status, SubjectType
 from dsar.requests import services, subjects
+from kaireon.approvals import services as approvals
 from kaireon.jobs import runner
 from kaireon.lib import clock
 from kaireon.lib.masking import mask
@@ -18,6 +19,7 @@ from kaireon.tenancy.commands import TenantCommand
 from kaireon.tenancy.context import transaction
 
 _COLUMNS = ("id", "type", "subject", "status", "outcome", "due", "error")
+_ASK_IN_PERSON = "A second person must agree to an erasure here, so a person must ask: over the API or in the admin."
 _PLAN_COLUMNS = ("entity", "dataClass", "action", "count", "ground", "until")
 
 
@@ -27,7 +29,9 @@ class Command(TenantCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("action", choices=["list", "show", "plan", "create", "process", "retry"])
-        parser.add_argument("request", nargs="?", type=UUID, help="Id of the request, for show, plan, process and retry.")
+        parser.add_argument(
+            "request", nargs="?", type=UUID, help="Id of the request, for show, plan, process and retry."
+        )
         parser.add_argument("--json", action="store_true", help="For programs.")
         parser.add_argument("--status", choices=Status.values, help="list: only these.")
         parser.add_argument("--limit", type=int, default=50, help="list: at most so many, newest first.")
@@ -101,6 +105,8 @@ class Command(TenantCommand):
                 )
         except subjects.SubjectRefused as e:
             raise CommandError(f"--subject-id {e}") from e
+        except approvals.RequesterMayNot as e:
+            raise CommandError(_ASK_IN_PERSON) from e
         services.wake(filed)
         return [filed.request]
 
@@ -125,6 +131,8 @@ class Command(TenantCommand):
                 filed = services.retry_request(request=row, now=clock.now())
         except services.RequestNotFailed as e:
             raise CommandError(f"{row.pk}: only a failed request is tried again; this one is {row.status}.") from e
+        except approvals.RequesterMayNot as e:
+            raise CommandError(_ASK_IN_PERSON) from e
         services.wake(filed)
         return [filed.request]
 
