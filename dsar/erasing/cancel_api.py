@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from dsar.erasing import gates
-from dsar.models import DsarRequest, Outcome, State, Status
+from dsar.models import DsarRequest, Status
 from kaireon.api.errors import Conflict, NotFound
 from kaireon.api.serializers import ErrorBodySerializer
 from kaireon.lib import clock
@@ -19,8 +19,8 @@ from kaireon.tenancy.views import TenantAPIView, TenantRequest
 class DsarCancelledOut(serializers.Serializer[Any]):
     requestId = serializers.UUIDField()
     status = serializers.ChoiceField(choices=Status.choices)
-    state = serializers.ChoiceField(choices=State.choices)
-    outcome = serializers.ChoiceField(choices=[choice for choice in Outcome.choices if choice[0]])
+    state = serializers.CharField()
+    outcome = serializers.CharField()
 
 
 class DsarCancelView(TenantAPIView):

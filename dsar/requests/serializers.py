@@ -98,6 +98,6 @@ class ErasureOut(serializers.Serializer[Any]):
 class ErasureWaitsOut(serializers.Serializer[Any]):
     requestId = serializers.UUIDField()
     status = serializers.ChoiceField(choices=Status.choices)
-    state = serializers.ChoiceField(choices=State.choices)
+    state = serializers.CharField(help_text="`approval` or `window`.")
     approvalId = serializers.UUIDField(allow_null=True, help_text="The request for a second person's yes.")
     cancelUntil = serializers.DateTimeField(allow_null=True)

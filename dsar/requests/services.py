@@ -72,7 +72,8 @@ def create_request(
     An unknown subject is filed too: it has to be answered. `regulation` defaults to the tenant's, `received_at` to now.
     `at_once` makes a failure final, for a caller who waits for the answer. An erasure may have to wait for a second
     person, or in its window; see dsar/erasing/gates.py.
-    Raises approvals.RequesterMayNot (a second person is demanded, and a job or command asks), subjects.SubjectRefused, ReceivedAtRefused, deadlines.UnknownRegulation.
+    Raises approvals.RequesterMayNot (a second person is demanded, and a job or command asks), subjects.SubjectRefused,
+    ReceivedAtRefused, deadlines.UnknownRegulation.
     """
     name = subjects.normal(subject_type, subject_id)
     received = received_at or now
