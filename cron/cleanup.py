@@ -12,6 +12,7 @@ from audit.exports import jobs as export_jobs
 from compliance.purging import log_prefixes, months, purge
 from cron.models import JobRun, RunState
 from cron.work import Work
+from dsar.certifying import certificates
 from dsar.erasing import log_keys
 from dsar.requests import retention
 from kaireon.tenancy import context
@@ -92,6 +93,8 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     ):
         with transaction():
             purged.add(name, rows.count() if work.dry_run else rows.delete()[0])
+    # Before retention takes the pseudonym out of their requests.
+    certified = 0 if work.dry_run else certificates.issue_missing(now=work.now)
     with transaction():
         shredded = retention.shred_expired(now=work.now, dry_run=work.dry_run)
     with transaction():
@@ -100,6 +103,11 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     log = log_prefixes.ask(now=work.now, dry_run=work.dry_run)
     with transaction():
         keys = log_keys.destroy_released(now=work.now, dry_run=work.dry_run)
-    body = {**purged.as_dict(), "shredded": {"dsarRequest": shredded, log_keys.NAME: keys}, "auditLog": log.as_dict()}
+    body = {
+        **purged.as_dict(),
+        "certificatesIssued": certified,
+        "shredded": {"dsarRequest": shredded, log_keys.NAME: keys},
+        "auditLog": log.as_dict(),
+    }
     body["warnings"] += log.warnings
     return {**body, "auditExportsExpired": export_jobs.expire(now=work.now, dry_run=work.dry_run)}, purged.errors

@@ -7,6 +7,7 @@ nothing is erased before what was found through it, or what refers to it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from customers.entity import CLEANUP, DSAR_PURGE, Entity, Erasure, NotInClass, camel
 from customers.models import DynamicSchema
+from kaireon.lib.canonical import canonical
 from kaireon.tenancy.managers import TenantQuerySet
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "NotInClass",
     "anchors",
     "camel",
+    "digest",
     "entity",
 ]
 
@@ -308,7 +311,16 @@ EXEMPT: dict[str, str] = {
     "customers.ImportRun": "The position in a file, known by its hash.",
     "dsar.ErasurePlan": "Counts, and our own ids of the person until the request expires.",
     "customers.ObjectRemoval": "The random name of an object that must be gone, emptied when it is.",
+    "dsar.Certificate": "What proves an erasure, for ever: counts, times, and the pseudonym that the erasure left.",
 }
+
+
+def digest() -> str:
+    """The SHA-256 of what the catalogue says of each entity, in hex: the version of it that something was done by."""
+    said = [
+        [e.name, e.model, e.data_class, e.clock, e.erasure.value, e.subject, e.section] for e in (*CATALOGUE, *DERIVED)
+    ]
+    return sha256(canonical(said)).hexdigest()
 
 
 def anchors(data_class: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from compliance.retention import laws_api as retention_laws
 from cron import api as cron
 from cron import runs_api
 from customers import api as customers
+from dsar.certifying import certificate_api as certificates
 from dsar.erasing import cancel_api as erasure_cancel
 from dsar.erasing import plans_api as erasure_plans
 from dsar.requests import api as dsar
@@ -95,6 +96,7 @@ api_v1 = [
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
     path("dsar/<uuid:request_id>", dsar.DsarRequestView.as_view(), name="dsar-request"),
     path("dsar/<uuid:request_id>/clock", dsar.DsarClockView.as_view(), name="dsar-clock"),
+    path("dsar/<uuid:request_id>/certificate", certificates.DsarCertificateView.as_view(), name="dsar-certificate"),
     path("dsar/<uuid:request_id>/download", dsar.DsarDownloadView.as_view(), name="dsar-download"),
     path("dsar/<uuid:request_id>/plan", erasure_plans.ErasurePlanView.as_view(), name="dsar-plan"),
     path("dsar/<uuid:request_id>/cancel", erasure_cancel.DsarCancelView.as_view(), name="dsar-cancel"),

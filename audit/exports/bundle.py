@@ -97,7 +97,7 @@ def write(
         parts = {
             "proofs.json": _json(_proofs(tenant, checkpoint, wanted, marks)),
             "checkpoint.txt": witness.cosigned(checkpoint).encode(),
-            "keys.json": _json({"format": 1, "keys": [_key(key) for key in keys], "witnesses": _witnesses(checkpoint)}),
+            "keys.json": _json(keys_file(keys, checkpoint)),
             "kaireon_verify.py": (_OFFLINE / "kaireon_verify.py").read_bytes(),
             "README.txt": (_OFFLINE / "README.txt").read_bytes(),
         }
@@ -109,6 +109,11 @@ def write(
         bundle.writestr("manifest.json", said)
         bundle.writestr("manifest.sig", _signature(_signer_of(keys, checkpoint), said))
     return manifest
+
+
+def keys_file(keys: list[SigningKey], checkpoint: Checkpoint) -> dict[str, Any]:
+    """What stands in keys.json: the log's keys, and the witnesses that signed the checkpoint."""
+    return {"format": 1, "keys": [_key(key) for key in keys], "witnesses": _witnesses(checkpoint)}
 
 
 def _write_records(

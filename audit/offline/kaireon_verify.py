@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Check evidence taken from an audit log: a bundle (zip), or its records.ndjson alone. Offline; trusts nobody.
+"""Check evidence taken from an audit log: a bundle (zip), its records.ndjson alone, or the certificate of an erasure.
 
     python3 kaireon_verify.py BUNDLE.zip [--pubkey KEY] [--witness KEY]... [--require LEVEL] [--json]
+    python3 kaireon_verify.py CERTIFICATE.json, likewise
+
+Offline; trusts nobody.
 
 Needs Python 3.9 or later and nothing else: one file, no network, nothing installed, nothing written. It reads the
 bundle once, in memory that hardly grows with it. What a bundle is, docs/evidence.md of the product says in full; this
@@ -31,6 +34,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 FORMAT = "kaireon-evidence-1"
+CERTIFICATE_FORMAT = "kaireon-certificate-1"
 
 # From the least trust to the most, and whom each holds against.
 LEVELS = {
@@ -659,7 +663,11 @@ def _log_key(entry: Any) -> LogKey:
 
 def read_keys(raw: bytes) -> tuple[list[LogKey], list[Witness]]:
     """The log's keys, each followed by the one that it cross-signed, and the witnesses. Raises Broken."""
-    found = formed("keys.json", json_file("keys.json", raw), KEYS)
+    return keys_of(json_file("keys.json", raw))
+
+
+def keys_of(value: Any) -> tuple[list[LogKey], list[Witness]]:
+    found = formed("keys.json", value, KEYS)
     keys = [_log_key(entry) for entry in found["keys"]]
     if len({key.key_id for key in keys}) != len(keys):
         raise Broken("keys.json", "malformed", "two keys have the same id")
@@ -1219,17 +1227,21 @@ class Verdict:
     key_id: str | None = None
     rotations: int | None = None
     witnesses: tuple[tuple[str, str], ...] = ()
+    # What the certificate of an erasure says.
+    certificate: dict[str, Any] | None = None
 
 
 def check(file: BinaryIO, *, pinned: PinnedKey | None = None, witnesses: Sequence[PinnedKey] = ()) -> Verdict:
-    """Check a bundle, or records alone. Raises Broken, or NothingToSay when it is neither."""
+    """Check a bundle, records alone, or a certificate. Raises Broken, or NothingToSay when it is none of them."""
     file.seek(0)
-    start = file.read(4)
-    if start == b"PK\x03\x04":
+    start = file.read(64)
+    if start.startswith(b"PK\x03\x04"):
         return check_bundle(Archive(file), pinned=pinned, witnesses=witnesses)
     if not start.startswith(b"{"):
-        raise NothingToSay("neither a zip nor records of an audit log")
+        raise NothingToSay("neither a zip nor records of an audit log nor a certificate")
     file.seek(0)
+    if _CERTIFICATE_STARTS.match(start):
+        return check_certificate(file.read(MOST_SMALL_FILE + 1), pinned=pinned, witnesses=witnesses)
     return check_records_alone(iter(lambda: file.read(MIB), b""))
 
 
@@ -1401,6 +1413,190 @@ def _extend(tree: Tree, levels: Sequence[int], hashes: Sequence[str], side: str)
         tree.append(bytes.fromhex(hashed), level)
 
 
+# --- The certificate of an erasure ------------------------------------------------------------------------------------
+
+# No record has a field of this name, and in canonical JSON it comes first.
+_CERTIFICATE_STARTS = re.compile(rb'\{\s*"certificate"\s*:')
+_CERTIFICATE_FILE = "certificate"
+_COMPLETED = "dsar.erasure.completed"
+# What the parts of a certificate are called where they are files of a bundle.
+_PART_OF = {"keys.json": "keys", "checkpoint.txt": "checkpoint", "records.ndjson": "record"}
+# Where the record of the erasure says the same: field of the statement, column of the record.
+_SAID_TWICE = (
+    ("counts", "counts"),
+    ("retained", "retained"),
+    ("outcome", "outcome"),
+    ("regulation", "regulation"),
+)
+_MOMENTS_SAID_TWICE = (
+    ("closedAt", "closed_at"),
+    ("erasedAt", "erased_at"),
+    ("receivedAt", "received_at"),
+    ("requestedAt", "requested_at"),
+    ("startedAt", "started_at"),
+)
+_STORED_MOMENT = re.compile(r"([0-9-]{10}T[0-9:]{8})(?:\.([0-9]{1,6}))?\+00:00")
+
+
+def _list(value: object) -> bool:
+    return isinstance(value, list)
+
+
+def _dict(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+CERTIFICATE = {
+    "certificate": _dict,
+    "checkpoint": _text,
+    "format": _text,
+    "keys": _dict,
+    "proof": _dict,
+    "record": _dict,
+    "signature": _dict,
+}
+STATEMENT = {
+    "articles": _list,
+    "catalogue": _dict,
+    "counts": _dict,
+    "issuedAt": _moment,
+    "keysDestroyed": _list,
+    "kind": lambda value: value == "erasure",
+    "outcome": _text,
+    "passes": _list,
+    "product": _dict,
+    "regulation": _text,
+    "requestId": _text,
+    "retained": _list,
+    "scope": _list,
+    "subject": _text,
+    "tenantId": _text,
+    "times": _dict,
+}
+TIMES = {
+    "closedAt": _moment,
+    "dueOn": _text,
+    "erasedAt": _or_null(_moment),
+    "receivedAt": _moment,
+    "requestedAt": _moment,
+    "startedAt": _or_null(_moment),
+}
+PROOF = {"hashes": _hashes, "leafIndex": _count, "treeSize": _count}
+CERTIFICATE_SIGNATURE = {"keyId": _key_id, "value": _signature}
+
+
+def check_certificate(raw: bytes, *, pinned: PinnedKey | None, witnesses: Sequence[PinnedKey]) -> Verdict:
+    """Raises NothingToSay when it is a certificate of another format, Broken when it does not hold."""
+    if len(raw) > MOST_SMALL_FILE:
+        raise _bad_certificate("malformed", f"it is larger than {MOST_SMALL_FILE} bytes")
+    value = json_file(_CERTIFICATE_FILE, raw)
+    if value.get("format", CERTIFICATE_FORMAT) != CERTIFICATE_FORMAT:
+        raise NothingToSay(f"not a certificate that this verifier knows: it is not of {CERTIFICATE_FORMAT}")
+    if canonical(value) != raw:
+        raise _bad_certificate("not_canonical", "it is not canonical JSON")
+    formed(_CERTIFICATE_FILE, value, CERTIFICATE)
+    said = formed(_CERTIFICATE_FILE, value["certificate"], STATEMENT)
+    formed(_CERTIFICATE_FILE, said["times"], TIMES)
+    proof = formed(_CERTIFICATE_FILE, value["proof"], PROOF)
+    try:
+        checkpoint = Checkpoint.parse(value["checkpoint"].encode())
+        keys, listed = keys_of(value["keys"])
+        record = formed(Records.FILE, value["record"], RECORD)
+        signer = _certificate_signer(value, keys, checkpoint)
+        level, rotations = _trust(signer, keys, pinned)
+        cosigners = _cosigners(checkpoint, listed, witnesses)
+    except Broken as e:
+        part = _PART_OF.get(e.file)
+        raise _bad_certificate(e.reason, f"{part}: {e.message}" if part else e.message) from None
+    if cosigners and level == "pinned":
+        level = "pinned-witnessed"
+    _check_in_tree(record, proof, checkpoint)
+    _check_says_the_same(said, record, checkpoint)
+    return Verdict(
+        level=level,
+        tenant=said["tenantId"],
+        first=record["seq"],
+        last=record["seq"],
+        records=1,
+        earliest=record["timestamp"],
+        latest=record["timestamp"],
+        origin=checkpoint.origin,
+        tree_size=checkpoint.size,
+        root=checkpoint.root.hex(),
+        key_id=signer.key_id,
+        rotations=rotations,
+        witnesses=cosigners,
+        certificate=said,
+    )
+
+
+def _bad_certificate(reason: str, message: str) -> Broken:
+    return Broken(_CERTIFICATE_FILE, reason, message)
+
+
+def _certificate_signer(value: dict[str, Any], keys: Sequence[LogKey], checkpoint: Checkpoint) -> LogKey:
+    """The key that signed both the certificate and its checkpoint. Raises Broken."""
+    signature = formed(_CERTIFICATE_FILE, value["signature"], CERTIFICATE_SIGNATURE)
+    signer = next((key for key in keys if key.key_id == signature["keyId"]), None)
+    if signer is None:
+        raise _bad_certificate("signature_invalid", f"key {signature['keyId']} is not among its keys")
+    signed = canonical({name: item for name, item in value.items() if name != "signature"})
+    if not verifies(signer.raw, b"kaireon certificate v1\n" + signed, exact_base64(signature["value"]) or b""):
+        raise _bad_certificate("signature_invalid", f"key {signer.key_id} did not sign this certificate")
+    if signer.name != checkpoint.origin or not checkpoint.is_signed_by(signer):
+        raise _bad_certificate("signature_invalid", "the key that signed it did not sign the checkpoint in it")
+    return signer
+
+
+def _check_in_tree(record: dict[str, Any], proof: dict[str, Any], checkpoint: Checkpoint) -> None:
+    """That the proof starts from the record and leads to the root (RFC 6962, section 2.1.1). Raises Broken."""
+    if hashlib.sha256(_joined(record).encode()).hexdigest() != record["integrityHash"]:
+        raise _bad_certificate("hash_mismatch", "record: integrityHash is not the hash of its contents")
+    index, size = proof["leafIndex"], proof["treeSize"]
+    if size != checkpoint.size or index != record["seq"] - 1 or index >= size:
+        raise _bad_certificate("checkpoint_mismatch", "proof: it is not of this record and this checkpoint")
+    if root_over(leaf_hash(canonical(record)), index, size, proof["hashes"]) != checkpoint.root:
+        raise _bad_certificate("checkpoint_mismatch", "proof: it does not lead from the record to the checkpoint")
+
+
+def root_over(hashed: bytes, index: int, size: int, hashes: Sequence[str]) -> bytes | None:
+    """The root that a proof leads to from leaf `index` of `size`; None when it is too short or too long."""
+    last = size - 1
+    for text in hashes:
+        if not last:
+            return None
+        sibling = bytes.fromhex(text)
+        if index & 1 or index == last:
+            hashed = node_hash(sibling, hashed)
+            while index and not index & 1:
+                index, last = index >> 1, last >> 1
+        else:
+            hashed = node_hash(hashed, sibling)
+        index, last = index >> 1, last >> 1
+    return None if last else hashed
+
+
+def _check_says_the_same(said: dict[str, Any], record: dict[str, Any], checkpoint: Checkpoint) -> None:
+    """That the statement is what the log says: nobody who has the key alone can certify what was not recorded."""
+    if not checkpoint.origin.endswith("/" + said["tenantId"]) or record["tenantId"] != said["tenantId"]:
+        raise _bad_certificate("checkpoint_mismatch", "the checkpoint or the record is of another tenant's log")
+    about = (record["action"], record["entityType"], record["entityId"])
+    after = record["after"]
+    if about != (_COMPLETED, "DsarRequest", said["requestId"]) or not isinstance(after, dict):
+        raise _bad_certificate("record_mismatch", "the record is not that this erasure was completed")
+    for name, column in _SAID_TWICE:
+        if canonical(said[name]) != canonical(after.get(column)):
+            raise _bad_certificate("record_mismatch", f"{name} is not what the record in the log says")
+    for name, column in _MOMENTS_SAID_TWICE:
+        if said["times"][name] != _stored_moment(after.get(column)):
+            raise _bad_certificate("record_mismatch", f"{name} is not what the record in the log says")
+
+
+def _stored_moment(text: object) -> str | None:
+    match = _STORED_MOMENT.fullmatch(text) if isinstance(text, str) else None
+    return f"{match[1]}.{(match[2] or '').ljust(6, '0')}Z" if match else None
+
+
 # --- The program ------------------------------------------------------------------------------------------------------
 
 
@@ -1438,6 +1634,7 @@ class Answer:
             "keyId": verdict and verdict.key_id,
             "rotations": verdict and verdict.rotations,
             "witnesses": [{"name": name, "at": at} for name, at in verdict.witnesses] if verdict else None,
+            "requestId": verdict and verdict.certificate and verdict.certificate["requestId"],
         }
         return json.dumps(said)
 
@@ -1445,11 +1642,7 @@ class Answer:
         verdict = self.verdict
         if verdict is None:
             return self.message
-        lines = [
-            self.message,
-            f"  Records     {verdict.records}, seq {verdict.first} to {verdict.last} of tenant {shown(verdict.tenant)}",
-            f"  Moments     {verdict.earliest} to {verdict.latest}",
-        ]
+        lines = [self.message, *(_certified(verdict) if verdict.certificate else _read(verdict))]
         if verdict.origin is not None:
             asked = f"{verdict.asked_from or 'the beginning'} to {verdict.asked_to or 'the end'}"
             by = f"key {verdict.key_id}"
@@ -1457,15 +1650,36 @@ class Answer:
                 turns = {0: "the pinned one", 1: "one rotation after the pinned one"}
                 by += ", " + turns.get(verdict.rotations, f"{verdict.rotations} rotations after the pinned one")
             else:
-                by += ", which came with the bundle: pin it with --pubkey"
+                by += (
+                    f", which came with the {'certificate' if verdict.certificate else 'bundle'}: pin it with --pubkey"
+                )
+            if verdict.certificate is None:
+                lines.append(f"  Asked for   {asked}")
             lines += [
-                f"  Asked for   {asked}",
                 f"  Tree        {verdict.tree_size} records of {shown(verdict.origin)}, root {verdict.root}",
                 f"  Signed by   {by}",
                 *(f"  Witness     {shown(name)} at {at}" for name, at in verdict.witnesses),
             ]
         lines.append(f"  Holds against {LEVELS[verdict.level]}.")
         return "\n".join(lines)
+
+
+def _read(verdict: Verdict) -> list[str]:
+    return [
+        f"  Records     {verdict.records}, seq {verdict.first} to {verdict.last} of tenant {shown(verdict.tenant)}",
+        f"  Moments     {verdict.earliest} to {verdict.latest}",
+    ]
+
+
+def _certified(verdict: Verdict) -> list[str]:
+    said = verdict.certificate or {}
+    return [
+        f"  Erasure     request {shown(said['requestId'])} of tenant {shown(verdict.tenant)}, {shown(said['outcome'])}",
+        f"  Subject     {shown(said['subject']) or 'not named any more'}",
+        f"  Closed      {said['times']['closedAt']}, received {said['times']['receivedAt']}",
+        f"  Retained    {len(said['retained']) or 'nothing'}; keys destroyed: {len(said['keysDestroyed'])}",
+        f"  Record      seq {verdict.first}",
+    ]
 
 
 def answer(verdict: Verdict, required: str | None) -> Answer:
@@ -1504,7 +1718,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         epilog="Exit 0: it holds. 1: it does not. 2: nothing can be said. 3: it holds at a lower level than required.",
         allow_abbrev=False,
     )
-    parser.add_argument("bundle", metavar="BUNDLE", help="the zip, or a records.ndjson by itself")
+    parser.add_argument("bundle", metavar="BUNDLE", help="the zip, a records.ndjson by itself, or a certificate")
     parser.add_argument(
         "--pubkey",
         metavar="KEY",

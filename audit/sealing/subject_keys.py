@@ -158,6 +158,15 @@ def alive(subject_ids: Iterable[str]) -> set[str]:
 
 
 @requires_transaction
+def destroyed(subject_ids: Iterable[str]) -> list[tuple[UUID, datetime]]:
+    """Of these subjects the keys that there were and are no more: the key's id, and when it was destroyed."""
+    gone = SubjectKey.objects.filter(
+        tenant_id=current().tenant_id, subject_id__in=list(subject_ids), destroyed_at__isnull=False, key_version__gt=0
+    )
+    return [(key, at) for key, at in gone.order_by("destroyed_at", "id").values_list("id", "destroyed_at") if at]
+
+
+@requires_transaction
 def id_of(subject_id: str) -> UUID | None:
     """The id by which sealed values name the subject's key; None when there never was one."""
     keys = SubjectKey.objects.filter(tenant_id=current().tenant_id, subject_id=subject_id)

@@ -27,6 +27,7 @@ from customers.admin import CustomerAdmin
 from customers.catalogue import CATALOGUE
 from customers.models import Customer
 from dsar import deadlines
+from dsar.certifying import certificate_page, certificates
 from dsar.dossiers import dossier
 from dsar.erasing import log_keys, plans_admin
 from dsar.models import Dossier, DsarRequest, RequestType, Status, SubjectType
@@ -110,7 +111,7 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, TenantModelAdmin[DsarReques
     change_form_after_template = "admin/dsar/answer.html"
     names_people = ("subject",)
     actions_list = ("access", "erasure")
-    actions_detail = ("download", "again", "plan", "cancel")
+    actions_detail = ("download", "certificate", "again", "plan", "cancel")
     when_empty = "File one when a customer asks what you know about them, or to be forgotten."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DsarRequest]:
@@ -139,6 +140,8 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, TenantModelAdmin[DsarReques
         fit = set()
         if row is not None and row.status == Status.FAILED:
             fit.add("again")
+        if row is not None and certificates.why_not(row) is None:
+            fit.add("certificate")
         if row is not None and _package(row) is not None:
             fit.add("download")
         if row is not None:
@@ -283,6 +286,17 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, TenantModelAdmin[DsarReques
         response = HttpResponse(content, content_type="application/json")
         response["Content-Disposition"] = content_disposition_header(True, file_name(row)) or "attachment"
         return response
+
+    @verb(
+        permission=Permission.READ_DSAR,
+        description="Certificate",
+        icon="workspace_premium",
+        url_path="certificate",
+        variant=ActionVariant.PRIMARY,
+    )
+    def certificate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What proves the erasure; the first look issues it."""
+        return certificate_page.page(self, request, self.row(request, object_id))
 
     @verb(
         permission=Permission.MANAGE_DSAR,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from customers.models import Customer, IdentityLink
 from customers.models.customer import IdentityKind, normal_email
-from customers.subjects import number_key, number_keys
+from customers.subjects import email_key, number_key, number_keys
 from dsar.models import DsarRequest, SubjectType
 from kaireon.lib.masking import KeyedHash, keyed_hashes
 from kaireon.tenancy import context
@@ -96,6 +96,14 @@ def pseudonym(customer: Customer) -> str:
     """What stands in the subject's place after an erasure; equal for equal numbers, and names nobody."""
     known = _PSEUDONYM.fullmatch(customer.customer_id) if is_remnant(customer) else None
     return known.group(1) if known else _pseudonym(number_key(customer.customer_id))
+
+
+def pseudonym_of(request: DsarRequest) -> str:
+    """The same for a request, also where nobody was found by its name; of a shredded one what is left there."""
+    if request.pseudonym or request.is_shredded:
+        return request.pseudonym
+    name = request.subject_id
+    return _pseudonym(email_key(name) if request.subject_type == SubjectType.EMAIL else number_key(name))
 
 
 def remnants_beside(customer: Customer) -> list[Customer]:

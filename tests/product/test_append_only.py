@@ -27,6 +27,7 @@ APPEND_ONLY: dict[str, set[tuple[str, str]]] = {
     "audit_tombstone": set(),
     "audit_cosignature": set(),
     "compliance_policyversion": set(),
+    "dsar_certificate": set(),
 }
 STATEMENTS = {
     "UPDATE": "UPDATE {} SET tenant_id = tenant_id",

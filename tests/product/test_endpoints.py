@@ -150,6 +150,7 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "dsar"): Rule(ADMIN, 202, {"requestType": "export", "subjectId": "c-1"}),
     ("GET", "dsar-request"): Rule(ADMIN, names=REQUEST),
     ("GET", "dsar-clock"): Rule(ADMIN, names=REQUEST),
+    ("GET", "dsar-certificate"): Rule(ADMIN, 409, names=REQUEST),
     ("GET", "dsar-download"): Rule(ADMIN, 409, names=REQUEST),
     # Of an export there is none.
     ("GET", "dsar-plan"): Rule(ADMIN, 409, names=REQUEST),

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
 
+from audit.tree.checkpoints import LogContradictsCheckpoint
 from dsar import deadlines
+from dsar.certifying import certificates
 from dsar.erasing import plans
 from dsar.models import DsarRequest, RequestType, Status, SubjectType
 from dsar.requests import services, subjects
@@ -24,15 +26,16 @@ _PLAN_COLUMNS = ("entity", "dataClass", "action", "count", "ground", "until")
 
 
 class Command(TenantCommand):
-    help = "List, show, plan, file, process or retry requests of data subjects. Subjects are shown masked."
+    help = (
+        "List, show, plan, file, process or retry requests of data subjects, shown masked, or hand out the"
+        " certificate of an erasure."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("action", choices=["list", "show", "plan", "create", "process", "retry"])
-        parser.add_argument(
-            "request", nargs="?", type=UUID, help="Id of the request, for show, plan, process and retry."
-        )
-        parser.add_argument("--json", action="store_true", help="For programs.")
+        parser.add_argument("action", choices=["list", "show", "plan", "create", "process", "retry", "certificate"])
+        parser.add_argument("request", nargs="?", type=UUID, help="Id of the request, for all but list and create.")
+        parser.add_argument("--json", action="store_true", help="For programs; of a certificate the signed bytes.")
         parser.add_argument("--status", choices=Status.values, help="list: only these.")
         parser.add_argument("--limit", type=int, default=50, help="list: at most so many, newest first.")
         parser.add_argument("--type", choices=RequestType.values, default=RequestType.EXPORT, help="create: which.")
@@ -43,10 +46,10 @@ class Command(TenantCommand):
 
     def handle_tenant(self, **options: Any) -> str | None:
         action = options["action"]
-        if action in ("show", "plan", "retry") and options["request"] is None:
+        if action in ("show", "plan", "retry", "certificate") and options["request"] is None:
             raise CommandError(f"dsar {action} needs the id of a request.")
-        if action == "plan":
-            return self._plan(options)
+        if action in ("plan", "certificate"):
+            return self._plan(options) if action == "plan" else self._certificate(options)
         rows = {
             "list": self._list,
             "show": self._show,
@@ -123,6 +126,27 @@ class Command(TenantCommand):
                 self.stderr.write("  not due, or a worker has it")
         with transaction():
             return list(DsarRequest.objects.filter(pk__in=[row.pk for row in found]).order_by("requested_at"))
+
+    def _certificate(self, options: dict[str, Any]) -> str:
+        """The signed bytes, or what they are in a few words."""
+        [row] = self._show(options)
+        try:
+            certificates.seal_log()
+            with transaction():
+                certificate = certificates.issue(row, now=clock.now())
+                certificates.record_reading(certificate, via="command")
+        except certificates.NoCertificate as e:
+            raise CommandError(f"{row.pk}: {e}") from e
+        except LogContradictsCheckpoint as e:
+            raise CommandError("The log contradicts its last checkpoint: run audit_verify first.") from e
+        if options["json"]:
+            return bytes(certificate.content).decode()
+        return (
+            f"Certificate of request {row.pk}, issued {clock.rfc3339(certificate.issued_at)}.\n"
+            f"  SHA-256     {certificate.sha256}\n"
+            f"  Signed by   key {certificate.key_id}, under the checkpoint of {certificate.tree_size} records\n"
+            f"Take it with --json, check it with kaireon_verify.py."
+        )
 
     def _retry(self, options: dict[str, Any]) -> list[DsarRequest]:
         [row] = self._show(options)

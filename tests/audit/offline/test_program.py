@@ -211,7 +211,7 @@ def test_a_key_in_a_file(run, log, bundle, tmp_path):
 FIELDS = [
     *("intact", "exit", "level", "required", "message", "brokenFile", "brokenReason", "brokenAtSeq", "brokenAtId"),
     *("tenantId", "origin", "from", "to", "firstSeq", "lastSeq", "records", "treeSize", "rootHash", "keyId"),
-    *("rotations", "witnesses"),
+    *("rotations", "witnesses", "requestId"),
 ]
 
 
@@ -221,7 +221,7 @@ def test_the_answer_as_json(run, log, bundle, tmp_path):
 
     assert list(said) == FIELDS
     del said["message"]
-    nothing = dict.fromkeys(["brokenFile", "brokenReason", "brokenAtSeq", "brokenAtId", "from", "to"])
+    nothing = dict.fromkeys(["brokenFile", "brokenReason", "brokenAtSeq", "brokenAtId", "from", "to", "requestId"])
     assert said == nothing | {
         "intact": True,
         "exit": 0,

@@ -1,0 +1,1 @@
+"""What proves an erasure to somebody who trusts nobody: the signed certificate."""
