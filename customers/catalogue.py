@@ -274,7 +274,7 @@ CATALOGUE: tuple[Entity, ...] = (
         erasure=Erasure.SHRED,
         subject="customer_ref",
         section="dsarRequests",
-        personal=("subject_sealed",),
+        personal=("subject_sealed", "notes_sealed"),
         hidden=("subject_key", "pseudonym", "job_ref"),
     ),
     Entity(
@@ -310,6 +310,8 @@ EXEMPT: dict[str, str] = {
     "customers.SuppressionTombstone": "A keyed hash and a channel: what erasure leaves so that a suppression lasts.",
     "customers.ImportRun": "The position in a file, known by its hash.",
     "dsar.ErasurePlan": "Counts, and our own ids of the person until the request expires.",
+    "dsar.Demand": "What a tenant demands of its requests.",
+    "dsar.IdentityCheck": "A keyed hash of a code, how often it was tried, and times.",
     "customers.ObjectRemoval": "The random name of an object that must be gone, emptied when it is.",
     "dsar.Certificate": "What proves an erasure, for ever: counts, times, and the pseudonym that the erasure left.",
 }

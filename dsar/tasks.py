@@ -2,7 +2,7 @@
 
 from dsar.dossiers import export
 from dsar.erasing import erasure
-from dsar.requests import services
+from dsar.requests import opting_out, services
 from kaireon.jobs.registry import job_type
 from kaireon.jobs.runner import JobRun
 
@@ -15,3 +15,8 @@ def dsar_export(run: JobRun) -> None:
 @job_type("dsar_erasure", queue="dsar-jobs", time_limit=600, gave_up=services.gave_up)
 def dsar_erasure(run: JobRun) -> None:
     erasure.process_erasure(run)
+
+
+@job_type("dsar_opt_out", queue="dsar-jobs", gave_up=services.gave_up)
+def dsar_opt_out(run: JobRun) -> None:
+    opting_out.process_opt_out(run)

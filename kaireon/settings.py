@@ -253,6 +253,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "RequestStatusEnum": "dsar.models.Status",
+        "RequestStateEnum": "dsar.models.State",
+        "RequestOutcomeEnum": "dsar.models.Outcome",
         "ConsentStatusEnum": "customers.models.consent.ConsentStatus",
         "RoleEnum": "kaireon.tenancy.roles.Role",
         "FlowRunStateEnum": "kaireon.flows.models.RunState",

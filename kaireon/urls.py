@@ -25,6 +25,7 @@ from dsar.certifying import certificate_api as certificates
 from dsar.erasing import cancel_api as erasure_cancel
 from dsar.erasing import plans_api as erasure_plans
 from dsar.requests import api as dsar
+from dsar.requests import life_api as dsar_life
 from kaireon.approvals import api as approvals
 from kaireon.approvals import members_api as members
 from kaireon.flows import api as flows
@@ -100,6 +101,14 @@ api_v1 = [
     path("dsar/<uuid:request_id>/download", dsar.DsarDownloadView.as_view(), name="dsar-download"),
     path("dsar/<uuid:request_id>/plan", erasure_plans.ErasurePlanView.as_view(), name="dsar-plan"),
     path("dsar/<uuid:request_id>/cancel", erasure_cancel.DsarCancelView.as_view(), name="dsar-cancel"),
+    path("dsar/<uuid:request_id>/timeline", dsar_life.DsarTimelineView.as_view(), name="dsar-timeline"),
+    path("dsar/<uuid:request_id>/identity/code", dsar_life.DsarCodeView.as_view(), name="dsar-identity-code"),
+    path("dsar/<uuid:request_id>/identity/verify", dsar_life.DsarVerifyView.as_view(), name="dsar-identity-verify"),
+    path("dsar/<uuid:request_id>/identity/vouch", dsar_life.DsarVouchView.as_view(), name="dsar-identity-vouch"),
+    path("dsar/<uuid:request_id>/reject", dsar_life.DsarRejectView.as_view(), name="dsar-reject"),
+    path("dsar/<uuid:request_id>/withdraw", dsar_life.DsarWithdrawView.as_view(), name="dsar-withdraw"),
+    path("dsar/<uuid:request_id>/complete", dsar_life.DsarCompleteView.as_view(), name="dsar-complete"),
+    path("dsar/<uuid:request_id>/assign", dsar_life.DsarAssignView.as_view(), name="dsar-assign"),
     path("gdpr/erasure", dsar.ErasureView.as_view(), name="gdpr-erasure"),
     path("pipelines", flows.PipelinesView.as_view(), name="pipelines"),
     path("pipelines/execute", flows.PipelinesExecuteView.as_view(), name="pipelines-execute"),

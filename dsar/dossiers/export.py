@@ -12,14 +12,12 @@ from django.conf import settings
 from django.db import connection
 from django.db import transaction as django_transaction
 
-import audit
 from audit import services as audit_log
-from compliance.holding import pauses
 from customers.models import Customer
 from dsar.dossiers import dossier
 from dsar.dossiers.dossier import Package
-from dsar.models import Dossier, DsarRequest, Outcome, State
-from dsar.requests import services, subjects
+from dsar.models import Dossier, DsarRequest, Outcome, Status
+from dsar.requests import outcomes, services, subjects
 from kaireon.jobs.runner import JobError, JobRun
 from kaireon.lib import clock
 from kaireon.lib.ids import uuid7
@@ -62,18 +60,16 @@ def process_export(run: JobRun) -> None:
         # The customer before the request, as an erasure does, which now waits for this transaction or was before it.
         found = reading is not None and _still_there(reading)
         request = DsarRequest.objects.select_for_update().get(pk=request_id)
+        if request.status == Status.COMPLETED:
+            # Withdrawn or rejected meanwhile: what was read is dropped.
+            run.finish()
+            return
+        outcome = Outcome.NO_DATA
         if reading is not None and made is not None and found and not request.is_shredded:
             _store(request, reading, made)
-            request.outcome = Outcome.COMPLETED if reading.customer_pk else Outcome.NO_DATA
-        else:
-            # Erased since: nothing may come back.
-            request.outcome = Outcome.NO_DATA
-        audit.action(COMPLETED_VERB, entity=request)
-        request.move_to(State.COMPLETED)
-        request.error = ""
-        request.closed_at = now
-        request.save()
-        pauses.resume_retention(request_id=request.pk, now=now)
+            outcome = Outcome.COMPLETED if reading.customer_pk else Outcome.NO_DATA
+        # Otherwise it was erased since: nothing may come back.
+        outcomes.answer(request, outcome=outcome, verb=COMPLETED_VERB, now=now)
         run.finish({"bytes": len(made.data) if made else 0})
 
 

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from dsar.erasing import gates
+from dsar.erasing import cancelling
 from dsar.models import DsarRequest, Status
 from kaireon.api.errors import Conflict, NotFound
 from kaireon.api.serializers import ErrorBodySerializer
@@ -38,11 +38,11 @@ class DsarCancelView(TenantAPIView):
         if row is None:
             raise NotFound
         try:
-            gates.cancel(row, actor=request.actor, now=clock.now())
-        except gates.NotCancellable as error:
+            cancelling.cancel(row, actor=request.actor, now=clock.now())
+        except cancelling.NotCancellable as error:
             advice = "Only an erasure that waits for a second person, or in its window, can be cancelled."
             raise Conflict(advice, code="not_cancellable") from error
-        except gates.TooLateToCancel as error:
+        except cancelling.TooLateToCancel as error:
             raise Conflict("The window in which it could be cancelled is over.", code="too_late_to_cancel") from error
         row.refresh_from_db()
         said = {"status": row.status, "state": row.state, "outcome": row.outcome}

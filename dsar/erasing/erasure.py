@@ -10,7 +10,7 @@ from uuid import UUID
 
 import audit
 from audit import services as audit_log
-from compliance.holding import holds, matters, pauses, predicate
+from compliance.holding import holds, matters, predicate
 from customers import removals
 from customers.catalogue import CATALOGUE, Erasure
 from customers.models import Customer
@@ -18,8 +18,8 @@ from dsar.erasing import log_keys, plans, rows
 from dsar.erasing.grounds import LEGAL_HOLD
 from dsar.erasing.residue import residue
 from dsar.erasing.rows import Erased, ResidueFound, added, held_part
-from dsar.models import DsarRequest, Outcome, State
-from dsar.requests import services, subjects
+from dsar.models import SHREDDED, DsarRequest, Outcome, State, Status
+from dsar.requests import outcomes, services, subjects
 from kaireon.jobs.runner import JobError, JobRun, code_of
 from kaireon.lib import clock
 from kaireon.tenancy import context
@@ -55,7 +55,9 @@ def process_erasure(run: JobRun) -> None:
     if request.erased_at is None:
         try:
             with transaction():
-                erase_rows(request_id=request_id, now=clock.now())
+                if not erase_rows(request_id=request_id, now=clock.now()):
+                    run.finish()
+                    return
         except subjects.AmbiguousSubject as e:
             raise JobError("ambiguous_subject", permanent=True) from e
         except Exception as e:
@@ -68,8 +70,10 @@ def process_erasure(run: JobRun) -> None:
 
 
 @requires_transaction
-def erase_rows(*, request_id: UUID, now: datetime) -> None:
+def erase_rows(*, request_id: UUID, now: datetime) -> bool:
     """Everything the database holds about the subject, all or nothing; the counts are written into the request.
+
+    False when the request was withdrawn or rejected a moment before.
 
     Raises AmbiguousSubject, ResidueFound, and what the database raises.
     """
@@ -81,6 +85,9 @@ def erase_rows(*, request_id: UUID, now: datetime) -> None:
     # Always the customers before the request: the erasure of another request takes this one's row too.
     there = {c.pk: c for c in Customer.objects.select_for_update().filter(pk__in=refs).order_by("pk")}
     request = DsarRequest.objects.select_for_update().get(pk=request_id)
+    if request.status == Status.COMPLETED:
+        # Withdrawn or rejected before anything of it was done: nothing will be.
+        return False
     erased = Erased()
     if refs and refs[-1] in there:
         request.customer_ref = refs[-1]
@@ -91,6 +98,7 @@ def erase_rows(*, request_id: UUID, now: datetime) -> None:
     request.refresh_from_db()
     plans.keep(plan, erased)
     _write_down(request, erased, now)
+    return True
 
 
 def _write_down(request: DsarRequest, erased: Erased, now: datetime) -> None:
@@ -161,7 +169,7 @@ def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
             about = predicate.free(about, entity.data_class, kinds=predicate.FOR_ERASURE)
         if entity.erasure == Erasure.SHRED:
             readable = about.filter(subject_sealed__isnull=False)
-            shredded = readable.update(subject_sealed=None, subject_key="", pseudonym=request.pseudonym)
+            shredded = readable.update(**SHREDDED, pseudonym=request.pseudonym)
             late.reduced[entity.name] = shredded
         else:
             late.deleted[entity.name] = about.delete()[0]
@@ -175,11 +183,7 @@ def _complete(request: DsarRequest, now: datetime) -> None:
     request.retained = [*request.retained, *log_keys.retained_of(request)]
     if not request.counts["deleted"]:
         # Nobody was found, or somebody else erased them a moment before.
-        request.outcome = Outcome.NO_DATA
+        outcome = Outcome.NO_DATA
     else:
-        request.outcome = Outcome.PARTIALLY_COMPLETED if request.retained else Outcome.COMPLETED
-    audit.action(COMPLETED_VERB, entity=request)
-    request.move_to(State.COMPLETED)
-    request.closed_at = now
-    request.save()
-    pauses.resume_retention(request_id=request.pk, now=now)
+        outcome = Outcome.PARTIALLY_COMPLETED if request.retained else Outcome.COMPLETED
+    outcomes.answer(request, outcome=outcome, verb=COMPLETED_VERB, now=now)

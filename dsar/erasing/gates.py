@@ -12,9 +12,8 @@ from django.db import transaction
 from django.dispatch import receiver
 
 import audit
-from compliance.holding import pauses
 from dsar.erasing import plans
-from dsar.models import DsarRequest, ErasurePlan, Outcome, RequestType, State
+from dsar.models import DsarRequest, ErasurePlan, RequestType, State
 from kaireon.approvals import people, registry
 from kaireon.approvals import services as approvals
 from kaireon.approvals import signals as approval_signals
@@ -32,7 +31,6 @@ VERB = "dsar.erase"
 JOB_TYPE = "dsar_erasure"
 AGREED_VERB = "dsar.erasure.agreed"
 REFUSED_VERB = "dsar.erasure.failed"
-CANCELLED_VERB = "dsar.cancel"
 
 # What the end of an approval that is no yes makes of its request: failed, still owed an answer, and asked for anew.
 _ENDS = {
@@ -41,14 +39,6 @@ _ENDS = {
     "approval.cancel": "approval_cancelled",
     "approval.fail": "approval_failed",
 }
-
-
-class NotCancellable(RuntimeError):
-    """The request does not wait for a yes, nor in its window: the work began, or it has ended."""
-
-
-class TooLateToCancel(RuntimeError):
-    """The window in which the erasure could be cancelled is over."""
 
 
 @requires_transaction
@@ -79,24 +69,6 @@ def wait(request: DsarRequest, gate: State, *, actor: Actor, now: datetime) -> J
         _move(request, State.APPROVAL)
         return None
     return _queue(request, plan, now)
-
-
-@requires_transaction
-def cancel(request: DsarRequest, *, actor: Actor, now: datetime) -> None:
-    """End an erasure that nobody began yet: nothing is erased. Raises NotCancellable, TooLateToCancel."""
-    row = DsarRequest.objects.select_for_update().get(pk=request.pk)
-    if row.state not in (State.APPROVAL, State.WINDOW):
-        raise NotCancellable(str(row.pk))
-    plan = plans.kept_of(row)
-    if row.state == State.WINDOW and plan is not None and plan.window_until is not None and plan.window_until <= now:
-        raise TooLateToCancel(str(row.pk))
-    audit.action(CANCELLED_VERB, entity=row)
-    row.move_to(State.COMPLETED)
-    row.outcome, row.closed_at = Outcome.WITHDRAWN, now
-    row.save(update_fields=["state", "status", "outcome", "closed_at"])
-    pauses.resume_retention(request_id=row.pk, now=now)
-    _end_job(row, now)
-    _end_approval(plan, actor, now)
 
 
 def window() -> timedelta:
@@ -169,14 +141,17 @@ def _move(request: DsarRequest, state: State) -> None:
     request.save(update_fields=["state", "status", "job_ref"])
 
 
-def _end_job(request: DsarRequest, now: datetime) -> None:
+@requires_transaction
+def end_job(request: DsarRequest, now: datetime) -> None:
     job = Job.objects.open().filter(pk=request.job_ref).first() if request.job_ref else None
     if job is not None:
         cancelling.cancel(job=job, now=now)
 
 
-def _end_approval(plan: ErasurePlan | None, actor: Actor, now: datetime) -> None:
+@requires_transaction
+def end_approval(request: DsarRequest, *, actor: Actor, now: datetime) -> None:
     """Whoever else asked sees theirs fail when it is answered: the request does not wait any more."""
+    plan = plans.kept_of(request)
     if plan is None or plan.approval_ref is None:
         return
     try:

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from customers.catalogue import CATALOGUE, DATA_CLASSES
-from dsar.erasing import gates, log_keys, plans
+from dsar.erasing import cancelling, log_keys, plans
 from dsar.models import DsarRequest, ErasurePlan, RequestType, State
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, principal_of, verb
@@ -22,8 +22,8 @@ WORDS: dict[str, str] = {
 }
 OBJECT = "Object"
 REFUSALS: dict[type[Exception], str] = {
-    gates.NotCancellable: "It has begun or ended meanwhile, and cannot be cancelled any more.",
-    gates.TooLateToCancel: "The time in which it could be cancelled is over.",
+    cancelling.NotCancellable: "It has begun or ended meanwhile, and cannot be cancelled any more.",
+    cancelling.TooLateToCancel: "The time in which it could be cancelled is over.",
 }
 
 
@@ -54,7 +54,7 @@ class ErasurePlanVerbs(TenantModelAdmin[DsarRequest]):
         actor = principal_of(request).actor
 
         def do(given: dict[str, Any]) -> HttpResponse:
-            gates.cancel(row, actor=actor, now=clock.now())
+            cancelling.cancel(row, actor=actor, now=clock.now())
             self.succeed(request, "The erasure is cancelled. Nothing was erased.")
             return HttpResponseRedirect(self.url("change", row.pk))
 

@@ -21,7 +21,7 @@ from customers.models import ConsentRecord, Customer
 from customers.models.removal import Cause
 from dsar.erasing import grounds
 from dsar.erasing.residue import residue
-from dsar.models import DsarRequest
+from dsar.models import SHREDDED, DsarRequest
 from dsar.requests import subjects
 from kaireon.jobs.runner import JobError
 from kaireon.tenancy.context import requires_transaction
@@ -230,7 +230,7 @@ def _shred_requests(requests: list[DsarRequest], work: Work) -> int:
     for request in requests:
         audit.action("dsar.shred", entity=request)
     return DsarRequest.objects.filter(pk__in=[r.pk for r in requests]).update(
-        subject_sealed=None, subject_key="", pseudonym=work.pseudonym, customer_ref=work.customer.pk
+        **SHREDDED, pseudonym=work.pseudonym, customer_ref=work.customer.pk
     )
 
 

@@ -1,16 +1,23 @@
 """What subjects asked for, and what answered them."""
 
 from dsar.models.certificate import Certificate
+from dsar.models.demand import Demand, Demanded
 from dsar.models.dossier import Dossier
 from dsar.models.erasure_plan import ErasurePlan, Subject
-from dsar.models.request import DsarRequest, Outcome, RequestType, State, Status, SubjectType
+from dsar.models.identity import IdentityCheck
+from dsar.models.request import SHREDDED, DsarRequest, Outcome, Proof, RequestType, State, Status, SubjectType
 
 __all__ = [
+    "SHREDDED",
     "Certificate",
+    "Demand",
+    "Demanded",
     "Dossier",
     "DsarRequest",
     "ErasurePlan",
+    "IdentityCheck",
     "Outcome",
+    "Proof",
     "RequestType",
     "State",
     "Status",

@@ -1,11 +1,13 @@
 """What a subject asked for."""
 
+import json
 from datetime import datetime
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
 
-from kaireon.tenancy.keyring import open_text
+from kaireon.tenancy.keyring import open_text, seal_text
 from kaireon.tenancy.managers import TenantManager, TenantQuerySet
 from kaireon.tenancy.models import TenantModel
 
@@ -13,6 +15,12 @@ from kaireon.tenancy.models import TenantModel
 class RequestType(models.TextChoices):
     EXPORT = "export", "Export"
     DELETE = "delete", "Erasure"
+    PORTABILITY = "portability", "Portability"
+    RECTIFICATION = "rectification", "Rectification"
+    RESTRICTION = "restriction", "Restriction of processing"
+    OBJECTION = "objection", "Objection"
+    OPT_OUT = "opt_out", "Opt-out"
+    GRIEVANCE = "grievance", "Grievance"
 
 
 class SubjectType(models.TextChoices):
@@ -65,6 +73,15 @@ class Outcome(models.TextChoices):
     DUPLICATE = "duplicate", "Answered by another request"
 
 
+class Proof(models.TextChoices):
+    """How it was made sure that the subject asks. What was seen or said is sealed in the request's notes."""
+
+    NONE = "", "-"
+    CODE = "code", "A code sent to the subject's address"
+    EVIDENCE = "evidence", "Evidence that an officer saw"
+    VOUCHED = "vouched", "An officer vouches"
+
+
 class DsarRequestQuerySet(TenantQuerySet["DsarRequest"]):
     def open(self) -> "DsarRequestQuerySet":
         """Not answered yet. A failed one is open too: the law's clock runs on."""
@@ -79,6 +96,14 @@ class DsarRequestQuerySet(TenantQuerySet["DsarRequest"]):
     def asked_under(self, keys: list[str]) -> "DsarRequestQuerySet":
         """Those whose subject was named by one of these keys; see dsar/requests/subjects.py."""
         return self.filter(subject_key__in=keys)
+
+    def waiting_for(self, request: "DsarRequest") -> "DsarRequestQuerySet":
+        """Open duplicates of this one, which its answer answers too; those that came first at the top."""
+        return self.open().filter(duplicate_of=request.pk).order_by("received_at", "requested_at", "id")
+
+
+# What takes the person out of a request: `update(**SHREDDED, pseudonym=…)`.
+SHREDDED: dict[str, str | None] = {"subject_sealed": None, "subject_key": "", "notes_sealed": None}
 
 
 class DsarRequest(TenantModel):
@@ -104,6 +129,21 @@ class DsarRequest(TenantModel):
     state = models.CharField(max_length=24, choices=State.choices, default=State.QUEUED)
     outcome = models.CharField(max_length=24, choices=Outcome.choices, blank=True, default=Outcome.NONE)
     error = models.CharField(max_length=64, blank=True, default="", help_text="Reason code of a failure.")
+    identity_method = models.CharField(
+        "identity", max_length=16, choices=Proof.choices, blank=True, default=Proof.NONE, editable=False
+    )
+    identity_proved_at = models.DateTimeField(null=True, blank=True, editable=False)
+    duplicate_of = models.UUIDField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The request of the same subject whose answer answers this one.",
+    )
+    ground = models.CharField(max_length=32, blank=True, default="", help_text="Why it was rejected.")
+    article = models.CharField(max_length=80, blank=True, default="", help_text="Where the law allows that.")
+    assigned_to = models.CharField(max_length=64, blank=True, default="", editable=False)
+    assigned_name = models.CharField("assigned to", max_length=200, blank=True, default="")
+    notes_sealed = models.BinaryField(null=True, editable=False)
     counts = models.JSONField(default=dict, blank=True, help_text="Rows exported or erased, by name.")
     retained = models.JSONField(default=list, blank=True, help_text="What was kept, on which ground, until when.")
     started_at = models.DateTimeField(null=True, blank=True)
@@ -122,6 +162,9 @@ class DsarRequest(TenantModel):
             models.Index(fields=["tenant", "customer_ref"], name="dsar_by_customer"),
             models.Index(fields=["tenant", "subject_key"], name="dsar_by_subject_key"),
             models.Index(fields=["tenant", "closed_at"], name="dsar_by_closing"),
+            models.Index(
+                fields=["tenant", "duplicate_of"], condition=Q(duplicate_of__isnull=False), name="dsar_by_first"
+            ),
             # For the gauges, across tenants.
             models.Index(
                 fields=["status", "tenant", "due_on", "received_at"],
@@ -155,6 +198,28 @@ class DsarRequest(TenantModel):
     @property
     def sealing_context(self) -> str:
         return f"dsar-subject:{self.tenant_id}:{self.pk}"
+
+    @property
+    def answered_by(self) -> UUID:
+        """The request whose package answers this one: its own, or that of the one it is a duplicate of."""
+        return self.duplicate_of or self.pk
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What officers wrote down about it: on `identity`, `refusal`, `resolution`. Personal; gone after shredding."""
+        if self.notes_sealed is None:
+            return {}
+        notes: dict[str, str] = json.loads(open_text(bytes(self.notes_sealed), context=self._notes_context))
+        return notes
+
+    def note(self, **more: str) -> None:
+        """Add to the notes; the caller saves `notes_sealed`. Nothing is added to a shredded request."""
+        if not self.is_shredded:
+            self.notes_sealed = seal_text(json.dumps({**self.notes, **more}), context=self._notes_context)
+
+    @property
+    def _notes_context(self) -> str:
+        return f"dsar-notes:{self.tenant_id}:{self.pk}"
 
     @property
     def is_shredded(self) -> bool:

@@ -33,6 +33,7 @@ from dsar.erasing import log_keys, plans_admin
 from dsar.models import Dossier, DsarRequest, RequestType, Status, SubjectType
 from dsar.requests import services, subjects
 from dsar.requests.api import DOWNLOADED_VERB, DsarRequestsView, file_name
+from dsar.requests.kinds import KINDS
 from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
 from kaireon.lib import clock
@@ -49,7 +50,6 @@ REFUSALS: dict[type[Exception], str] = {
     TooManyRequests: "",
 }
 NOON = time(12)
-TITLES: dict[str, str] = {RequestType.EXPORT: "Access", RequestType.DELETE: "Erasure"}
 SECTION_TITLES = {e.section: e.title for e in CATALOGUE if e.section} | {"auditLogs": "Audit record"}
 
 
@@ -356,7 +356,7 @@ class CustomerWithRequestsAdmin(CustomerAdmin):
 
 def title_of(row: DsarRequest) -> str:
     """What officers call it: an export answers an access request."""
-    return TITLES[row.request_type]
+    return KINDS[row.request_type].title
 
 
 def due_label(days: int) -> SafeString:
@@ -373,7 +373,7 @@ def _days(count: int) -> str:
 
 def _answer(row: DsarRequest) -> list[tuple[str, int]]:
     """Rows by kind: exported, erased, or reduced to evidence."""
-    if row.request_type == RequestType.EXPORT:
+    if row.request_type != RequestType.DELETE:
         return sorted((SECTION_TITLES.get(name, name), count) for name, count in row.counts.items())
     erased = [(_title(name), count) for name, count in row.counts.get("deleted", {}).items() if count]
     reduced = [(f"{_title(name)}, reduced", count) for name, count in row.counts.get("reduced", {}).items() if count]
@@ -393,9 +393,9 @@ def _title(name: str) -> str:
 
 
 def _package(row: DsarRequest) -> Dossier | None:
-    if row.request_type != RequestType.EXPORT or row.status != Status.COMPLETED:
+    if not KINDS[row.request_type].has_package or row.status != Status.COMPLETED:
         return None
-    return Dossier.objects.fresh(clock.now()).filter(request=row).first()
+    return Dossier.objects.fresh(clock.now()).filter(request=row.answered_by).first()
 
 
 def _initial(request: HttpRequest) -> dict[str, Any]:

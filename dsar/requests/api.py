@@ -18,8 +18,9 @@ import audit
 from dsar import deadlines
 from dsar.dossiers import dossier
 from dsar.erasing import plans
-from dsar.models import Dossier, DsarRequest, Outcome, RequestType, State, Status, SubjectType
-from dsar.requests import services, subjects
+from dsar.models import Dossier, DsarRequest, IdentityCheck, Outcome, RequestType, State, Status, SubjectType
+from dsar.requests import identity, life_api, services, subjects
+from dsar.requests.kinds import KINDS, WITH_PACKAGE
 from dsar.requests.serializers import (
     ClockOut,
     DsarFiledOut,
@@ -46,6 +47,14 @@ from kaireon.tenancy.views import TenantAPIView, TenantRequest
 INLINE_BYTES = 1024 * 1024
 INLINE_BYTES_PER_LIST = 4 * INLINE_BYTES
 MOST_LISTED = 200
+
+# What a list is filtered by, and the values there are.
+FILTERS: dict[str, tuple[str, list[str]]] = {
+    "status": ("status", list(Status.values)),
+    "requestType": ("request_type", list(RequestType.values)),
+    "state": ("state", list(State.values)),
+    "outcome": ("outcome", [outcome for outcome in Outcome.values if outcome]),
+}
 
 DOWNLOADED_VERB = "dsar.export.downloaded"
 
@@ -87,23 +96,33 @@ class DsarRequestsView(TenantAPIView):
             regulation=given.get("regulation"),
             received_at=given.get("receivedAt"),
             encrypt=given["encrypt"] or _flag(request, "encrypt"),
+            details=given.get("details", ""),
+            identity_by=given.get("identity", {}).get("method", ""),
             request=request,
         )
         self.after_commit(lambda: services.wake(filed))
+        if "reason" in (proof := given.get("identity", {})):
+            job = identity.vouch(request=filed.request, now=clock.now(), **proof)
+            if job is not None:
+                self.after_commit(lambda: jobs.wake(job))
         return Response({"requestId": str(filed.request.pk), "status": filed.request.status}, status=202)
 
     @extend_schema(
         responses=DsarListOut,
         operation_id="dsar_list",
-        parameters=[OpenApiParameter("status", str, enum=Status.values), OpenApiParameter("limit", int)],
+        parameters=[
+            *(OpenApiParameter(name, str, enum=values) for name, (_, values) in FILTERS.items()),
+            OpenApiParameter("limit", int),
+        ],
     )
     def get(self, request: TenantRequest) -> Response:
         """The tenant's requests, newest first; at most 200."""
         rows = DsarRequest.objects.newest_first()
-        if status := request.query_params.get("status"):
-            if status not in Status.values:
-                raise BadRequest(f"must be one of {', '.join(Status.values)}.", field="status")
-            rows = rows.filter(status=status)
+        for name, (column, values) in FILTERS.items():
+            if wanted := request.query_params.get(name):
+                if wanted not in values:
+                    raise BadRequest(f"must be one of {', '.join(values)}.", field=name)
+                rows = rows.filter(**{column: wanted})
         limit = whole_number(request, "limit", default=50, most=MOST_LISTED)
         shown = _shown(list(rows[:limit]), now=clock.now(), via="list")
         return Response({"requests": shown, "count": len(shown), "total": rows.count()})
@@ -154,11 +173,11 @@ class DsarDownloadView(TenantAPIView):
         if request.query_params.get("format", "json") != "json":
             raise BadRequest("must be json.", field="format")
         row = _found(request_id)
-        if row.request_type != RequestType.EXPORT:
+        if not KINDS[row.request_type].has_package:
             raise Conflict("Only an export request has a package.", code="not_an_export")
         if row.status != Status.COMPLETED:
             raise Conflict(f"The export is {row.status}: try again when it is completed.", code="not_completed")
-        package = Dossier.objects.fresh(clock.now()).filter(request=row).first()
+        package = Dossier.objects.fresh(clock.now()).filter(request=row.answered_by).first()
         if package is None:
             raise Gone("The package has expired or was erased: file a new request.", code="package_gone")
         _record_reading(row, via="download")
@@ -188,8 +207,8 @@ class ErasureView(TenantAPIView):
         """Erase a customer at once. Rows go in one transaction; stored files follow, as the request then tells.
 
         The job is claimed in the transaction that files it, so that a crash in the middle is finished by a worker.
-        Where the tenant demands a second person, or the operator a window in which it can be cancelled, the answer is
-        202 with the request, which waits for that.
+        Where the tenant demands proof of identity or a second person, or the operator a window in which it can be
+        cancelled, the answer is 202 with the request, which waits for that.
         """
         serializer = ErasureIn(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -199,7 +218,7 @@ class ErasureView(TenantAPIView):
             filed = file_request(
                 request_type=RequestType.DELETE, subject_id=number, at_once=True, request=request, field="customerId"
             )
-            if filed.request.state in (State.APPROVAL, State.WINDOW):
+            if filed.request.state in (State.IDENTITY, State.APPROVAL, State.WINDOW):
                 # Nobody may run it yet, so nobody waits for it here.
                 return Response(_waiting(filed.request), status=202)
             job = jobs.claim(job_id=filed.job.pk, now=clock.now())
@@ -250,14 +269,15 @@ def _found(request_id: Any) -> DsarRequest:
 
 
 def _shown(rows: list[DsarRequest], *, now: datetime, via: str) -> list[dict[str, Any]]:
-    exports = [row.pk for row in rows if row.request_type == RequestType.EXPORT and row.status == Status.COMPLETED]
+    exports = [row.answered_by for row in rows if row.request_type in WITH_PACKAGE and row.status == Status.COMPLETED]
     packages = {p.request_id: p for p in Dossier.objects.fresh(now).filter(request__in=exports).defer("sealed")}
+    asked = dict(IdentityCheck.objects.filter(request__in=rows).values_list("request_id", "asked"))
     zone = _zone()
     budget = INLINE_BYTES_PER_LIST
     shown = []
     for row in rows:
-        answer = _plain(row, zone)
-        package = packages.get(row.pk)
+        answer = {**_plain(row, zone), "identity": life_api.identity_of(row, asked.get(row.pk, ""))}
+        package = packages.get(row.answered_by) if row.status == Status.COMPLETED else None
         if package is not None:
             if package.size <= min(INLINE_BYTES, budget):
                 budget -= package.size
@@ -283,7 +303,11 @@ def _plain(row: DsarRequest, zone: ZoneInfo) -> dict[str, Any]:
         "requestedByName": row.requested_by_name,
         "status": row.status,
         "state": row.state,
-        "outcome": row.outcome or None,
+        # What a package in review came to is told when it is handed out.
+        "outcome": row.outcome if row.outcome and row.state != State.REVIEW else None,
+        "duplicateOf": str(row.duplicate_of) if row.duplicate_of else None,
+        "assignedTo": {"id": row.assigned_to, "name": row.assigned_name} if row.assigned_to else None,
+        "rejected": {"ground": row.ground, "article": row.article} if row.ground else None,
         "error": row.error or None,
         "encrypt": row.encrypt,
         "receivedAt": clock.rfc3339(row.received_at),
@@ -295,19 +319,22 @@ def _plain(row: DsarRequest, zone: ZoneInfo) -> dict[str, Any]:
     if row.request_type == RequestType.DELETE and row.erased_at is not None:
         answer |= _erased(row)
         answer["objects"] = row.counts.get("objects", {})
+    if row.package_expires_at is not None or (row.request_type == RequestType.OPT_OUT and row.counts):
+        answer["counts"] = row.counts
     if row.package_expires_at is not None:
-        answer |= {"counts": row.counts, "packageExpiresAt": _moment(row.package_expires_at)}
+        answer["packageExpiresAt"] = _moment(row.package_expires_at)
     return answer
 
 
 def _waiting(row: DsarRequest) -> dict[str, Any]:
-    plan = plans.wire(plans.look(row, now=clock.now()))
+    proving = row.state == State.IDENTITY
+    plan = {} if proving else plans.wire(plans.look(row, now=clock.now()))
     return {
         "requestId": str(row.pk),
         "status": row.status,
         "state": row.state,
-        "approvalId": plan["approvalId"],
-        "cancelUntil": plan["cancelUntil"],
+        "approvalId": plan.get("approvalId"),
+        "cancelUntil": plan.get("cancelUntil"),
     }
 
 

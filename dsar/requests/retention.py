@@ -12,7 +12,7 @@ from compliance.purging.dispositions import Run
 from compliance.retention.in_force import in_force
 from customers import catalogue
 from dsar.erasing import plans
-from dsar.models import DsarRequest, Outcome, RequestType
+from dsar.models import SHREDDED, DsarRequest, Outcome, RequestType
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
 
@@ -44,7 +44,7 @@ def shred_expired(*, now: datetime, dry_run: bool = False) -> int:
     # By our own id of them the key that an erasure had to leave in the log is found, once nothing holds it.
     kept = When(request_type=RequestType.DELETE, outcome=Outcome.PARTIALLY_COMPLETED, then=F("customer_ref"))
     shredded = DsarRequest.objects.filter(pk__in=named).update(
-        subject_sealed=None, subject_key="", customer_ref=Case(kept, default=None), pseudonym=PSEUDONYM
+        **SHREDDED, customer_ref=Case(kept, default=None), pseudonym=PSEUDONYM
     )
     plans.forget(named)
     dispositions.add(

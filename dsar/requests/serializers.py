@@ -6,7 +6,8 @@ from rest_framework import serializers
 
 from dsar import deadlines
 from dsar.models import Outcome, RequestType, State, Status, SubjectType
-from dsar.requests import subjects
+from dsar.requests import outcomes, subjects
+from dsar.requests.life_serializers import IdentityIn, IdentityOut
 from kaireon.api.serializers import StrictSerializer
 
 
@@ -17,6 +18,10 @@ class DsarIn(StrictSerializer):
     regulation = serializers.ChoiceField(choices=list(deadlines.LAWS), required=False)
     receivedAt = serializers.DateTimeField(required=False, help_text="When it reached you; default now.")
     encrypt = serializers.BooleanField(default=False, help_text="Answer an export with an encrypted envelope.")
+    details = serializers.CharField(
+        max_length=outcomes.MOST_TEXT, required=False, help_text="What they want, in their own words; kept sealed."
+    )
+    identity = IdentityIn(required=False, help_text="The request waits for this proof before anything is done.")
 
 
 class DsarFiledOut(serializers.Serializer[Any]):
@@ -31,6 +36,16 @@ class RetainedOut(serializers.Serializer[Any]):
     until = serializers.CharField(allow_null=True)
 
 
+class AssignedOut(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class RejectedOut(serializers.Serializer[Any]):
+    ground = serializers.CharField()
+    article = serializers.CharField()
+
+
 class DsarOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     tenantId = serializers.CharField()
@@ -43,6 +58,10 @@ class DsarOut(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=Status.choices)
     state = serializers.ChoiceField(choices=State.choices)
     outcome = serializers.ChoiceField(choices=Outcome.choices, allow_null=True)
+    identity = IdentityOut(allow_null=True, help_text="When proof was demanded.")
+    duplicateOf = serializers.UUIDField(allow_null=True, help_text="The request whose answer answers this one.")
+    assignedTo = AssignedOut(allow_null=True)
+    rejected = RejectedOut(allow_null=True)
     error = serializers.CharField(allow_null=True, help_text="Reason code of a failure.")
     encrypt = serializers.BooleanField()
     receivedAt = serializers.DateTimeField()
@@ -50,7 +69,7 @@ class DsarOut(serializers.Serializer[Any]):
     startedAt = serializers.DateTimeField(allow_null=True)
     completedAt = serializers.DateTimeField(allow_null=True)
     dueAt = serializers.CharField(help_text="The end of the last day in time, in the tenant's offset.")
-    counts = serializers.DictField(child=serializers.IntegerField(), required=False, help_text="Of an export.")
+    counts = serializers.DictField(child=serializers.IntegerField(), required=False, help_text="What it came to.")
     packageExpiresAt = serializers.DateTimeField(required=False)
     exportedData = serializers.JSONField(required=False, help_text="A completed export of at most 1 MB.")
     downloadUrl = serializers.CharField(required=False, help_text="A larger one.")

@@ -10,32 +10,34 @@ from compliance.holding import pauses
 from dsar import deadlines
 from dsar.deadlines import Clock
 from dsar.erasing import gates
-from dsar.models import DsarRequest, RequestType, State, Status, SubjectType
-from dsar.requests import subjects
+from dsar.models import Demanded, DsarRequest, Proof, State, Status, SubjectType
+from dsar.requests import accepting, demands, identity, subjects
+from dsar.requests.grounds import UNPROVEN
+from dsar.requests.kinds import KINDS
 from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job
+from kaireon.lib import clock
 from kaireon.lib.ids import uuid7
 from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, requires_transaction
 from kaireon.tenancy.keyring import seal_text
 from kaireon.tenancy.models import Tenant
 
+# What no worker takes up: nobody agreed to it yet, or it is with an officer.
+_NOT_THE_WORKERS = (State.IDENTITY, State.APPROVAL, State.REVIEW)
 EARLIEST_RECEIPT = datetime(2000, 1, 1, tzinfo=UTC)
-
-JOB_TYPES: dict[str, str] = {RequestType.EXPORT: "dsar_export", RequestType.DELETE: "dsar_erasure"}
-FAILED_VERBS: dict[str, str] = {RequestType.EXPORT: "dsar.export.failed", RequestType.DELETE: "dsar.erasure.failed"}
 
 
 class ReceivedAtRefused(ValueError):
     """A request was not received in the future, nor before the year 2000."""
 
 
+class NothingQueued(LookupError):
+    """No job answers this request now: it waits for proof, for an earlier one, or for a person."""
+
+
 class RequestNotFailed(RuntimeError):
     """Only a failed request is tried again."""
-
-
-class NothingQueued(LookupError):
-    """No job answers this request now: it waits for somebody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,8 @@ def create_request(
     regulation: str | None = None,
     received_at: datetime | None = None,
     encrypt: bool = False,
+    details: str = "",
+    identity_by: str = "",
     at_once: bool = False,
     actor: Actor,
     now: datetime,
@@ -70,8 +74,9 @@ def create_request(
 
     Retention leaves what there is of the subject alone until the request is answered.
     An unknown subject is filed too: it has to be answered. `regulation` defaults to the tenant's, `received_at` to now.
-    `at_once` makes a failure final, for a caller who waits for the answer. An erasure may have to wait for a second
-    person, or in its window; see dsar/erasing/gates.py.
+    `identity_by` lets it wait for that proof, and so does the tenant's demand: then nothing is queued.
+    `details` is what they want in their own words, kept sealed. `at_once` makes a failure final, for a caller who waits
+    for the answer. An erasure may have to wait for a second person, or in its window; see dsar/erasing/gates.py.
     Raises approvals.RequesterMayNot (a second person is demanded, and a job or command asks), subjects.SubjectRefused,
     ReceivedAtRefused, deadlines.UnknownRegulation.
     """
@@ -97,19 +102,20 @@ def create_request(
         encrypt=encrypt,
     )
     request.subject_sealed = seal_text(name, context=request.sealing_context)
-    gate, job = gates.gate_of(request), None
-    if gate is None:
-        payload = {"request_id": request.pk, "at_once": at_once}
-        job = jobs.enqueue(type=JOB_TYPES[request_type], payload=payload, now=now)
-        request.job_ref = job.pk
-    else:
-        request.move_to(gate)
+    if details:
+        request.note(details=details)
+    may_demand = (law, request_type) not in UNPROVEN
+    waits = bool(identity_by) or (may_demand and demands.is_demanded(Demanded.IDENTITY))
+    if waits:
+        request.move_to(State.IDENTITY)
+    job = None if waits else accepting.accept(request, at_once=at_once, now=now)
     audit.action("dsar.create", entity=request)
     request.save(force_insert=True)
+    if waits:
+        identity.ask(request, method=identity_by or Proof.CODE)
     if request.customer_ref is not None:
         pauses.pause_retention(request_id=request.pk, subject_id=request.customer_ref, actor=actor, now=now)
-    if gate is not None:
-        job = gates.wait(request, gate, actor=actor, now=now)
+    job = job or accepting.wait_at_gate(request, actor=actor, now=now)
     return Filed(request=request, queued=job)
 
 
@@ -133,7 +139,7 @@ def retry_request(*, request: DsarRequest, now: datetime) -> Filed:
         # Tried again is asked again: nobody agreed to it.
         waiting = gates.wait(request, gate, actor=context.current().actor, now=now)
         return Filed(request=request, queued=waiting)
-    job = jobs.enqueue(type=JOB_TYPES[request.request_type], payload={"request_id": request.pk}, now=now)
+    job = jobs.enqueue(type=KINDS[request.request_type].job_type, payload={"request_id": request.pk}, now=now)
     DsarRequest.objects.filter(pk=request.pk).update(job_ref=job.pk)
     return Filed(request=request, queued=job)
 
@@ -142,9 +148,10 @@ def retry_request(*, request: DsarRequest, now: datetime) -> Filed:
 def start(*, request_id: UUID, now: datetime) -> DsarRequest | None:
     """Note that work on a request began, or goes on after a crash. None when there is nothing left to do."""
     request = DsarRequest.objects.select_for_update().filter(pk=request_id).first()
-    if request is None or request.status == Status.COMPLETED or request.state == State.APPROVAL:
+    if request is None or request.status == Status.COMPLETED or request.state in _NOT_THE_WORKERS:
         return None
     if request.state == State.QUEUED or request.started_at is None:
+        audit.action("dsar.start", entity=request)
         request.move_to(State.RUNNING)
         request.started_at = now
         request.save(update_fields=["state", "status", "started_at"])
@@ -157,10 +164,11 @@ def gave_up(job: Job) -> None:
     request = DsarRequest.objects.select_for_update().filter(pk=job.payload["request_id"], job_ref=job.pk).first()
     if request is None or request.status == Status.COMPLETED:
         return
-    audit.action(FAILED_VERBS[request.request_type], entity=request)
+    audit.action(KINDS[request.request_type].failed_verb, entity=request)
     request.move_to(State.FAILED)
     request.error = job.error
     request.save(update_fields=["state", "status", "error"])
+    accepting.hand_on(request, now=clock.now())
 
 
 @requires_transaction

@@ -77,7 +77,7 @@ class TenantAPIView(APIView):
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
-        self._after_commit: list[Callable[[], None]] = []
+        self._after_commit: list[Callable[[], object]] = []
         self.headers = self.default_response_headers
         self.request = drf_request = self.initialize_request(request, *args, **kwargs)
         try:
@@ -87,7 +87,7 @@ class TenantAPIView(APIView):
         self.response = self.finalize_response(drf_request, response, *args, **kwargs)
         return self.response
 
-    def after_commit(self, call: Callable[[], None]) -> None:
+    def after_commit(self, call: Callable[[], object]) -> None:
         """Run `call` once the transaction is committed: wake-ups and other things that cannot be rolled back."""
         self._after_commit.append(call)
 

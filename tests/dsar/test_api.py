@@ -118,7 +118,7 @@ def test_the_command_says_what_is_wrong_with_a_file(tmp_path: Path, text: str, m
     ("body", "named"),
     [
         ({}, "requestType"),
-        ({"requestType": "portability", "subjectId": "x"}, "requestType"),
+        ({"requestType": "amnesia", "subjectId": "x"}, "requestType"),
         ({"requestType": "export"}, "subjectId"),
         ({"requestType": "export", "subjectId": ""}, "subjectId"),
         ({"requestType": "export", "subjectId": ["x"]}, "subjectId"),

@@ -321,7 +321,8 @@ def test_an_object_that_was_gone_already_is_no_failure(jane: m.Customer) -> None
 
 
 def test_two_erasures_of_one_customer_erase_once(jane: m.Customer) -> None:
-    first, second = file("delete"), file("delete")
+    # By two names: by one, the second would wait for the first.
+    first, second = file("delete"), file("delete", EMAIL, subject_type="email")
 
     def work(filed: services.Filed) -> None:
         with ADA.here():

@@ -9,7 +9,7 @@ from django.test import Client
 
 from compliance.holding import pauses
 from customers import models as m
-from dsar.erasing import gates
+from dsar.erasing import cancelling, gates
 from dsar.models import DsarRequest, ErasurePlan
 from dsar.requests import services
 from kaireon.approvals import services as approvals
@@ -207,7 +207,7 @@ def test_what_waits_for_a_yes_is_cancelled_and_cannot_be_agreed_to_any_more(
 ) -> None:
     filed = file("delete")
     with scope(tenant_id=ACME, actor=bea), transaction():
-        gates.cancel(again(filed), actor=bea, now=clock.now())
+        cancelling.cancel(again(filed), actor=bea, now=clock.now())
     assert decide(bea).error == "request_not_waiting"
     assert state_of(filed) == ("completed", "completed", "withdrawn")
     assert _left(jane)["interactionHistory"] == 3

@@ -156,6 +156,16 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "dsar-plan"): Rule(ADMIN, 409, names=REQUEST),
     # Nothing of an export can be cancelled.
     ("POST", "dsar-cancel"): Rule(ADMIN, 409, names=REQUEST),
+    ("GET", "dsar-timeline"): Rule(ADMIN, names=REQUEST),
+    # It waits for no proof, and a worker answers it.
+    ("POST", "dsar-identity-code"): Rule(ADMIN, 409, names=REQUEST),
+    ("POST", "dsar-identity-verify"): Rule(ADMIN, 409, {"code": "12345678"}, names=REQUEST),
+    ("POST", "dsar-identity-vouch"): Rule(ADMIN, 409, {"method": "vouched", "reason": "I know them"}, names=REQUEST),
+    ("POST", "dsar-complete"): Rule(ADMIN, 409, {"resolution": "done"}, names=REQUEST),
+    ("POST", "dsar-assign"): Rule(ADMIN, body={"to": "ada@acme.example"}, names=REQUEST),
+    ("POST", "dsar-withdraw"): Rule(ADMIN, names=REQUEST),
+    # It was withdrawn a moment before.
+    ("POST", "dsar-reject"): Rule(ADMIN, 409, {"ground": "excessive", "reason": "often"}, names=REQUEST),
     ("GET", "pipelines"): Rule(ADMIN),
     ("POST", "pipelines"): Rule(ADMIN, 201, {**FLOW, "name": "another"}),
     ("POST", "pipelines-execute"): Rule(ADMIN, 404, {"pipelineId": "00000000-0000-0000-0000-000000000000"}),

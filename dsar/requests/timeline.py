@@ -1,0 +1,56 @@
+"""What happened to a request, as the audit log has it. Nothing is kept for this beside the log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from audit.models import AuditRecord
+from dsar.models import DsarRequest, IdentityCheck
+from kaireon.tenancy.context import requires_transaction
+
+# A request has some dozens at most; whoever looks at it more often than that is found in the log itself.
+MOST_EVENTS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    at: datetime
+    action: str
+    by: str
+    by_type: str
+    state: str | None
+    record: UUID
+
+
+@requires_transaction
+def timeline(request: DsarRequest) -> list[Event]:
+    """The records of the request and its proof of identity, oldest first; drain the inbox before the transaction."""
+    checks = [str(pk) for pk in IdentityCheck.objects.filter(request=request).values_list("pk", flat=True)]
+    about = Q(entity_type="DsarRequest", entity_id=str(request.pk))
+    if checks:
+        about |= Q(entity_type="IdentityCheck", entity_id__in=checks)
+    found = AuditRecord.objects.filter(about).order_by("seq")[:MOST_EVENTS]
+    return [
+        Event(
+            at=record.timestamp,
+            action=record.action,
+            by=record.user_name or "",
+            by_type=record.actor_type,
+            state=_state(record.changes),
+            record=record.pk,
+        )
+        for record in found
+        # The counters of a check that was only made or emptied tell nothing.
+        if not (record.entity_type == "IdentityCheck" and "." not in record.action)
+    ]
+
+
+def _state(changes: Any) -> str | None:
+    """The state a record brought; a request's other values stay in the log, for those who may read that."""
+    state = changes.get("state") if isinstance(changes, Mapping) else None
+    new = state.get("new") if isinstance(state, Mapping) else None
+    return new if isinstance(new, str) else None
