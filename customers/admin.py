@@ -3,15 +3,19 @@
 import unicodedata
 from typing import Any, Generic, TypeVar
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit import search
+from customers import returns
 from customers.catalogue import CATALOGUE
 from customers.models import (
     Attachment,
@@ -22,6 +26,7 @@ from customers.models import (
     Delivery,
     DynamicRow,
     DynamicSchema,
+    ErasedSubject,
     IdentityLink,
     ImportRun,
     Interaction,
@@ -32,7 +37,17 @@ from customers.models import (
     VariantAssignment,
 )
 from customers.models.customer import normal_email, normal_name
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, is_uuid, masked_value, since
+from kaireon.lib import clock
+from kaireon.tenancy.admin_pages import (
+    TenantModelAdmin,
+    column,
+    given_by,
+    is_uuid,
+    masked_value,
+    principal_of,
+    since,
+    verb,
+)
 from kaireon.tenancy.models import TenantModel
 from kaireon.tenancy.roles import Permission
 
@@ -234,6 +249,66 @@ class SuppressionTombstoneAdmin(CustomerDataAdmin[SuppressionTombstone]):
     search_help_text = "Channel"
     list_display = ("created_at", "id", "channel", "expires_at")
     when_empty = "An erasure leaves one for each suppression, so that it lasts."
+
+
+class ReturnForm(forms.Form):
+    customer_id = forms.CharField(
+        label="Customer number", required=False, max_length=128, widget=UnfoldAdminTextInputWidget()
+    )
+    email = forms.EmailField(
+        label="Or e-mail", required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "email"})
+    )
+    reason = forms.CharField(
+        label="How they came back",
+        max_length=returns.MOST_OF_A_REASON,
+        help_text="Their own will, and how you know it: a new contract, a new account. It stands in the audit log.",
+        widget=UnfoldAdminTextInputWidget(),
+    )
+
+
+@admin.register(ErasedSubject)
+class ErasedSubjectAdmin(CustomerDataAdmin[ErasedSubject]):
+    clock = "created_at"
+    linked_by = ()
+    list_select_related = False
+    search_equal = ("released_by",)
+    search_help_text = "Who let somebody in"
+    list_display = ("created_at", "id", "released_at", "released_by_name", "reason")
+    actions_list = ("let_in",)
+    when_empty = "An erasure leaves a key of the person here, by which they are not taken in again unawares."
+
+    @verb(
+        permission=Permission.MANAGE_DSAR,
+        description="Let somebody in again",
+        icon="how_to_reg",
+        url_path="let-in",
+        variant=ActionVariant.PRIMARY,
+    )
+    def let_in(self, request: HttpRequest) -> HttpResponse:
+        """By number or address, for nobody can tell from the list who it is."""
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            returns.let_in(
+                customer_id=given["customer_id"],
+                email=given["email"],
+                reason=given["reason"],
+                actor=principal_of(request).actor,
+                now=clock.now(),
+            )
+            self.succeed(request, "They can be taken in again. Their opt-outs keep their effect.")
+            return HttpResponseRedirect(self.url("changelist"))
+
+        return self.ask(
+            request,
+            title="Let an erased person in again",
+            lead="Who was erased is refused when a file or a system brings them again. When they came back by their own"
+            " will, that ends here. What they opted out of stays so until they say otherwise.",
+            form=ReturnForm(given_by(request)),
+            do=do,
+            refusals={returns.NobodyToLetIn: "", returns.NoReason: "The reason needs 1 to 500 printable characters."},
+            submit="Let them in",
+            cancel=self.url("changelist"),
+        )
 
 
 @admin.register(IdentityLink)

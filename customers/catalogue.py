@@ -308,6 +308,7 @@ CATALOGUE: tuple[Entity, ...] = (
 EXEMPT: dict[str, str] = {
     "customers.DynamicSchema": "The definition of a table; its rows are in the catalogue.",
     "customers.SuppressionTombstone": "A keyed hash and a channel: what erasure leaves so that a suppression lasts.",
+    "customers.ErasedSubject": "A keyed hash: what erasure leaves so that nobody is taken in again unawares.",
     "customers.ImportRun": "The position in a file, known by its hash.",
     "dsar.ErasurePlan": "Counts, and our own ids of the person until the request expires.",
     "dsar.Demand": "What a tenant demands of its requests.",

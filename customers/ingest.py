@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Exists, OuterRef, Subquery
 
-from customers import bulk, partitions, rows, subjects
+from customers import bulk, partitions, returns, rows, subjects
 from customers.models import ConsentRecord, Customer, Interaction
 from customers.models.consent import ConsentStatus
 from customers.models.customer import normal_name
@@ -60,12 +60,13 @@ class Outcome:
 def ingest_customers(batch: Sequence[object], *, now: datetime) -> Outcome:
     """Create or update customers by their own number. A field left out stays as it is, null empties it.
 
-    Raises TooManyRows.
+    Who was erased is not created again until they were let in: see customers/returns.py. Raises TooManyRows.
     """
     outcome, good = _read(rows.CUSTOMER, batch, now=now)
     _one_batch_at_a_time("customers")
     known = {c.customer_id: c for c in _kept(v["customer_id"] for _, v in good)}
     held = _refusals_of_a_hold(good, known)
+    shut_out = returns.shut_out_among(values for _, values in good if values["customer_id"] not in known)
     created: dict[str, Customer] = {}
     changed: dict[str, Customer] = {}
     for index, values in good:
@@ -73,6 +74,8 @@ def ingest_customers(batch: Sequence[object], *, now: datetime) -> Outcome:
         customer = known.get(number)
         if index in held:
             outcome.refuse(index, held[index], HELD)
+        elif field := shut_out.get((number, values.get("email") or "")):
+            outcome.refuse(index, field, returns.REFUSED)
         elif customer is None:
             customer = Customer(customer_id=number, created_at=now, updated_at=now, last_activity_at=now)
             if values.get("last_activity_at"):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from customers import subjects
+from customers import returns, subjects
 from customers.models import Customer, Suppression, SuppressionTombstone
 from customers.models.consent import ANY_CHANNEL
 from kaireon.tenancy.context import requires_transaction
@@ -35,8 +35,10 @@ def is_suppressed(customer: Customer, *, channel: str, now: datetime) -> bool:
 def leave_tombstones(customer: Customer, *, now: datetime) -> int:
     """Before the customer's suppressions are deleted, write down by key what they forbade. Returns how many keys.
 
-    One for the customer's number and one for the e-mail address, on each channel; the longest suppression counts.
+    One for the customer's number and one for the e-mail address, on each channel; the longest suppression counts. Also
+    that the customer is not taken in again: see customers/returns.py.
     """
+    returns.shut_out(customer, now=now)
     keys = [subjects.number_key(customer.customer_id)]
     if customer.email:
         keys.append(subjects.email_key(customer.email))

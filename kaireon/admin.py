@@ -74,6 +74,7 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
             ("Own tables", "table", "dynamicschema"),
             ("Own rows", "table_rows", "dynamicrow"),
             ("Tombstones", "tag", "suppressiontombstone"),
+            ("Erased people", "person_off", "erasedsubject"),
         )
     ),
     "Operations": (

@@ -21,6 +21,7 @@ from compliance.retention import laws_api as retention_laws
 from cron import api as cron
 from cron import runs_api
 from customers import api as customers
+from customers import returns_api as returns
 from dsar.certifying import certificate_api as certificates
 from dsar.erasing import cancel_api as erasure_cancel
 from dsar.erasing import plans_api as erasure_plans
@@ -57,6 +58,7 @@ api_v1 = [
     path("audit-logs/<uuid:record_id>/proof", proof_api.AuditProofView.as_view(), name="audit-log-proof"),
     path("customers", customers.CustomersView.as_view(), name="customers"),
     path("customers/<path:customer_id>", customers.CustomerView.as_view(), name="customer"),
+    path("customer-returns", returns.CustomerReturnsView.as_view(), name="customer-returns"),
     path("interactions", customers.InteractionsView.as_view(), name="interactions"),
     path("consents", customers.ConsentsView.as_view(), name="consents"),
     path("api-keys/<uuid:key_id>", tenancy.ApiKeyRevokeView.as_view(), name="api-key-revoke"),

@@ -16,7 +16,7 @@ from compliance.purging.dispositions import Run
 from compliance.retention import policies
 from cron.models import JobRun, Trigger
 from customers.demo.loader import Share, load
-from customers.models import ImportRun, SuppressionTombstone
+from customers.models import ErasedSubject, ImportRun, SuppressionTombstone
 from dsar.requests import services
 from kaireon.approvals import services as approvals
 from kaireon.flows import pipelines
@@ -62,6 +62,7 @@ def rows(db: str) -> Rows:
         matters.place(matter=matter, what=long_ago, confirm=True, actor=ADA.actor, now=now)
         services.create_request(request_type="export", subject_id="A-01500", actor=ADA.actor, now=now)
         SuppressionTombstone.objects.create(subject_key="v1:0")
+        ErasedSubject.objects.create(subject_key="v1:0", created_at=now)
         plan = plans.make(actor=ADA.actor, now=now)
         dispositions.add(
             Run(plan=plan.pk),

@@ -25,7 +25,11 @@ PERSONAL_LOOKING = re.compile(
 # Columns that look personal and are not, by what they are.
 NAMES_OF_THINGS = {"customers.DynamicSchema.name", "customers.ObjectRemoval.object_name"}
 # A member in office, who acts for the tenant.
-IN_OFFICE = {"dsar.DsarRequest.requested_by_name", "dsar.DsarRequest.assigned_name"}
+IN_OFFICE = {
+    "customers.ErasedSubject.released_by_name",
+    "dsar.DsarRequest.requested_by_name",
+    "dsar.DsarRequest.assigned_name",
+}
 
 
 def tenant_models() -> list[type[TenantModel]]:

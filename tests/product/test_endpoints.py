@@ -107,6 +107,7 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "audit-logs-consistency"): Rule(AUDIT, query="?first=1"),
     ("GET", "audit-log"): Rule(AUDIT, names=RECORD),
     ("GET", "audit-log-proof"): Rule(AUDIT, names=RECORD),
+    ("POST", "customer-returns"): Rule(ADMIN, 404, {"customerId": "c-1", "reason": "A new contract."}),
     ("GET", "customers"): Rule(READ),
     ("POST", "customers"): Rule(INGEST, body={"customers": [{"customerId": "c-2", "name": "Bo"}]}),
     ("GET", "customer"): Rule(READ, names=CUSTOMER),
