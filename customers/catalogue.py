@@ -275,7 +275,7 @@ CATALOGUE: tuple[Entity, ...] = (
         subject="customer_ref",
         section="dsarRequests",
         personal=("subject_sealed", "notes_sealed"),
-        hidden=("subject_key", "pseudonym", "job_ref"),
+        hidden=("subject_key", "pseudonym", "job_ref", "clock_terms"),
     ),
     Entity(
         name="identityLink",
@@ -313,6 +313,7 @@ EXEMPT: dict[str, str] = {
     "dsar.ErasurePlan": "Counts, and our own ids of the person until the request expires.",
     "dsar.Demand": "What a tenant demands of its requests.",
     "dsar.IdentityCheck": "A keyed hash of a code, how often it was tried, and times.",
+    "dsar.ClockPause": "When and why a clock stood, in words that name no customer. Goes with its request.",
     "customers.ObjectRemoval": "The random name of an object that must be gone, emptied when it is.",
     "dsar.Certificate": "What proves an erasure, for ever: counts, times, and the pseudonym that the erasure left.",
 }

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import F, OuterRef, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -22,7 +22,8 @@ from customers.catalogue import DATA_CLASSES
 from customers.models import Customer, Interaction
 from dsar import deadlines
 from dsar.models import DsarRequest, Status
-from dsar.requests.admin import due_label, title_of
+from dsar.requests.admin import title_of
+from dsar.requests.clocks_admin import time_left
 from kaireon.approvals.models import ApprovalRequest
 from kaireon.flows import progress
 from kaireon.flows.models import FlowRun, Pipeline
@@ -71,8 +72,8 @@ def requests_panel() -> dict[str, Any]:
     zone = ZoneInfo(Tenant.objects.values_list("time_zone", flat=True).get())
     today = deadlines.local_date(clock.now(), zone)
     opened = DsarRequest.objects.open()
-    rows = list(opened.order_by("due_on", "requested_at")[:SHOWN])
-    overdue, failed = opened.filter(due_on__lt=today).count(), opened.filter(status=Status.FAILED).count()
+    rows = list(opened.order_by(F("deadline_on").asc(nulls_last=True), "requested_at")[:SHOWN])
+    overdue, failed = opened.due_before(today).count(), opened.filter(status=Status.FAILED).count()
     page = _list("dsar_dsarrequest")
     notes = []
     if overdue:
@@ -81,8 +82,8 @@ def requests_panel() -> dict[str, Any]:
         failed_page = f"{page}?status__exact=failed"
         notes.append(Note(level="bad", text=f"{_count(failed, 'request')} failed and waiting", url=failed_page))
     for row in rows:
-        if 0 <= (row.due_on - today).days <= 3:
-            text = f"{title_of(row)} request due {row.due_on:%-d %B}"
+        if row.deadline_on is not None and 0 <= (row.deadline_on - today).days <= 3:
+            text = f"{title_of(row)} request due {row.deadline_on:%-d %B}"
             notes.append(Note(level="warn", text=text, url=_one("dsar_dsarrequest", row.pk)))
     return {
         "open": opened.count(),
@@ -91,8 +92,8 @@ def requests_panel() -> dict[str, Any]:
                 "url": _one("dsar_dsarrequest", row.pk),
                 "title": f"{title_of(row)} request",
                 "status": row.get_status_display(),
-                "due": row.due_on,
-                "left": due_label((row.due_on - today).days),
+                "due": row.deadline_on,
+                "left": time_left(row, today),
             }
             for row in rows
         ],

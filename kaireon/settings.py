@@ -255,6 +255,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RequestStatusEnum": "dsar.models.Status",
         "RequestStateEnum": "dsar.models.State",
         "RequestOutcomeEnum": "dsar.models.Outcome",
+        "ClockPauseGroundEnum": "dsar.models.clock_pause.GROUNDS",
         "ConsentStatusEnum": "customers.models.consent.ConsentStatus",
         "RoleEnum": "kaireon.tenancy.roles.Role",
         "FlowRunStateEnum": "kaireon.flows.models.RunState",

@@ -26,6 +26,7 @@ from dsar.certifying import certificate_api as certificates
 from dsar.erasing import cancel_api as erasure_cancel
 from dsar.erasing import plans_api as erasure_plans
 from dsar.requests import api as dsar
+from dsar.requests import clocks_api as dsar_clocks
 from dsar.requests import life_api as dsar_life
 from kaireon.approvals import api as approvals
 from kaireon.approvals import members_api as members
@@ -98,7 +99,10 @@ api_v1 = [
     path("retention/explain", explaining.ExplainView.as_view(), name="retention-explain"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
     path("dsar/<uuid:request_id>", dsar.DsarRequestView.as_view(), name="dsar-request"),
-    path("dsar/<uuid:request_id>/clock", dsar.DsarClockView.as_view(), name="dsar-clock"),
+    path("dsar/<uuid:request_id>/clock", dsar_clocks.DsarClockView.as_view(), name="dsar-clock"),
+    path("dsar/<uuid:request_id>/extend", dsar_clocks.DsarExtendView.as_view(), name="dsar-extend"),
+    path("dsar/<uuid:request_id>/pause", dsar_clocks.DsarPauseView.as_view(), name="dsar-pause"),
+    path("dsar/<uuid:request_id>/resume", dsar_clocks.DsarResumeView.as_view(), name="dsar-resume"),
     path("dsar/<uuid:request_id>/certificate", certificates.DsarCertificateView.as_view(), name="dsar-certificate"),
     path("dsar/<uuid:request_id>/download", dsar.DsarDownloadView.as_view(), name="dsar-download"),
     path("dsar/<uuid:request_id>/plan", erasure_plans.ErasurePlanView.as_view(), name="dsar-plan"),

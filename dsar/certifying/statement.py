@@ -9,7 +9,7 @@ from customers.catalogue import CATALOGUE, Erasure
 from dsar.certifying.articles import ARTICLES
 from dsar.erasing import log_keys
 from dsar.models import DsarRequest, Outcome, RequestType
-from dsar.requests import services, subjects
+from dsar.requests import clocks, subjects
 from kaireon.lib import clock, product
 from kaireon.lib.canonical import exact
 from kaireon.tenancy.context import requires_transaction
@@ -60,7 +60,7 @@ def statement(request: DsarRequest, passes: list[dict[str, Any]], *, now: dateti
 
 def _articles(request: DsarRequest) -> list[dict[str, str]]:
     asked = [{"article": each.article, "says": each.says} for each in ARTICLES.get(request.regulation, ())]
-    return asked + [{"article": rule.article, "says": rule.effect} for rule in services.clock_of(request).rules]
+    return asked + [{"article": rule.article, "says": rule.effect} for rule in clocks.clock_of(request).rules]
 
 
 def _refs(request: DsarRequest) -> set[str]:

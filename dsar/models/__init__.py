@@ -1,6 +1,7 @@
 """What subjects asked for, and what answered them."""
 
 from dsar.models.certificate import Certificate
+from dsar.models.clock_pause import ClockPause
 from dsar.models.demand import Demand, Demanded
 from dsar.models.dossier import Dossier
 from dsar.models.erasure_plan import ErasurePlan, Subject
@@ -10,6 +11,7 @@ from dsar.models.request import SHREDDED, DsarRequest, Outcome, Proof, RequestTy
 __all__ = [
     "SHREDDED",
     "Certificate",
+    "ClockPause",
     "Demand",
     "Demanded",
     "Dossier",

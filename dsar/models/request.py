@@ -1,7 +1,8 @@
 """What a subject asked for."""
 
 import json
-from datetime import datetime
+from datetime import date
+from typing import Any
 from uuid import UUID
 
 from django.db import models
@@ -87,8 +88,9 @@ class DsarRequestQuerySet(TenantQuerySet["DsarRequest"]):
         """Not answered yet. A failed one is open too: the law's clock runs on."""
         return self.exclude(status=Status.COMPLETED)
 
-    def due_before(self, day: datetime) -> "DsarRequestQuerySet":
-        return self.filter(due_on__lt=day.date())
+    def due_before(self, day: date) -> "DsarRequestQuerySet":
+        """Late on this day. Never one whose clock stands."""
+        return self.filter(deadline_on__lt=day)
 
     def newest_first(self) -> "DsarRequestQuerySet":
         return self.order_by("-requested_at", "-id")
@@ -120,7 +122,18 @@ class DsarRequest(TenantModel):
     customer_ref = models.UUIDField(null=True, blank=True, editable=False)
     regulation = models.CharField(max_length=16)
     received_at = models.DateTimeField(help_text="When it reached you: the clock starts here.")
-    due_on = models.DateField(help_text="The last day that is in time, in your time zone.")
+    due_on = models.DateField(help_text="The last day in time as the law gives it at receipt. It never moves.")
+    deadline_on = models.DateField(
+        "deadline",
+        null=True,
+        blank=True,
+        help_text="The last day in time after extension and pauses, in your time zone; none while the clock stands.",
+    )
+    extended_at = models.DateTimeField(null=True, blank=True)
+    extended_by = models.CharField(max_length=64, blank=True, default="", editable=False)
+    extension_reason = models.CharField(max_length=500, blank=True, default="")
+    # What the dates were counted with at receipt: time zone, version of the law, working days. See requests/clocks.py.
+    clock_terms = models.JSONField(default=dict, blank=True, editable=False)
     requested_at = models.DateTimeField()
     requested_by = models.CharField(max_length=64)
     requested_by_name = models.CharField(max_length=200, blank=True, default="")
@@ -158,7 +171,7 @@ class DsarRequest(TenantModel):
         verbose_name = "subject request"
         indexes = [
             models.Index(fields=["tenant", "-requested_at"], name="dsar_newest"),
-            models.Index(fields=["tenant", "status", "due_on"], name="dsar_by_status"),
+            models.Index(fields=["tenant", "status", "deadline_on"], name="dsar_by_status"),
             models.Index(fields=["tenant", "customer_ref"], name="dsar_by_customer"),
             models.Index(fields=["tenant", "subject_key"], name="dsar_by_subject_key"),
             models.Index(fields=["tenant", "closed_at"], name="dsar_by_closing"),
@@ -167,7 +180,7 @@ class DsarRequest(TenantModel):
             ),
             # For the gauges, across tenants.
             models.Index(
-                fields=["status", "tenant", "due_on", "received_at"],
+                fields=["status", "tenant", "deadline_on", "received_at"],
                 condition=~Q(status="completed"),
                 name="dsar_unanswered",
             ),
@@ -187,6 +200,12 @@ class DsarRequest(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.request_type} request {self.pk}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._state.adding and self.deadline_on is None:
+            # A clock begins running.
+            self.deadline_on = self.due_on
+        super().save(*args, **kwargs)
 
     @property
     def subject_id(self) -> str:

@@ -31,14 +31,15 @@ from dsar.certifying import certificate_page, certificates
 from dsar.dossiers import dossier
 from dsar.erasing import log_keys, plans_admin
 from dsar.models import Dossier, DsarRequest, RequestType, Status, SubjectType
-from dsar.requests import services, subjects
+from dsar.requests import clocks, services, subjects
 from dsar.requests.api import DOWNLOADED_VERB, DsarRequestsView, file_name
+from dsar.requests.clocks_admin import ClockVerbs, fitting, time_left
 from dsar.requests.kinds import KINDS
 from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
 from kaireon.lib import clock
 from kaireon.tenancy import context
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, is_uuid, principal_of, since, verb
+from kaireon.tenancy.admin_pages import column, given_by, is_uuid, principal_of, since, verb
 from kaireon.tenancy.models import Tenant
 from kaireon.tenancy.roles import Permission
 
@@ -87,14 +88,14 @@ class ErasureForm(RequestForm):
 
 
 @admin.register(DsarRequest)
-class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, TenantModelAdmin[DsarRequest]):
+class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, ClockVerbs):
     view_permission = Permission.READ_DSAR
     list_display = (
         "requested_at",
         "kind",
         "subject",
         "status_label",
-        "due_on",
+        "deadline_on",
         "time_left",
         "filed_by",
     )
@@ -105,13 +106,16 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, TenantModelAdmin[DsarReques
     ordering = ("-requested_at",)
     fieldsets = (
         (None, {"fields": (("kind", "status_label"), ("subject", "outcome_label"), ("subject_type", "error"))}),
-        ("Time", {"fields": (("law", "time_left"), ("received_at", "due_on"), ("closed_at", "package_expires_at"))}),
+        (
+            "Time",
+            {"fields": (("law", "time_left"), ("received_at", "deadline_on"), ("closed_at", "package_expires_at"))},
+        ),
         ("Filed", {"fields": (("filed_by", "requested_at"), ("package_kind", "id"))}),
     )
     change_form_after_template = "admin/dsar/answer.html"
     names_people = ("subject",)
-    actions_list = ("access", "erasure")
-    actions_detail = ("download", "certificate", "again", "plan", "cancel")
+    actions_list = ("access", "erasure", *ClockVerbs.clock_actions_list)
+    actions_detail = ("download", "certificate", "again", "plan", "cancel", *ClockVerbs.clock_actions_detail)
     when_empty = "File one when a customer asks what you know about them, or to be forgotten."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DsarRequest]:
@@ -137,7 +141,7 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, TenantModelAdmin[DsarReques
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         row = self.get_object(request, object_id)
-        fit = set()
+        fit = fitting(row, now=clock.now()) if row is not None else set()
         if row is not None and row.status == Status.FAILED:
             fit.add("again")
         if row is not None and certificates.why_not(row) is None:
@@ -155,7 +159,7 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, TenantModelAdmin[DsarReques
         extra: dict[str, Any] = {}
         if row is not None:
             extra = {
-                "rules": services.clock_of(row).rules,
+                "clock": clocks.clock_of(row),
                 "request_row": row,
                 "answer": _answer(row),
                 "kept": _kept(row),
@@ -197,14 +201,15 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, TenantModelAdmin[DsarReques
     def outcome_label(self, row: DsarRequest) -> str:
         return str(row.get_outcome_display()) if row.outcome else str(row.get_state_display())
 
-    @column("Time left", ordering="due_on")
+    @column("Time left", ordering="deadline_on")
     def time_left(self, row: Any) -> SafeString:
         if row.closed_at is not None:
-            late = deadlines.local_date(row.closed_at, ZoneInfo(row.zone)) > row.due_on
+            closed = deadlines.local_date(row.closed_at, ZoneInfo(row.zone))
+            late = row.deadline_on is not None and closed > row.deadline_on
             return format_html(
-                '<span class="k-due {}">{}</span>', "k-late" if late else "", "late" if late else "in time"
+                '<span class="k-due {}">{}</span>', "k-late" if late else "k-quiet", "late" if late else "in time"
             )
-        return due_label((row.due_on - row.today).days)
+        return time_left(row, row.today)
 
     @verb(
         permission=Permission.MANAGE_DSAR,
@@ -357,18 +362,6 @@ class CustomerWithRequestsAdmin(CustomerAdmin):
 def title_of(row: DsarRequest) -> str:
     """What officers call it: an export answers an access request."""
     return KINDS[row.request_type].title
-
-
-def due_label(days: int) -> SafeString:
-    """How much time is left, in words."""
-    if days < 0:
-        return format_html('<span class="k-due k-late">{} overdue</span>', _days(-days))
-    text = "due today" if days == 0 else f"{_days(days)} left"
-    return format_html('<span class="k-due {}">{}</span>', "k-soon" if days <= 7 else "", text)
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"
 
 
 def _answer(row: DsarRequest) -> list[tuple[str, int]]:

@@ -19,10 +19,9 @@ from dsar import deadlines
 from dsar.dossiers import dossier
 from dsar.erasing import plans
 from dsar.models import Dossier, DsarRequest, IdentityCheck, Outcome, RequestType, State, Status, SubjectType
-from dsar.requests import identity, life_api, services, subjects
+from dsar.requests import clocks, identity, life_api, services, subjects
 from dsar.requests.kinds import KINDS, WITH_PACKAGE
 from dsar.requests.serializers import (
-    ClockOut,
     DsarFiledOut,
     DsarIn,
     DsarListOut,
@@ -39,7 +38,6 @@ from kaireon.jobs import runner
 from kaireon.jobs import services as jobs
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
-from kaireon.tenancy.models import Tenant
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
 
@@ -135,25 +133,6 @@ class DsarRequestView(TenantAPIView):
     def get(self, request: TenantRequest, request_id: Any) -> Response:
         """One request; a completed export of at most 1 MB comes with it. Reading a package is recorded."""
         return Response(_shown([_found(request_id)], now=clock.now(), via="request")[0])
-
-
-class DsarClockView(TenantAPIView):
-    permission = Permission.READ_DSAR
-
-    @extend_schema(responses={200: ClockOut, 404: ErrorBodySerializer}, operation_id="dsar_clock")
-    def get(self, request: TenantRequest, request_id: Any) -> Response:
-        """When the answer is due, and the articles that say so."""
-        times = services.clock_of(_found(request_id))
-        answer: dict[str, Any] = {
-            "receivedAt": times.received.astimezone(times.tz).isoformat(),
-            "dueAt": _end_of(times.due, times.tz),
-        }
-        if times.extension is not None:
-            answer["extendedDueAt"] = _end_of(times.extended_due, times.tz)
-        if times.acknowledge_by is not None:
-            answer["acknowledgeBy"] = _end_of(times.acknowledge_by, times.tz)
-        answer["rules"] = [{"rule": r.rule, "article": r.article, "effect": r.effect} for r in times.rules]
-        return Response(answer)
 
 
 class DsarDownloadView(TenantAPIView):
@@ -272,11 +251,10 @@ def _shown(rows: list[DsarRequest], *, now: datetime, via: str) -> list[dict[str
     exports = [row.answered_by for row in rows if row.request_type in WITH_PACKAGE and row.status == Status.COMPLETED]
     packages = {p.request_id: p for p in Dossier.objects.fresh(now).filter(request__in=exports).defer("sealed")}
     asked = dict(IdentityCheck.objects.filter(request__in=rows).values_list("request_id", "asked"))
-    zone = _zone()
     budget = INLINE_BYTES_PER_LIST
     shown = []
     for row in rows:
-        answer = {**_plain(row, zone), "identity": life_api.identity_of(row, asked.get(row.pk, ""))}
+        answer = {**_plain(row), "identity": life_api.identity_of(row, asked.get(row.pk, ""))}
         package = packages.get(row.answered_by) if row.status == Status.COMPLETED else None
         if package is not None:
             if package.size <= min(INLINE_BYTES, budget):
@@ -291,7 +269,8 @@ def _shown(rows: list[DsarRequest], *, now: datetime, via: str) -> list[dict[str
     return shown
 
 
-def _plain(row: DsarRequest, zone: ZoneInfo) -> dict[str, Any]:
+def _plain(row: DsarRequest) -> dict[str, Any]:
+    zone = clocks.zone_of(row)
     answer: dict[str, Any] = {
         "id": str(row.pk),
         "tenantId": row.tenant_id,
@@ -315,6 +294,7 @@ def _plain(row: DsarRequest, zone: ZoneInfo) -> dict[str, Any]:
         "startedAt": _moment(row.started_at),
         "completedAt": _moment(row.closed_at),
         "dueAt": _end_of(row.due_on, zone),
+        "deadlineAt": _end_of(row.deadline_on, zone) if row.deadline_on else None,
     }
     if row.request_type == RequestType.DELETE and row.erased_at is not None:
         answer |= _erased(row)
@@ -352,10 +332,6 @@ def _record_reading(row: DsarRequest, *, via: str) -> None:
     audit.record(
         action=DOWNLOADED_VERB, entity_type="DsarRequest", entity_id=str(row.pk), changes={"via": {"new": via}}
     )
-
-
-def _zone() -> ZoneInfo:
-    return ZoneInfo(Tenant.objects.values_list("time_zone", flat=True).get())
 
 
 def _end_of(day: date, zone: ZoneInfo) -> str:

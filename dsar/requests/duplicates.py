@@ -7,13 +7,11 @@ when the first is withdrawn or fails, the one that came next is worked on in its
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import F
-from django.db.models.functions import Least
 
 import audit
 from compliance.holding import pauses
 from dsar.models import DsarRequest, Outcome, State, Status
-from dsar.requests import subjects
+from dsar.requests import clocks, subjects
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
 
@@ -43,9 +41,7 @@ def follow(request: DsarRequest, first: DsarRequest) -> None:
     request.duplicate_of = first.pk
     if request.received_at < first.received_at or request.due_on < first.due_on:
         audit.action("dsar.duplicate.earlier", entity=first)
-        DsarRequest.objects.filter(pk=first.pk).update(
-            received_at=Least(F("received_at"), request.received_at), due_on=Least(F("due_on"), request.due_on)
-        )
+        DsarRequest.objects.filter(pk=first.pk).update(**clocks.earliest(first, [request]))
 
 
 @requires_transaction
@@ -77,10 +73,6 @@ def next_after(first: DsarRequest) -> DsarRequest | None:
         audit.action("dsar.duplicate.follows", entity=request)
         DsarRequest.objects.filter(pk=request.pk).update(duplicate_of=heir.pk)
     audit.action("dsar.duplicate.takes_over", entity=heir)
-    DsarRequest.objects.filter(pk=heir.pk).update(
-        duplicate_of=None,
-        received_at=Least(F("received_at"), *[r.received_at for r in rest] or [heir.received_at]),
-        due_on=Least(F("due_on"), *[r.due_on for r in rest] or [heir.due_on]),
-    )
+    DsarRequest.objects.filter(pk=heir.pk).update(duplicate_of=None, **clocks.earliest(heir, rest))
     heir.refresh_from_db()
     return heir

@@ -69,6 +69,7 @@ class DsarOut(serializers.Serializer[Any]):
     startedAt = serializers.DateTimeField(allow_null=True)
     completedAt = serializers.DateTimeField(allow_null=True)
     dueAt = serializers.CharField(help_text="The end of the last day in time, in the tenant's offset.")
+    deadlineAt = serializers.CharField(allow_null=True, help_text="After extension and pauses; null while paused.")
     counts = serializers.DictField(child=serializers.IntegerField(), required=False, help_text="What it came to.")
     packageExpiresAt = serializers.DateTimeField(required=False)
     exportedData = serializers.JSONField(required=False, help_text="A completed export of at most 1 MB.")
@@ -84,20 +85,6 @@ class DsarListOut(serializers.Serializer[Any]):
     requests = DsarOut(many=True)
     count = serializers.IntegerField(help_text="How many this answer holds.")
     total = serializers.IntegerField(help_text="How many there are.")
-
-
-class RuleOut(serializers.Serializer[Any]):
-    rule = serializers.CharField()
-    article = serializers.CharField()
-    effect = serializers.CharField()
-
-
-class ClockOut(serializers.Serializer[Any]):
-    receivedAt = serializers.CharField()
-    dueAt = serializers.CharField()
-    extendedDueAt = serializers.CharField(required=False)
-    acknowledgeBy = serializers.CharField(required=False)
-    rules = RuleOut(many=True)
 
 
 class ErasureIn(StrictSerializer):

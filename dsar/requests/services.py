@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import audit
 from compliance.holding import pauses
-from dsar import deadlines
-from dsar.deadlines import Clock
 from dsar.erasing import gates
 from dsar.models import Demanded, DsarRequest, Proof, State, Status, SubjectType
-from dsar.requests import accepting, demands, identity, subjects
+from dsar.requests import accepting, clocks, demands, identity, subjects
 from dsar.requests.grounds import UNPROVEN
 from dsar.requests.kinds import KINDS
 from kaireon.jobs import services as jobs
@@ -84,9 +81,8 @@ def create_request(
     received = received_at or now
     if not EARLIEST_RECEIPT <= received <= now:
         raise ReceivedAtRefused("must lie between 2000 and now.")
-    tenant = Tenant.objects.get(pk=context.tenant_id())
-    law = regulation or tenant.regulation
-    clock = deadlines.clock_for(law, received, ZoneInfo(tenant.time_zone))
+    law = regulation or Tenant.objects.values_list("regulation", flat=True).get(pk=context.tenant_id())
+    begun = clocks.begin(regulation=law, request_type=request_type, received=received)
     request = DsarRequest(
         id=uuid7(),
         request_type=request_type,
@@ -95,7 +91,7 @@ def create_request(
         customer_ref=_customer_ref(subject_type, name),
         regulation=law,
         received_at=received,
-        due_on=clock.due,
+        **begun.columns,
         requested_at=now,
         requested_by=actor.id[:64],
         requested_by_name=actor.name[:200],
@@ -169,13 +165,6 @@ def gave_up(job: Job) -> None:
     request.error = job.error
     request.save(update_fields=["state", "status", "error"])
     accepting.hand_on(request, now=clock.now())
-
-
-@requires_transaction
-def clock_of(request: DsarRequest) -> Clock:
-    """The request's dates, in the tenant's time zone, each with the article it stands in."""
-    tenant = Tenant.objects.get(pk=context.tenant_id())
-    return deadlines.clock_for(request.regulation, request.received_at, ZoneInfo(tenant.time_zone))
 
 
 def _customer_ref(subject_type: str, name: str) -> UUID | None:

@@ -28,6 +28,12 @@ class Tenant(models.Model):
     is_active = models.BooleanField(default=True)
     time_zone = models.CharField(max_length=64, default="UTC")
     regulation = models.CharField(max_length=16, default="gdpr", help_text="The law a request is answered under.")
+    holiday_calendar = models.CharField(
+        max_length=32, blank=True, default="", help_text="Whose public holidays are no working days, such as DE-BE."
+    )
+    roll_deadlines = models.BooleanField(
+        default=False, help_text="A time that would end on no working day ends on the next one."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -115,7 +115,7 @@ def test_an_extension_after_the_last_day_is_refused_with_its_article(regulation)
 
     with pytest.raises(ExtensionRefused) as e:
         extend(clock, midnight, "Too late.")
-    assert e.value.article == LAWS[regulation].extend_article
+    assert e.value.article == LAWS[regulation].general.extend_article
     assert e.value.article in str(e.value)
 
 
@@ -184,3 +184,15 @@ def test_it_refuses_unknown_laws_and_naive_moments():
         clock_for("lgpd", at("09:00"), ZULU)
     with pytest.raises(NaiveMoment):
         clock_for("gdpr", datetime(2026, 1, 31), ZULU)  # noqa: DTZ001 - the point of the test
+
+
+def test_the_page_names_every_article_of_the_packs():
+    page = (Path(__file__).parents[2] / "docs" / "dsar.md").read_text()
+    for law in LAWS.values():
+        terms = [law.general, *law.special.values()]
+        articles = {law.counting_article, law.rolling_article, law.no_pause_article}
+        articles |= {rule.article for rule in law.pauses.values()}
+        articles |= {article for t in terms for article in (t.extend_article, t.acknowledge_article)}
+        articles |= {t.respond_article.partition(" (")[0] for t in terms if "default" in t.respond_article}
+        articles |= {t.respond_article for t in terms if "default" not in t.respond_article}
+        assert {article for article in articles if article not in page} == set(), law.regulation

@@ -152,6 +152,9 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "dsar-request"): Rule(ADMIN, names=REQUEST),
     ("GET", "dsar-clock"): Rule(ADMIN, names=REQUEST),
     ("GET", "dsar-certificate"): Rule(ADMIN, 409, names=REQUEST),
+    ("POST", "dsar-extend"): Rule(ADMIN, body={"reason": "forty systems to search"}, names=REQUEST),
+    ("POST", "dsar-pause"): Rule(ADMIN, body={"ground": "identity", "reason": "passport asked for"}, names=REQUEST),
+    ("POST", "dsar-resume"): Rule(ADMIN, names=REQUEST),
     ("GET", "dsar-download"): Rule(ADMIN, 409, names=REQUEST),
     # Of an export there is none.
     ("GET", "dsar-plan"): Rule(ADMIN, 409, names=REQUEST),

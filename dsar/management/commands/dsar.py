@@ -11,7 +11,7 @@ from dsar import deadlines
 from dsar.certifying import certificates
 from dsar.erasing import plans
 from dsar.models import DsarRequest, RequestType, Status, SubjectType
-from dsar.requests import services, subjects
+from dsar.requests import clocks_command, services, subjects
 from kaireon.approvals import services as approvals
 from kaireon.jobs import runner
 from kaireon.lib import clock
@@ -27,13 +27,14 @@ _PLAN_COLUMNS = ("entity", "dataClass", "action", "count", "ground", "until")
 
 class Command(TenantCommand):
     help = (
-        "List, show, plan, file, process or retry requests of data subjects, shown masked, or hand out the"
-        " certificate of an erasure."
+        "List, show, plan, file, process or retry requests of data subjects, shown masked, look after their clocks, or"
+        " hand out the certificate of an erasure."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("action", choices=["list", "show", "plan", "create", "process", "retry", "certificate"])
+        actions = ["list", "show", "plan", "create", "process", "retry", "certificate", *clocks_command.ACTIONS]
+        parser.add_argument("action", choices=actions)
         parser.add_argument("request", nargs="?", type=UUID, help="Id of the request, for all but list and create.")
         parser.add_argument("--json", action="store_true", help="For programs; of a certificate the signed bytes.")
         parser.add_argument("--status", choices=Status.values, help="list: only these.")
@@ -43,13 +44,17 @@ class Command(TenantCommand):
         parser.add_argument("--subject-type", choices=SubjectType.values, default=SubjectType.CUSTOMER_ID)
         parser.add_argument("--regulation", choices=list(deadlines.LAWS), help="create: default is the tenant's.")
         parser.add_argument("--encrypt", action="store_true", help="create: answer with an encrypted package.")
+        clocks_command.add_arguments(parser)
 
     def handle_tenant(self, **options: Any) -> str | None:
         action = options["action"]
-        if action in ("show", "plan", "retry", "certificate") and options["request"] is None:
+        about_one = ("show", "plan", "retry", "certificate", *clocks_command.ON_REQUESTS)
+        if action in about_one and options["request"] is None:
             raise CommandError(f"dsar {action} needs the id of a request.")
         if action in ("plan", "certificate"):
             return self._plan(options) if action == "plan" else self._certificate(options)
+        if action in clocks_command.ACTIONS:
+            return clocks_command.run(options)
         rows = {
             "list": self._list,
             "show": self._show,
@@ -168,7 +173,7 @@ def _row(row: DsarRequest) -> dict[str, Any]:
         "subject": row.subject_id if row.is_shredded else mask(row.subject_id),
         "status": row.status,
         "outcome": row.outcome,
-        "due": row.due_on.isoformat(),
+        "due": row.deadline_on.isoformat() if row.deadline_on else "paused",
         "error": row.error,
         "counts": row.counts,
         "retained": row.retained,
