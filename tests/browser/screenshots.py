@@ -18,7 +18,8 @@ from cron import beat_rows, runner
 from cron.jobs import JOBS
 from cron.models import Trigger
 from customers.models import Customer, Interaction
-from dsar.requests import services
+from dsar.deadlines import Ground
+from dsar.requests import clocks, services
 from kaireon.approvals import members as approved_members
 from kaireon.approvals import services as approvals
 from kaireon.flows import pipelines
@@ -66,6 +67,7 @@ def test_take_them(watched: Watched) -> None:
         "title => title.parentElement.scrollIntoView({block: 'end'})"
     )
     take(page, "request")
+    take_the_clock(page)
     sequencer.drain(ACME)
     # What the sequencer's process and the schedule do every minute.
     while checkpoints.make(ACME):
@@ -157,6 +159,39 @@ def plan_and_apply() -> UUID:
         with transaction():
             policies.upsert_policy(**{**somebody, "data_class": "attachments"}, now=now)
             return plans.make(actor=ADA.actor, now=clock.now()).pk
+
+
+def take_the_clock(page: Page) -> None:
+    """A request of the United Kingdom whose clock stood once and was extended, and the forms that do it."""
+    now = clock.now()
+    with ADA.here(uuid4().hex), transaction():
+        row = services.create_request(
+            request_type="export",
+            subject_id="A-00720",
+            regulation="uk_gdpr",
+            received_at=now - timedelta(days=20),
+            actor=ADA.actor,
+            now=now,
+        ).request
+        asked = "A passport or another paper, because the address is not the one we hold"
+        clocks.pause_request(
+            request=row, ground=Ground.IDENTITY, reason=asked, actor=ADA.actor, now=now - timedelta(days=18)
+        )
+        clocks.resume_request(request=row, actor=ADA.actor, now=now - timedelta(days=12))
+    page.goto(f"/admin/dsar/dsarrequest/{row.pk}/change/")
+    follow(page, page.get_by_role("link", name="Extend the time"))
+    page.get_by_label("Reason").fill("Forty systems to search, and letters of others to be blacked out")
+    take(page, "request-extend")
+    follow(page, page.get_by_role("button", name="Extend", exact=True))
+    page.get_by_role("heading", name="Why this date").evaluate("title => title.parentElement.scrollIntoView()")
+    take(page, "request-clock")
+    page.goto(f"/admin/dsar/dsarrequest/{row.pk}/pause/")
+    take(page, "request-pause")
+    page.goto("/admin/dsar/dsarrequest/working-days/")
+    page.get_by_label("Holiday calendar").fill("DE-BE")
+    take(page, "working-days")
+    page.goto("/admin/dsar/dsarrequest/")
+    take(page, "requests")
 
 
 def take_the_desk(page: Page) -> None:
