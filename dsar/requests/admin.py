@@ -14,12 +14,6 @@ from django.utils.html import format_html
 from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 from unfold.enums import ActionVariant
-from unfold.widgets import (
-    UnfoldAdminSelectWidget,
-    UnfoldAdminSingleDateWidget,
-    UnfoldAdminTextInputWidget,
-    UnfoldBooleanWidget,
-)
 
 import audit
 from compliance.holding import pauses
@@ -30,10 +24,11 @@ from dsar import deadlines
 from dsar.certifying import certificate_page, certificates
 from dsar.dossiers import dossier
 from dsar.erasing import log_keys, plans_admin
-from dsar.models import Dossier, DsarRequest, RequestType, Status, SubjectType
-from dsar.requests import clocks, services, subjects
+from dsar.models import Dossier, DsarRequest, RequestType, State, Status, SubjectType
+from dsar.requests import clocks, life_admin, services, subjects
 from dsar.requests.api import DOWNLOADED_VERB, DsarRequestsView, file_name
 from dsar.requests.clocks_admin import ClockVerbs, fitting, time_left
+from dsar.requests.forms import AccessForm, ErasureForm, OtherForm, RequestForm
 from dsar.requests.kinds import KINDS
 from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
@@ -54,41 +49,8 @@ NOON = time(12)
 SECTION_TITLES = {e.section: e.title for e in CATALOGUE if e.section} | {"auditLogs": "Audit record"}
 
 
-class RequestForm(forms.Form):
-    subject_id = forms.CharField(
-        label="Customer", max_length=subjects.MOST_CHARACTERS, widget=UnfoldAdminTextInputWidget()
-    )
-    subject_type = forms.ChoiceField(
-        label="Which is their", choices=SubjectType.choices, widget=UnfoldAdminSelectWidget()
-    )
-    received_on = forms.DateField(
-        label="Reached you on",
-        help_text="The law's clock starts with this day, in your tenant's time zone.",
-        widget=forms.DateInput(format="%Y-%m-%d", attrs={**UnfoldAdminSingleDateWidget().attrs, "type": "date"}),
-    )
-    regulation = forms.ChoiceField(
-        choices=[(law.regulation, law.title) for law in deadlines.LAWS.values()], widget=UnfoldAdminSelectWidget()
-    )
-
-
-class AccessForm(RequestForm):
-    encrypt = forms.BooleanField(
-        label="Encrypt the package",
-        required=False,
-        help_text="It is then opened with manage.py dsar_decrypt and the same key.",
-        widget=UnfoldBooleanWidget(),
-    )
-
-
-class ErasureForm(RequestForm):
-    sure = forms.BooleanField(
-        label="I have checked who asks, and I know that an erasure cannot be undone",
-        widget=UnfoldBooleanWidget(),
-    )
-
-
 @admin.register(DsarRequest)
-class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, ClockVerbs):
+class DsarRequestAdmin(life_admin.LifeVerbs, plans_admin.ErasurePlanVerbs, ClockVerbs):
     view_permission = Permission.READ_DSAR
     list_display = (
         "requested_at",
@@ -100,7 +62,7 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, ClockVerbs):
         "filed_by",
     )
     list_display_links = ("requested_at", "kind")
-    list_filter = ("status", "request_type", "regulation", since("requested_at", "filing"))
+    list_filter = ("status", "request_type", "state", "outcome", "regulation", since("requested_at", "filing"))
     search_equal = ("customer_ref", "job_ref")
     search_help_text = "Customer number, e-mail or request id"
     ordering = ("-requested_at",)
@@ -110,12 +72,16 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, ClockVerbs):
             "Time",
             {"fields": (("law", "time_left"), ("received_at", "deadline_on"), ("closed_at", "package_expires_at"))},
         ),
-        ("Filed", {"fields": (("filed_by", "requested_at"), ("package_kind", "id"))}),
+        ("Filed", {"fields": (("filed_by", "requested_at"), ("assigned_name", "package_kind"), ("id",))}),
     )
     change_form_after_template = "admin/dsar/answer.html"
     names_people = ("subject",)
-    actions_list = ("access", "erasure", *ClockVerbs.clock_actions_list)
-    actions_detail = ("download", "certificate", "again", "plan", "cancel", *ClockVerbs.clock_actions_detail)
+    actions_list = ("access", "erasure", "other", *ClockVerbs.clock_actions_list)
+    actions_detail = (
+        *("download", "certificate", "again", "plan", "cancel"),
+        *life_admin.VERBS,
+        *ClockVerbs.clock_actions_detail,
+    )
     when_empty = "File one when a customer asks what you know about them, or to be forgotten."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DsarRequest]:
@@ -149,7 +115,7 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, ClockVerbs):
         if row is not None and _package(row) is not None:
             fit.add("download")
         if row is not None:
-            fit |= plans_admin.fitting(row)
+            fit |= plans_admin.fitting(row) | life_admin.fitting(row)
         return [a for a in super().get_actions_detail(request, object_id) if a.action_name.rsplit("_", 1)[-1] in fit]
 
     def changeform_view(
@@ -164,6 +130,7 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, ClockVerbs):
                 "answer": _answer(row),
                 "kept": _kept(row),
                 "paused_since": pauses.paused_since(row.pk),
+                **life_admin.page_of(row),
             }
         return super().changeform_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
@@ -242,13 +209,25 @@ class DsarRequestAdmin(plans_admin.ErasurePlanVerbs, ClockVerbs):
             danger=True,
         )
 
+    @verb(permission=Permission.MANAGE_DSAR, description="New request of another kind", icon="add", url_path="other")
+    def other(self, request: HttpRequest) -> HttpResponse:
+        return self._file(
+            request,
+            RequestType.GRIEVANCE,
+            OtherForm,
+            title="New request of another kind",
+            lead="A worker answers portability and opt-out. What else is asked for waits for one of you.",
+            submit="File the request",
+        )
+
     def _file(self, request: HttpRequest, kind: str, form: type[RequestForm], **page: Any) -> HttpResponse:
         actor = principal_of(request).actor
 
         def do(given: dict[str, Any]) -> HttpResponse:
             throttles.take(DsarRequestsView.rates["POST"], f"{context.tenant_id()}:{actor.id}")
             filed = services.create_request(
-                request_type=kind,
+                request_type=given.get("kind", kind),
+                details=given.get("details", ""),
                 subject_id=given["subject_id"],
                 subject_type=given["subject_type"],
                 regulation=given["regulation"],
@@ -386,7 +365,8 @@ def _title(name: str) -> str:
 
 
 def _package(row: DsarRequest) -> Dossier | None:
-    if not KINDS[row.request_type].has_package or row.status != Status.COMPLETED:
+    handed_out = row.status == Status.COMPLETED or row.state == State.REVIEW
+    if not KINDS[row.request_type].has_package or not handed_out:
         return None
     return Dossier.objects.fresh(clock.now()).filter(request=row.answered_by).first()
 
