@@ -119,8 +119,8 @@ class LifeVerbs(TenantModelAdmin[DsarRequest]):
             submit="Send a code",
         )
 
-    @verb(permission=Permission.MANAGE_DSAR, description="Check a code", icon="password", url_path="check")
-    def check(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @verb(permission=Permission.MANAGE_DSAR, description="Check a code", icon="password", url_path="verify")
+    def verify(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
         def do(given: dict[str, Any]) -> HttpResponse:
@@ -274,7 +274,7 @@ class LifeVerbs(TenantModelAdmin[DsarRequest]):
             self.after_commit(request, lambda: jobs.wake(job))
 
 
-VERBS = ("prove", "code", "check", "complete", "assign", "reject", "withdraw")
+VERBS = ("prove", "code", "verify", "complete", "assign", "reject", "withdraw")
 
 
 def fitting(row: DsarRequest) -> set[str]:
@@ -288,7 +288,7 @@ def fitting(row: DsarRequest) -> set[str]:
         # There it is called cancelling.
         fit -= {"withdraw"}
     if row.state == State.IDENTITY:
-        return fit | {"prove", "code", "check"}
+        return fit | {"prove", "code", "verify"}
     by_person = KINDS[row.request_type].by_person and row.duplicate_of is None
     if by_person or row.state == State.REVIEW:
         fit.add("complete")

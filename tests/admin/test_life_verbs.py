@@ -89,10 +89,10 @@ def test_wrong_codes_count_here_too_and_an_officer_confirms(sign_in: SignIn, db:
     client = sign_in(ADA)
     assert "Nothing is done before" in page(client, row)
     for _ in range(5):
-        assert post(client, row, "check", code=wrong(code)).status_code == 302
+        assert post(client, row, "verify", code=wrong(code)).status_code == 302
     with ADA.here(), transaction():
         assert IdentityCheck.objects.get().wrong_codes == 5
-    assert post(client, row, "check", code=code).status_code == 302
+    assert post(client, row, "verify", code=code).status_code == 302
     assert row_of(row.pk).state == "identity"
     assert "Too many wrong codes" in post(client, row, "code").content.decode()
     assert post(client, row, "prove", seen="signed_in", reason="Signed in as Jane").status_code == 302
@@ -113,7 +113,7 @@ def test_an_officer_looks_at_a_package_and_releases_it(sign_in: SignIn, db: str)
     assert row_of(row.pk).outcome == "completed"
 
 
-@pytest.mark.parametrize("verb", ["prove", "code", "check", "complete", "assign", "reject", "withdraw"])
+@pytest.mark.parametrize("verb", ["prove", "code", "verify", "complete", "assign", "reject", "withdraw"])
 def test_nobody_else_moves_it(sign_in: SignIn, grievance: DsarRequest, verb: str) -> None:
     given = {"code": "12345678", "reason": "x", "resolution": "x", "ground": "excessive", "outcome": "completed"}
     assert post(sign_in(VI), grievance, verb, **given).status_code == 403

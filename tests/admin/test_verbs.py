@@ -86,6 +86,9 @@ def test_what_a_service_refuses_is_said_and_changes_nothing(sign_in: SignIn) -> 
 
 def test_an_access_request_is_filed_answered_and_downloaded(rows: Rows, sign_in: SignIn) -> None:
     client = sign_in(ADA)
+    # There is one of the same customer already; once that is answered, this is no duplicate of it.
+    with ADA.here():
+        runner.run(job_id=only(DsarRequest).job_ref)
     assert ask(client, f"{DSAR}/access/", **filing()) == 302
     with ADA.here(), transaction():
         request = DsarRequest.objects.newest_first().first()
