@@ -342,3 +342,14 @@ def test_a_standing_clock_can_be_extended_and_counts_both() -> None:
     received = datetime.fromisoformat(running["receivedAt"]).date()
     assert due == deadlines.add_months(received, 1)
     assert last == deadlines.add_months(received, 3) + timedelta(days=1)
+
+
+def test_an_earlier_request_under_another_law_lends_its_day(jane: m.Customer) -> None:
+    first = file(regulation="ccpa")
+    file(regulation="gdpr", received_at=days_ago(3))
+    row = again(first)
+    assert row.deadline_on == row.due_on < first.request.due_on
+    shown = clock_of(first)
+    assert shown["deadlineAt"] == shown["dueAt"]
+    assert shown["dueAt"].startswith(row.due_on.isoformat())
+    assert shown["rules"][-1]["rule"] == "duplicate"

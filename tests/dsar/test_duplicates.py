@@ -63,6 +63,8 @@ def test_the_earlier_clock_is_kept_whichever_was_filed_first(jane: m.Customer) -
     survivor = again(late)
     assert survivor.received_at == early.request.received_at
     assert survivor.due_on == early.request.due_on < late.request.due_on
+    # So does the day that counts; see dsar/requests/clocks.py.
+    assert survivor.deadline_on == survivor.due_on
     assert (early.request.duplicate_of, later.request.duplicate_of) == (survivor.pk, survivor.pk)
     client().post(f"{DSAR}/{survivor.pk}/withdraw", {}, format="json")
     heir = again(early)
