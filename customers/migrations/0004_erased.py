@@ -21,10 +21,13 @@ class Migration(migrations.Migration):
                     models.UUIDField(default=kaireon.lib.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 ("subject_key", models.CharField(editable=False, max_length=80)),
-                ("created_at", models.DateTimeField()),
-                ("released_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(verbose_name="erased")),
+                ("released_at", models.DateTimeField(blank=True, null=True, verbose_name="let in again")),
                 ("released_by", models.CharField(blank=True, default="", max_length=64)),
-                ("released_by_name", models.CharField(blank=True, default="", max_length=200)),
+                (
+                    "released_by_name",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="let in by"),
+                ),
                 (
                     "reason",
                     models.CharField(blank=True, default="", help_text="Why they were let in again.", max_length=500),
@@ -43,6 +46,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "erased person",
+                "verbose_name_plural": "erased people",
                 "abstract": False,
                 "base_manager_name": "objects",
                 "indexes": [models.Index(fields=["tenant", "created_at"], name="erased_subject_by_time")],

@@ -24,15 +24,17 @@ class ErasedSubject(TenantModel):
     """
 
     subject_key = models.CharField(max_length=80, editable=False)
-    created_at = models.DateTimeField()
-    released_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField("erased")
+    released_at = models.DateTimeField("let in again", null=True, blank=True)
     released_by = models.CharField(max_length=64, blank=True, default="")
-    released_by_name = models.CharField(max_length=200, blank=True, default="")
+    released_by_name = models.CharField("let in by", max_length=200, blank=True, default="")
     reason = models.CharField(max_length=500, blank=True, default="", help_text="Why they were let in again.")
 
     objects = TenantManager.from_queryset(ErasedQuerySet)()
 
     class Meta(TenantModel.Meta):
+        verbose_name = "erased person"
+        verbose_name_plural = "erased people"
         constraints = [
             models.UniqueConstraint(fields=["tenant", "subject_key"], name="erased_subject_once"),
             models.CheckConstraint(

@@ -100,6 +100,7 @@ def test_take_them(watched: Watched) -> None:
     take_the_desk(page)
     page.goto("/admin/audit/auditrecord/")
     take(page, "audit")
+    take_the_certificate(page)
     page.goto("/admin/audit/auditrecord/?entity_type=RetentionPolicy&action=retention_config.legal_hold")
     follow(page, page.locator("#result_list tbody").get_by_role("link").first)
     take(page, "audit-record")
@@ -192,6 +193,22 @@ def take_the_clock(page: Page) -> None:
     take(page, "working-days")
     page.goto("/admin/dsar/dsarrequest/")
     take(page, "requests")
+
+
+def take_the_certificate(page: Page) -> None:
+    """What proves an erasure, and who is not taken in again after it."""
+    with ADA.here(uuid4().hex):
+        with transaction():
+            filed = services.create_request(
+                request_type="delete", subject_id="A-00960", actor=ADA.actor, now=clock.now()
+            )
+        services.wake(filed)
+    page.goto(f"/admin/dsar/dsarrequest/{filed.request.pk}/change/")
+    until_completed(page)
+    page.goto(f"/admin/dsar/dsarrequest/{filed.request.pk}/certificate/")
+    take(page, "certificate")
+    page.goto("/admin/customers/erasedsubject/")
+    take(page, "erased-people")
 
 
 def take_the_desk(page: Page) -> None:
