@@ -4,12 +4,10 @@ Export, erasure, purge, hold checks and the page docs/catalogue.md walk CATALOGU
 nothing is erased before what was found through it, or what refers to it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
-from uuid import UUID
 
 from django.apps import apps
 from django.db.models import Exists, OuterRef, Q
@@ -80,10 +78,8 @@ class SchemaEntity(Entity):
             raise NotInClass(f"{self.name} is of several classes: name one.")
         return super().expired(before, data_class=data_class, column=column)
 
-    def rows_for_dossier(self, customer_pk: UUID) -> Iterator[dict[str, Any]]:
-        names = dict(DynamicSchema.objects.values_list("pk", "name"))
-        for row in super().rows_for_dossier(customer_pk):
-            yield {"schema": names[UUID(row.pop("schemaId"))], **row}
+    def shown(self) -> dict[str, str]:
+        return {"schema": "schema__name"} | {n: column for n, column in super().shown().items() if n != "schemaId"}
 
 
 @dataclass(frozen=True, kw_only=True)

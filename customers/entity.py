@@ -1,6 +1,6 @@
 """One kind of personal data: where it is, what it ages by, what erasure does to it, how a dossier shows it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,7 +10,7 @@ from uuid import UUID
 from django.apps import apps
 from django.db.models import BinaryField, FileField, Q
 
-from kaireon.lib.canonical import exact
+from customers import spelling
 from kaireon.lib.masking import mask
 from kaireon.tenancy.managers import TenantQuerySet
 from kaireon.tenancy.models import TenantModel
@@ -101,34 +101,39 @@ class Entity:
         """The rows whose clock, or this column, stands before a moment; of one class, where rows differ in that."""
         return self.in_class(data_class or self.data_class).filter(self.is_past(before, column=column))
 
+    def spelled_for_dossier(self, customer_pk: UUID) -> Generator[bytes]:
+        """The rows about a customer as JSON objects with camelCase names, oldest first; streamed, see spelling.py."""
+        return spelling.blocks(self._oldest_first(customer_pk), self.shown())
+
     def rows_for_dossier(self, customer_pk: UUID) -> Iterator[dict[str, Any]]:
-        """The rows about a customer as JSON-able dicts with camelCase names, oldest first; streamed."""
-        columns = self._shown()
-        for values in self.about(customer_pk).order_by(self.clock, "pk").values(*columns).iterator(chunk_size=1000):
-            yield {name: _plain(values[column]) for column, name in columns.items()}
+        """The same, row by row. Read them to their end."""
+        return spelling.objects(self.spelled_for_dossier(customer_pk))
+
+    def ids_for_dossier(self, customer_pk: UUID) -> Iterator[UUID]:
+        """The ids of the same rows, streamed."""
+        return self._oldest_first(customer_pk).values_list("pk", flat=True).iterator(chunk_size=2000)
 
     def masked(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A dossier row with its personal values hidden, each by its own mask."""
         formats = {camel(column): self.masks.get(column) for column in self.personal}
         return {name: _masked(value, formats[name]) if name in formats else value for name, value in row.items()}
 
-    def _shown(self) -> dict[str, str]:
-        """Columns and their names in a dossier: all but the tenant, the customer and what is hidden or sealed."""
+    def shown(self) -> dict[str, str]:
+        """The names in a dossier and their columns: all but the tenant, the customer and what is hidden or sealed."""
         left_out = {"tenant_id", self.subject, *self.hidden} - {"id"}
         return {
-            f.attname: camel(f.attname)
+            camel(f.attname): f.attname
             for f in self.model_class._meta.concrete_fields
             if f.attname not in left_out and not isinstance(f, BinaryField)
         }
+
+    def _oldest_first(self, customer_pk: UUID) -> TenantQuerySet[Any]:
+        return self.about(customer_pk).order_by(self.clock, "pk")
 
 
 def camel(column: str) -> str:
     first, *rest = column.split("_")
     return first + "".join(part.title() for part in rest)
-
-
-def _plain(value: object) -> Any:
-    return exact(value)
 
 
 def _masked(value: Any, as_format: str | None) -> Any:

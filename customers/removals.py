@@ -63,6 +63,12 @@ def claim(names: Iterable[str]) -> None:
 
 
 @requires_transaction
+def give_up(names: Iterable[str], *, now: datetime) -> None:
+    """No row will come for these announced objects: remove them without waiting."""
+    ObjectRemoval.objects.announced().filter(object_name__in=list(names)).update(doomed_at=now)
+
+
+@requires_transaction
 def doom(names: Iterable[str], *, cause: Cause, now: datetime, reference: UUID | None = None) -> None:
     """Write down what is to be removed, in the transaction that deletes the rows."""
     bulk.insert(

@@ -7,3 +7,7 @@ class DsarConfig(AppConfig):
 
     def ready(self) -> None:
         from dsar import checks, tasks  # noqa: F401  registers the checks and the job types
+        from dsar.dossiers import rewrapping
+        from kaireon.tenancy.keyring import WRAPPED_KEYS
+
+        WRAPPED_KEYS[rewrapping.KEYS.name] = rewrapping.KEYS

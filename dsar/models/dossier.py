@@ -1,12 +1,21 @@
 """The package that answers a request for access."""
 
+import secrets
 from datetime import datetime
+from typing import Any
 
 from django.db import models
+from django.db.models import Q
 
 from dsar.models.request import DsarRequest
 from kaireon.tenancy.managers import TenantManager, TenantQuerySet
 from kaireon.tenancy.models import TenantModel
+
+
+def object_name(dossier: Any, _filename: str = "") -> str:
+    """A random name inside the tenant's folder: nothing of whom it is about is in it."""
+    token = secrets.token_hex(16)
+    return f"dossiers/{dossier.tenant_id}/{token[:2]}/{token}"
 
 
 class DossierQuerySet(TenantQuerySet["Dossier"]):
@@ -18,13 +27,19 @@ class DossierQuerySet(TenantQuerySet["Dossier"]):
 
 
 class Dossier(TenantModel):
-    """The package that answers one export request, sealed under a data key of its own. Derived, and it expires."""
+    """The package that answers one export request, sealed under a data key of its own. Derived, and it expires.
+
+    What is sealed stands in `sealed`, or, where it is large, in an object whose name is `file`; its data key in
+    `key_wrapped`, wrapped by the keyring. Those of earlier versions have all in `sealed`, the key before the rest.
+    """
 
     request = models.ForeignKey(
         DsarRequest, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     customer_ref = models.UUIDField(null=True, editable=False)
-    sealed = models.BinaryField(editable=False)
+    key_wrapped = models.BinaryField(null=True, editable=False)
+    sealed = models.BinaryField(null=True, editable=False)
+    file = models.FileField(upload_to=object_name, max_length=255, blank=True, editable=False)
     sha256 = models.CharField(max_length=64, help_text="Of the package before sealing.")
     size = models.BigIntegerField(help_text="Bytes before sealing.")
     created_at = models.DateTimeField()
@@ -33,7 +48,13 @@ class Dossier(TenantModel):
     objects = TenantManager.from_queryset(DossierQuerySet)()
 
     class Meta(TenantModel.Meta):
-        constraints = [models.UniqueConstraint(fields=["tenant", "request"], name="dossier_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "request"], name="dossier_once"),
+            models.CheckConstraint(
+                condition=Q(sealed__isnull=False, file="") | (Q(sealed=None, key_wrapped__isnull=False) & ~Q(file="")),
+                name="dossier_is_somewhere",
+            ),
+        ]
         indexes = [
             models.Index(fields=["tenant", "customer_ref"], name="dossier_by_customer"),
             models.Index(fields=["tenant", "expires_at"], name="dossier_by_expiry"),

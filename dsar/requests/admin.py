@@ -1,6 +1,5 @@
 """Requests of data subjects: filed, followed and handed out here; a worker answers them."""
 
-import json
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,9 +8,9 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import CharField, DateField, QuerySet, Value
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 from unfold.enums import ActionVariant
 
@@ -22,7 +21,7 @@ from customers.catalogue import CATALOGUE
 from customers.models import Customer
 from dsar import deadlines
 from dsar.certifying import certificate_page, certificates
-from dsar.dossiers import dossier
+from dsar.dossiers import handing_out, keeping
 from dsar.erasing import log_keys, plans_admin
 from dsar.models import Dossier, DsarRequest, RequestType, State, Status, SubjectType
 from dsar.requests import clocks, life_admin, services, subjects
@@ -256,19 +255,21 @@ class DsarRequestAdmin(life_admin.LifeVerbs, plans_admin.ErasurePlanVerbs, Clock
         url_path="download",
         variant=ActionVariant.PRIMARY,
     )
-    def download(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def download(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """The package as a file; handing it out is recorded."""
         row = self.row(request, object_id)
         package = _package(row)
         if package is None:
             self.message_user(request, "There is no package: it has expired, or is not ready yet.", messages.WARNING)
             return HttpResponseRedirect(self.url("change", row.pk))
+        try:
+            response = handing_out.as_json(row, package, file_name=file_name(row))
+        except keeping.DossierMissing:
+            self.message_user(request, "The package is not in storage any more: file a new request.", messages.ERROR)
+            return HttpResponseRedirect(self.url("change", row.pk))
         audit.record(
             action=DOWNLOADED_VERB, entity_type="DsarRequest", entity_id=str(row.pk), changes={"via": {"new": "admin"}}
         )
-        content = json.dumps(dossier.envelope(package)).encode() if row.encrypt else dossier.opened(package)
-        response = HttpResponse(content, content_type="application/json")
-        response["Content-Disposition"] = content_disposition_header(True, file_name(row)) or "attachment"
         return response
 
     @verb(

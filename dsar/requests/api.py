@@ -6,8 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.http import HttpResponse
-from django.utils.http import content_disposition_header
+from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -16,7 +15,7 @@ from rest_framework.response import Response
 
 import audit
 from dsar import deadlines
-from dsar.dossiers import dossier
+from dsar.dossiers import dossier, handing_out, keeping
 from dsar.erasing import plans
 from dsar.models import Dossier, DsarRequest, IdentityCheck, Outcome, RequestType, State, Status, SubjectType
 from dsar.requests import clocks, identity, life_api, services, subjects
@@ -147,7 +146,7 @@ class DsarDownloadView(TenantAPIView):
         operation_id="dsar_download",
         parameters=[OpenApiParameter("format", str, enum=["json"])],
     )
-    def get(self, request: TenantRequest, request_id: Any) -> HttpResponse:
+    def get(self, request: TenantRequest, request_id: Any) -> HttpResponseBase:
         """The package of a completed export as a file. Recorded."""
         if request.query_params.get("format", "json") != "json":
             raise BadRequest("must be json.", field="format")
@@ -159,17 +158,12 @@ class DsarDownloadView(TenantAPIView):
         package = Dossier.objects.fresh(clock.now()).filter(request=row.answered_by).first()
         if package is None:
             raise Gone("The package has expired or was erased: file a new request.", code="package_gone")
+        try:
+            response = handing_out.as_json(row, package, file_name=file_name(row))
+        except keeping.DossierMissing as error:
+            raise Gone("The package is not in storage any more: file a new request.", code="package_gone") from error
         _record_reading(row, via="download")
-        content = json.dumps(dossier.envelope(package)).encode() if row.encrypt else dossier.opened(package)
-        return HttpResponse(
-            content,
-            content_type="application/json",
-            headers={
-                "Content-Disposition": content_disposition_header(True, file_name(row)) or "attachment",
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-            },
-        )
+        return response
 
 
 class ErasureView(TenantAPIView):
@@ -257,7 +251,7 @@ def _shown(rows: list[DsarRequest], *, now: datetime, via: str) -> list[dict[str
         answer = {**_plain(row), "identity": life_api.identity_of(row, asked.get(row.pk, ""))}
         package = packages.get(row.answered_by) if row.status == Status.COMPLETED else None
         if package is not None:
-            if package.size <= min(INLINE_BYTES, budget):
+            if not package.file and package.size <= min(INLINE_BYTES, budget):
                 budget -= package.size
                 answer["exportedData"] = (
                     dossier.envelope(package) if row.encrypt else json.loads(dossier.opened(package))

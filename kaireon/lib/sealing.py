@@ -8,6 +8,9 @@ The data key encrypts the value and authenticates the first three bytes and the 
 data key and authenticates the header with the version. So a new master key costs one small `rewrap` per object, never a
 second encryption of what is in it.
 Safe for 2^32 objects per master key version (NIST SP 800-38D section 8.3, random nonces). The plaintext's length shows.
+
+What is too long to be held in memory is sealed in chunks, by kaireon/lib/sealed_stream.py, under a key that `new_key`
+gives with its wrapping: the same header with 0x02 in place of 0x01, and nothing behind the wrapped key.
 """
 
 import base64
@@ -23,11 +26,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 KEY_BYTES = 32
 
 _FORMAT = b"KS\x01"
+_KEY_FORMAT = b"KS\x02"
 _HEADER_BYTES = len(_FORMAT) + 4
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _WRAPPED_BYTES = _NONCE_BYTES + KEY_BYTES + _TAG_BYTES
 _BODY_STARTS = _HEADER_BYTES + _WRAPPED_BYTES
+WRAPPED_KEY_BYTES = _BODY_STARTS
 _ENTRY = re.compile(r"v([1-9][0-9]{0,8}):([A-Za-z0-9+/_=-]+)")
 
 
@@ -131,12 +136,14 @@ def seal(plaintext: bytes, *, context: str, keyring: Keyring) -> bytes:
     data_key = os.urandom(KEY_BYTES)
     nonce = os.urandom(_NONCE_BYTES)
     body = nonce + AESGCM(data_key).encrypt(nonce, plaintext, _body_aad(context))
-    return _wrap(data_key, keyring) + body
+    return _wrap(data_key, keyring, _FORMAT) + body
 
 
 def open_sealed(token: bytes, *, context: str, keyring: Keyring) -> bytes:
     """Give back what `seal` was given. Raises NotSealed, UnknownKeyVersion or SealBroken."""
     sealed = _parse(token)
+    if not sealed.header.startswith(_FORMAT):
+        raise NotSealed("not a sealed value")
     data_key = _unwrap(sealed, keyring)
     try:
         return AESGCM(data_key).decrypt(sealed.body[:_NONCE_BYTES], sealed.body[_NONCE_BYTES:], _body_aad(context))
@@ -144,15 +151,36 @@ def open_sealed(token: bytes, *, context: str, keyring: Keyring) -> bytes:
         raise SealBroken("the sealed value was altered or belongs to another context") from e
 
 
+def new_key(*, keyring: Keyring) -> tuple[bytes, bytes]:
+    """A fresh data key, and its wrapping: WRAPPED_KEY_BYTES that may lie anywhere, and that `rewrap` takes."""
+    data_key = os.urandom(KEY_BYTES)
+    return data_key, _wrap(data_key, keyring, _KEY_FORMAT)
+
+
+def unwrap_key(wrapped: bytes, *, keyring: Keyring) -> bytes:
+    """The data key that `new_key` gave. Raises NotSealed, UnknownKeyVersion or SealBroken."""
+    sealed = _parse(wrapped)
+    if not sealed.header.startswith(_KEY_FORMAT):
+        raise NotSealed("not a wrapped key")
+    return _unwrap(sealed, keyring)
+
+
+def is_wrapped_key(start: bytes) -> bool:
+    """Whether these bytes begin with what `new_key` wrapped."""
+    return start.startswith(_KEY_FORMAT)
+
+
 def rewrap(token: bytes, *, keyring: Keyring) -> bytes:
     """The same sealed value under the newest master key; unchanged when it is already. The value itself stays closed.
+
+    Takes wrapped keys too.
 
     Raises NotSealed, UnknownKeyVersion or SealBroken.
     """
     sealed = _parse(token)
     if sealed.version == keyring.newest:
         return token
-    return _wrap(_unwrap(sealed, keyring), keyring) + sealed.body
+    return _wrap(_unwrap(sealed, keyring), keyring, sealed.header[: len(_FORMAT)]) + sealed.body
 
 
 def key_version(token: bytes) -> int:
@@ -160,8 +188,8 @@ def key_version(token: bytes) -> int:
     return _parse(token).version
 
 
-def _wrap(data_key: bytes, keyring: Keyring) -> bytes:
-    header = _FORMAT + keyring.newest.to_bytes(4)
+def _wrap(data_key: bytes, keyring: Keyring, format_: bytes) -> bytes:
+    header = format_ + keyring.newest.to_bytes(4)
     nonce = os.urandom(_NONCE_BYTES)
     return header + nonce + keyring.cipher(keyring.newest).encrypt(nonce, data_key, header)
 
@@ -177,7 +205,8 @@ def _unwrap(sealed: _Sealed, keyring: Keyring) -> bytes:
 def _parse(token: bytes) -> _Sealed:
     # A column read through psycopg may come as memoryview.
     token = bytes(token)
-    if not token.startswith(_FORMAT) or len(token) < _BODY_STARTS + _NONCE_BYTES + _TAG_BYTES:
+    is_value = token.startswith(_FORMAT) and len(token) >= _BODY_STARTS + _NONCE_BYTES + _TAG_BYTES
+    if not is_value and not (token.startswith(_KEY_FORMAT) and len(token) == WRAPPED_KEY_BYTES):
         raise NotSealed("not a sealed value")
     header = token[:_HEADER_BYTES]
     version = int.from_bytes(header[len(_FORMAT) :])

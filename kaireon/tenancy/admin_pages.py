@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -31,7 +32,7 @@ from kaireon.tenancy.roles import Permission
 
 M = TypeVar("M", bound=Model)
 C = TypeVar("C", bound=Callable[..., Any])
-F = TypeVar("F", bound=Callable[..., HttpResponse])
+F = TypeVar("F", bound=Callable[..., HttpResponseBase])
 
 READ_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -103,7 +104,7 @@ def verb(
 
     def decorate(view: F) -> F:
         @wraps(view)
-        def guarded(self: "TenantModelAdmin[Any]", request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(self: "TenantModelAdmin[Any]", request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not may(request, permission):
                 raise PermissionDenied
             return view(self, request, *args, **kwargs)

@@ -65,6 +65,7 @@ class TestKeysOfTheLog:
             "tenantId": ACME,
             "version": 2,
             "keys": 1,
+            "dossiers": 0,
             "resumed": False,
             "dryRun": True,
         }

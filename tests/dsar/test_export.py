@@ -1,7 +1,7 @@
 """An access request: everything, once, as of one moment."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection
 from customers import models as m
 from customers.catalogue import CATALOGUE
 from dsar.deadlines import UnknownRegulation
-from dsar.dossiers import dossier, export
+from dsar.dossiers import dossier, export, keeping, writing
 from dsar.models import Dossier, DsarRequest
 from dsar.requests import services, subjects
 from kaireon.jobs.models import Job, JobState
@@ -32,7 +32,7 @@ def test_it_fills_every_section_and_its_counts_are_those_of_sql(jane: m.Customer
     package = _package(request)
     assert package["customerId"] == NUMBER
     assert package["encrypted"] is False
-    assert set(package["data"]) == set(package["counts"]) == set(dossier.SECTIONS)
+    assert set(package["data"]) == set(package["counts"]) == set(writing.SECTIONS)
     assert all(package["counts"].values())
     assert package["data"]["profile"]["email"] == EMAIL
     with transaction(), connection.cursor() as cursor:
@@ -118,13 +118,13 @@ def test_what_was_erased_while_it_was_read_does_not_come_back(
     jane: m.Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filed = file()
-    seal_package = dossier.package
+    store = keeping.store
 
-    def erased_meanwhile(**given: object) -> dossier.Package:
+    def erased_meanwhile(made: keeping.Draft, *, now: datetime) -> None:
         assert answer(file("delete")).status == "completed"
-        return seal_package(**given)  # type: ignore[arg-type]
+        store(made, now=now)
 
-    monkeypatch.setattr(dossier, "package", erased_meanwhile)
+    monkeypatch.setattr(keeping, "store", erased_meanwhile)
     request = answer(filed)
     assert (request.status, request.outcome) == ("completed", "no_data")
     with transaction():
@@ -135,8 +135,8 @@ def test_a_crash_before_the_last_commit_leaves_one_dossier_after_all(
     jane: m.Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filed = file()
-    store = export._store
-    monkeypatch.setattr(export, "_store", lambda *a: (store(*a), 1 / 0))
+    keep = export._keep
+    monkeypatch.setattr(export, "_keep", lambda *a: (keep(*a), 1 / 0))
     assert answer(filed).status == "processing"
     with transaction():
         assert not Dossier.objects.exists()
@@ -163,7 +163,7 @@ def test_after_its_last_retry_the_request_is_failed_and_can_be_tried_again(
     jane: m.Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filed = file()
-    monkeypatch.setattr(export, "_store", lambda *a: 1 / 0)
+    monkeypatch.setattr(export, "_keep", lambda *a: 1 / 0)
     for _ in range(4):
         answer(filed)
         with transaction():

@@ -11,13 +11,17 @@ from kaireon.lib.progress import Progress
 from kaireon.lib.sealing import CannotOpen
 from kaireon.tenancy import resolver
 from kaireon.tenancy.context import PLATFORM, Actor, scope, transaction
+from kaireon.tenancy.keyring import WRAPPED_KEYS
+
+# Rows in a transaction.
+AT_ONCE = 100
 
 
 class Command(BaseCommand):
     help = (
-        "Give a log a new key, sealed under the newest of SEALING_KEYS, and wrap the keys of its subjects anew. What is"
-        " sealed stays as it is. Interrupted, it goes on where it ended. (The key that signs: audit_checkpoint"
-        " --rotate-key.)"
+        "Give a log a new key, sealed under the newest of SEALING_KEYS, and wrap the keys of its subjects anew, and"
+        " those of dossiers. What is sealed stays as it is. Interrupted, it goes on where it ended. (The key that"
+        " signs: audit_checkpoint --rotate-key.)"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -46,26 +50,45 @@ class Command(BaseCommand):
         with scope(tenant_id=tenant, actor=Actor.system("command:audit_rotate_keys")):
             with transaction():
                 rotation = key_rotation.planned()
+                others = _others_behind(tenant)
             if not dry_run:
                 with Progress(tenant, total=rotation.keys, quiet=as_json) as progress:
                     rotation = key_rotation.rotate(moved=progress.advance)
-        self.stdout.write(_line(tenant, rotation, dry_run=dry_run, as_json=as_json))
+                others = {name: _rewrap(name) for name in others}
+        self.stdout.write(_line(tenant, rotation, others, dry_run=dry_run, as_json=as_json))
 
 
-def _line(tenant: str, rotation: Rotation, *, dry_run: bool, as_json: bool) -> str:
+def _others_behind(tenant: str) -> dict[str, int]:
+    """The keys of the apps, which the platform has none of."""
+    return {} if tenant == PLATFORM else {name: keys.behind() for name, keys in WRAPPED_KEYS.items()}
+
+
+def _rewrap(name: str) -> int:
+    done = 0
+    while True:
+        with transaction():
+            made = WRAPPED_KEYS[name].rewrap_some(AT_ONCE)
+        if not made:
+            return done
+        done += made
+
+
+def _line(tenant: str, rotation: Rotation, others: dict[str, int], *, dry_run: bool, as_json: bool) -> str:
     if as_json:
-        return _as_json(tenant, rotation, dry_run=dry_run)
+        return _as_json(tenant, rotation, others, dry_run=dry_run)
     would = "would wrap" if dry_run else "wrapped"
     resumed = ", going on with an earlier rotation" if rotation.resumed else ""
-    return f"{tenant}: {would} {rotation.keys} keys under version {rotation.version}{resumed}"
+    more = "".join(f", and those of {count} {name}" for name, count in others.items() if count)
+    return f"{tenant}: {would} {rotation.keys} keys under version {rotation.version}{resumed}{more}"
 
 
-def _as_json(tenant: str, rotation: Rotation, *, dry_run: bool) -> str:
+def _as_json(tenant: str, rotation: Rotation, others: dict[str, int], *, dry_run: bool) -> str:
     return json.dumps(
         {
             "tenantId": tenant,
             "version": rotation.version,
             "keys": rotation.keys,
+            **others,
             "resumed": rotation.resumed,
             "dryRun": dry_run,
         }

@@ -40,7 +40,7 @@ class Command(BaseCommand):
 def _open(name: str) -> bytes:
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        return open_envelope(json.loads(text))
+        return b"".join(open_envelope(json.loads(text)))
     except OSError as e:
         raise CommandError(f"{name}: {e.strerror}.") from e
     except UnicodeDecodeError as e:
