@@ -50,7 +50,7 @@ def blocks(rows: TenantQuerySet[Any], columns: Mapping[str, str]) -> Generator[b
     `columns` has the names in a dossier and the columns they stand for, which may lead over a reference. The connection
     is busy until then. Memory does not grow with the rows.
     """
-    fields = {name: _field(rows.model, path) for name, path in columns.items()}
+    fields = {name: field_of(rows.model, path) for name, path in columns.items()}
     sql, parameters = rows.values_list(*columns.values()).query.sql_with_params()
     with connection.cursor() as cursor, cursor.copy(_copy(sql, fields), parameters) as copy:
         for block in copied.texts(copy, size=_BLOCK_BYTES):
@@ -62,6 +62,15 @@ def objects(rows: Iterator[bytes]) -> Iterator[dict[str, Any]]:
     for block in rows:
         for line in block.split(BEFORE)[1:]:
             yield json.loads(line)
+
+
+def field_of(model: type[models.Model], path: str) -> "models.Field[Any, Any]":
+    """The field that a column is, over references too; of a reference, what it refers to."""
+    first, _, rest = path.partition("__")
+    field: Any = model._meta.get_field(first)
+    if rest:
+        return field_of(field.related_model, rest)
+    return field.target_field if isinstance(field, models.ForeignKey) else field
 
 
 def _copy(sql: str, fields: Mapping[str, "models.Field[Any, Any]"]) -> str:
@@ -93,14 +102,6 @@ def _spelled(column: str, field: "models.Field[Any, Any]") -> str:
     if isinstance(field, _AS_IT_IS):
         return column
     raise NotSpelled(type(field).__name__)
-
-
-def _field(model: type[models.Model], path: str) -> "models.Field[Any, Any]":
-    first, _, rest = path.partition("__")
-    field: Any = model._meta.get_field(first)
-    if rest:
-        return _field(field.related_model, rest)
-    return field.target_field if isinstance(field, models.ForeignKey) else field
 
 
 def _quoted(name: str) -> str:

@@ -81,5 +81,5 @@ def open_envelope(document: object) -> Iterator[bytes]:
 
 
 def _label(dossier: Dossier) -> dict[str, Any]:
-    token = bytes(dossier.key_wrapped if dossier.key_wrapped is not None else dossier.sealed or b"")
+    token = bytes(dossier.sealed if dossier.key_wrapped is None else dossier.key_wrapped)
     return {"format": FORMAT, "keyVersion": key_version(token), "context": dossier.sealing_context}

@@ -17,7 +17,7 @@ def as_json(row: DsarRequest, package: Dossier, *, file_name: str) -> HttpRespon
 
     A large one whose chunks do not open all ends early: its length was told before.
     """
-    if package.sealed is not None:
+    if not package.file:
         content = json.dumps(dossier.envelope(package)).encode() if row.encrypt else dossier.opened(package)
         return attachment(HttpResponse(content, content_type="application/json"), file_name)
     parts = dossier.envelope_parts(package) if row.encrypt else keeping.opened(package)

@@ -66,6 +66,7 @@ def store(made: Draft, *, now: datetime) -> None:
     if made.tee.size <= MOST_IN_ROW:
         made.row.sealed = made.sealed.read()
         return
+    made.row.sealed = b""
     made.row.file.name = object_name(made.row)
     removals.announce([made.row.file.name], now=now)
     default_storage.save(made.row.file.name, File(made.sealed))
@@ -93,7 +94,7 @@ def opened(dossier: Dossier) -> Iterator[bytes]:
     """
     if dossier.key_wrapped is None:
         # Of an earlier version, sealed in one piece.
-        yield sealing.open_sealed(bytes(dossier.sealed or b""), context=dossier.sealing_context, keyring=keyring())
+        yield sealing.open_sealed(bytes(dossier.sealed), context=dossier.sealing_context, keyring=keyring())
         return
     key = sealing.unwrap_key(bytes(dossier.key_wrapped), keyring=keyring())
     with _body(dossier) as body:
@@ -115,13 +116,13 @@ def sealed(dossier: Dossier) -> Iterator[bytes]:
 def sealed_size(dossier: Dossier) -> int:
     """Bytes of what is sealed, without the key that stands by itself."""
     if dossier.key_wrapped is None:
-        return len(bytes(dossier.sealed or b""))
+        return len(bytes(dossier.sealed))
     return sealed_stream.sealed_size(dossier.size)
 
 
 @contextmanager
 def _body(dossier: Dossier) -> Iterator[IO[bytes]]:
-    if dossier.sealed is not None:
+    if not dossier.file:
         yield io.BytesIO(bytes(dossier.sealed))
         return
     try:

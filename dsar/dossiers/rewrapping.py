@@ -43,8 +43,7 @@ def _behind() -> DossierQuerySet:
         function="substr",
         output_field=BinaryField(),
     )
-    rows: DossierQuerySet = Dossier.objects.alias(version=version)
-    return rows.exclude(version=keyring().newest.to_bytes(_VERSION_BYTES))
+    return Dossier.objects.alias(version=version).exclude(version=keyring().newest.to_bytes(_VERSION_BYTES))
 
 
 KEYS = WrappedKeys(name="dossiers", behind=behind, rewrap_some=rewrap_some)

@@ -17,7 +17,6 @@ class Migration(migrations.Migration):
     operations = [
         # What is captured names its columns.
         migrations.RunSQL(_BEFORE.reverse_sql, _BEFORE.sql),
-        migrations.AlterField("dossier", "sealed", models.BinaryField(editable=False, null=True)),
         migrations.AddField("dossier", "key_wrapped", models.BinaryField(editable=False, null=True)),
         migrations.AddField(
             "dossier",
@@ -30,7 +29,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             "dossier",
             models.CheckConstraint(
-                condition=Q(sealed__isnull=False, file="") | (Q(sealed=None, key_wrapped__isnull=False) & ~Q(file="")),
+                condition=(Q(file="") & ~Q(sealed=b"")) | (~Q(file="") & Q(sealed=b"", key_wrapped__isnull=False)),
                 name="dossier_is_somewhere",
             ),
         ),

@@ -38,7 +38,7 @@ class Dossier(TenantModel):
     )
     customer_ref = models.UUIDField(null=True, editable=False)
     key_wrapped = models.BinaryField(null=True, editable=False)
-    sealed = models.BinaryField(null=True, editable=False)
+    sealed = models.BinaryField(editable=False)
     file = models.FileField(upload_to=object_name, max_length=255, blank=True, editable=False)
     sha256 = models.CharField(max_length=64, help_text="Of the package before sealing.")
     size = models.BigIntegerField(help_text="Bytes before sealing.")
@@ -51,7 +51,7 @@ class Dossier(TenantModel):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "request"], name="dossier_once"),
             models.CheckConstraint(
-                condition=Q(sealed__isnull=False, file="") | (Q(sealed=None, key_wrapped__isnull=False) & ~Q(file="")),
+                condition=(Q(file="") & ~Q(sealed=b"")) | (~Q(file="") & Q(sealed=b"", key_wrapped__isnull=False)),
                 name="dossier_is_somewhere",
             ),
         ]

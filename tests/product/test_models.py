@@ -27,6 +27,8 @@ def value_of(model_field: Any) -> Any:
     if model_field.choices:
         return model_field.choices[0][0]
     match model_field:
+        case models.FileField() if model_field.blank:
+            return ""
         case models.UUIDField() | models.ForeignKey():
             return uuid4()
         case models.DateTimeField():
