@@ -15,6 +15,7 @@ without holding the whole. In one section after the other:
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
@@ -58,6 +59,9 @@ ENDING = b"]"
 
 # Their changes are recorded by the statement, not by the row.
 _IN_BULK = frozenset({"Interaction", "InteractionSummary", "DecisionTrace", "Delivery"})
+# Columns that name who acted for the tenant, and what stands in their place.
+_IN_OFFICE = re.compile(r"_by(_name)?$|^(assign|vouch)")
+REDACTED = {"redacted": True}
 _IDS_PER_QUERY = 2000
 _RECORDS_AT_ONCE = 500
 _BLOCK_BYTES = 64 * 1024
@@ -183,7 +187,8 @@ def _request_row(request: DsarRequest) -> dict[str, Any]:
 def _records(request: DsarRequest, customer: Customer | None) -> Iterator[dict[str, Any]]:
     """The audit records of the subject's rows, by the row's kind, with the subject's own sealed values opened.
 
-    Without our own people's names: who looked in office is not the subject's data (CJEU C-579/21, Pankki S).
+    Without our own people: who acted in office is not the subject's data (CJEU C-579/21, Pankki S). That goes for what
+    the rows themselves say of it too.
     """
     keys: reveal.Keys | None = None if customer is None else _own_key(customer)
     for entity_type, ids in _recorded(request, customer):
@@ -219,7 +224,10 @@ def _own_key(customer: Customer) -> reveal.Keys:
 
 
 def _readable(entity_type: str, changes: Any, keys: reveal.Keys | None) -> Any:
-    return reveal.open_contents(entity_type, changes, keys).value if keys else changes
+    shown = reveal.open_contents(entity_type, changes, keys).value if keys else changes
+    if not isinstance(shown, dict):
+        return shown
+    return {column: REDACTED if _IN_OFFICE.search(column) else value for column, value in shown.items()}
 
 
 def _batches(values: Iterable[str]) -> Iterator[list[str]]:

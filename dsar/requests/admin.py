@@ -77,7 +77,7 @@ class DsarRequestAdmin(life_admin.LifeVerbs, plans_admin.ErasurePlanVerbs, Clock
     names_people = ("subject",)
     actions_list = ("access", "erasure", "other", *ClockVerbs.clock_actions_list)
     actions_detail = (
-        *("download", "certificate", "again", "plan", "cancel"),
+        *("download", "readable", "certificate", "again", "plan", "cancel"),
         *life_admin.VERBS,
         *ClockVerbs.clock_actions_detail,
     )
@@ -112,7 +112,7 @@ class DsarRequestAdmin(life_admin.LifeVerbs, plans_admin.ErasurePlanVerbs, Clock
         if row is not None and certificates.why_not(row) is None:
             fit.add("certificate")
         if row is not None and _package(row) is not None:
-            fit.add("download")
+            fit |= {"download"} if row.encrypt else {"download", "readable"}
         if row is not None:
             fit |= plans_admin.fitting(row) | life_admin.fitting(row)
         return [a for a in super().get_actions_detail(request, object_id) if a.action_name.rsplit("_", 1)[-1] in fit]
@@ -257,13 +257,29 @@ class DsarRequestAdmin(life_admin.LifeVerbs, plans_admin.ErasurePlanVerbs, Clock
     )
     def download(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """The package as a file; handing it out is recorded."""
+        return self._hand_out(request, object_id, "json")
+
+    @verb(
+        permission=Permission.READ_DSAR,
+        description="Download to read (zip)",
+        icon="folder_zip",
+        url_path="readable",
+    )
+    def readable(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Pages, tables and the rest as a zip; recorded too."""
+        return self._hand_out(request, object_id, "zip")
+
+    def _hand_out(self, request: HttpRequest, object_id: str, wanted: str) -> HttpResponseBase:
         row = self.row(request, object_id)
         package = _package(row)
         if package is None:
             self.message_user(request, "There is no package: it has expired, or is not ready yet.", messages.WARNING)
             return HttpResponseRedirect(self.url("change", row.pk))
         try:
-            response = handing_out.as_json(row, package, file_name=file_name(row))
+            response = handing_out.FORMATS[wanted](row, package, file_name=file_name(row, wanted))
+        except handing_out.AskedForEncrypted:
+            self.message_user(request, "It was asked for encrypted: only the envelope is handed out.", messages.WARNING)
+            return HttpResponseRedirect(self.url("change", row.pk))
         except keeping.DossierMissing:
             self.message_user(request, "The package is not in storage any more: file a new request.", messages.ERROR)
             return HttpResponseRedirect(self.url("change", row.pk))

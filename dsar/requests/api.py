@@ -140,16 +140,20 @@ class DsarDownloadView(TenantAPIView):
 
     @extend_schema(
         responses={
-            200: OpenApiResponse(OpenApiTypes.BINARY, description="The package as a file."),
+            200: OpenApiResponse(OpenApiTypes.BINARY, description="The portable dossier, or a zip to read."),
             **dict.fromkeys((404, 409, 410), ErrorBodySerializer),
         },
         operation_id="dsar_download",
-        parameters=[OpenApiParameter("format", str, enum=["json"])],
+        parameters=[OpenApiParameter("format", str, enum=list(handing_out.FORMATS))],
     )
     def get(self, request: TenantRequest, request_id: Any) -> HttpResponseBase:
-        """The package of a completed export as a file. Recorded."""
-        if request.query_params.get("format", "json") != "json":
-            raise BadRequest("must be json.", field="format")
+        """The package of a completed export as a file. Recorded.
+
+        As a zip: pages, the portable dossier and its schema, tables, what the person may take along, a manifest.
+        """
+        wanted = request.query_params.get("format", "json")
+        if wanted not in handing_out.FORMATS:
+            raise BadRequest(f"must be {' or '.join(handing_out.FORMATS)}.", field="format")
         row = _found(request_id)
         if not KINDS[row.request_type].has_package:
             raise Conflict("Only an export request has a package.", code="not_an_export")
@@ -159,7 +163,9 @@ class DsarDownloadView(TenantAPIView):
         if package is None:
             raise Gone("The package has expired or was erased: file a new request.", code="package_gone")
         try:
-            response = handing_out.as_json(row, package, file_name=file_name(row))
+            response = handing_out.FORMATS[wanted](row, package, file_name=file_name(row, wanted))
+        except handing_out.AskedForEncrypted as error:
+            raise Conflict(str(error), code="encrypted_package") from error
         except keeping.DossierMissing as error:
             raise Gone("The package is not in storage any more: file a new request.", code="package_gone") from error
         _record_reading(row, via="download")
@@ -227,11 +233,11 @@ def file_request(*, request: TenantRequest, field: str = "subjectId", **given: A
         raise BadRequest(str(error), field="receivedAt") from error
 
 
-def file_name(row: DsarRequest) -> str:
+def file_name(row: DsarRequest, extension: str = "json") -> str:
     """`dsar-export-{subjectId}-{date}.json`, with nothing in it that a file system or a header could stumble on."""
     who = re.sub(r"[^\w.@+-]+", "_", row.subject_id)[:80].strip("._") or "subject"
     day = (row.closed_at or row.requested_at).date()
-    return f"dsar-export-{who}-{day.isoformat()}.json"
+    return f"dsar-export-{who}-{day.isoformat()}.{extension}"
 
 
 def _found(request_id: Any) -> DsarRequest:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from customers.catalogue import CATALOGUE, DATA_CLASSES, DERIVED, EXEMPT, Entity, Erasure
+from customers.particulars import PARTICULARS, Particulars
 
 _ERASURE = {
     Erasure.DELETE: "deleted",
@@ -39,6 +40,7 @@ def page() -> str:
     entities = "\n".join(_row(entity) for entity in (*CATALOGUE, *DERIVED))
     classes = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in DATA_CLASSES.items())
     exempt = "\n".join(f"| `{model}` | {reason} |" for model, reason in EXEMPT.items())
+    particulars = "\n".join(_told(section, said) for section, said in PARTICULARS.items())
     return f"""# The catalogue of personal data
 
 Generated from `customers/catalogue.py` by `manage.py catalogue_page`; do not edit.
@@ -49,6 +51,15 @@ walk this table; a test fails when a table with personal data is not in it.
 | entity | table | data class | age counts from | swept by | erasure | dossier section | personal columns |
 |---|---|---|---|---|---|---|---|
 {entities}
+
+## What a person is told
+
+In a package to read, beside the rows of each section: what Article 15(1) GDPR asks for. What was provided by the person
+is theirs to take along (Article 20).
+
+| section | categories | purposes | recipients | source | decided without a person | provided |
+|---|---|---|---|---|---|---|
+{particulars}
 
 ## Data classes
 
@@ -66,6 +77,12 @@ Tables of the same apps that hold nobody's data, and why.
 |---|---|
 {exempt}
 """
+
+
+def _told(section: str, said: Particulars) -> str:
+    provided = "yes" if said.provided else "no"
+    cells = [said.categories, said.purposes, said.recipients, said.source, said.automated or "no", provided]
+    return f"| `{section}` | {' | '.join(cells)} |"
 
 
 def _row(entity: Entity) -> str:
