@@ -6,6 +6,7 @@ import sys
 
 from tests.bench import document, lag, masking, options
 from tests.bench.append import bench as append
+from tests.bench.dossier import bench as dossier
 from tests.bench.export import bench as export
 from tests.bench.flows import bench as flows
 from tests.bench.jobs import bench as jobs
@@ -28,6 +29,7 @@ BENCHES = {
     "offline": offline,
     "export": export,
     "purge": purge,
+    "dossier": dossier,
 }
 CORES = 2
 

@@ -1,0 +1,1 @@
+"""What an access package costs, beside hand-written SQL that writes the same JSON."""
