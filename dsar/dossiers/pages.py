@@ -37,7 +37,8 @@ dd{margin:0;overflow-wrap:anywhere}dl dl{margin:0}.links{margin:.9rem 0 0;displa
 table{border-collapse:collapse;width:100%;font-size:.88rem}th,td{text-align:left;vertical-align:top;
 padding:.5rem .8rem;border-bottom:1px solid var(--line)}
 th{position:sticky;top:0;background:var(--wash);white-space:nowrap}
-td{max-width:24rem;overflow-wrap:anywhere;min-width:6rem}tr:last-child td{border-bottom:0}
+td{max-width:24rem;overflow-wrap:anywhere;min-width:7rem}td:last-child{min-width:12rem}
+td dl{margin:0;grid-template-columns:max-content minmax(6rem,1fr);gap:.1rem .6rem}tr:last-child td{border-bottom:0}
 nav{display:flex;justify-content:space-between;gap:1rem;margin:1rem 0;flex-wrap:wrap}
 @media print{body{background:#fff}.scroll{max-height:none;overflow:visible}.card{break-inside:avoid}nav{display:none}}
 @media (max-width:40rem){dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.5rem}}
@@ -126,7 +127,8 @@ def _card(section: str, said: Particulars, count: int, cover: Cover) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    names = list(rows[0])
+    # Our own number of a row says least.
+    names = sorted(rows[0], key=lambda name: name == "id")
     head = "".join(f'<th scope="col">{escape(_words(name))}</th>' for name in names)
     body = "".join(f"<tr>{''.join(f'<td>{_value(row.get(name))}</td>' for name in names)}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
