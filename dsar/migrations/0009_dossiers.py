@@ -12,7 +12,7 @@ _BEFORE = captured(
 
 
 class Migration(migrations.Migration):
-    dependencies = [("dsar", "0007_life"), ("audit", "0002_walls")]
+    dependencies = [("dsar", "0008_clocks"), ("audit", "0002_walls")]
 
     operations = [
         # What is captured names its columns.
