@@ -114,8 +114,8 @@ def test_an_export_withdrawn_while_it_is_made_is_dropped(jane: m.Customer, monke
     filed = file("export")
     read = export._read
 
-    def read_and_lose_interest(request_id: Any) -> Any:
-        found = read(request_id)
+    def read_and_lose_interest(*given: Any, **more: Any) -> Any:
+        found = read(*given, **more)
         [answered] = at_once(lambda: post(filed.request, "withdraw"))
         assert answered.status_code == 200
         return found
