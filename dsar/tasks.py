@@ -1,7 +1,7 @@
 """The jobs behind requests; kaireon.jobs carries them."""
 
 from dsar.dossiers import export
-from dsar.erasing import erasure
+from dsar.erasing import deferrals, erasure
 from dsar.requests import opting_out, services
 from kaireon.jobs.registry import job_type
 from kaireon.jobs.runner import JobRun
@@ -20,3 +20,8 @@ def dsar_erasure(run: JobRun) -> None:
 @job_type("dsar_opt_out", queue="dsar-jobs", gave_up=services.gave_up)
 def dsar_opt_out(run: JobRun) -> None:
     opting_out.process_opt_out(run)
+
+
+@job_type(deferrals.RESUME_JOB, queue="dsar-jobs", time_limit=600)
+def dsar_resume(run: JobRun) -> None:
+    deferrals.process_resume(run)

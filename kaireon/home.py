@@ -71,7 +71,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def requests_panel() -> dict[str, Any]:
     zone = ZoneInfo(Tenant.objects.values_list("time_zone", flat=True).get())
     today = deadlines.local_date(clock.now(), zone)
-    opened = DsarRequest.objects.open()
+    opened = DsarRequest.objects.unanswered()
     rows = list(opened.order_by(F("deadline_on").asc(nulls_last=True), "requested_at")[:SHOWN])
     overdue, failed = opened.due_before(today).count(), opened.filter(status=Status.FAILED).count()
     page = _list("dsar_dsarrequest")

@@ -6,6 +6,7 @@ from typing import cast
 from django.db import DatabaseError, connection
 
 import audit
+from compliance.holding import signals
 from compliance.holding.guards import LEGAL_HOLD
 from compliance.models import Hold, RetentionPolicy
 from compliance.retention import policies
@@ -99,6 +100,7 @@ def release_hold(*, data_class: str, actor: Actor, now: datetime, agreed: bool =
     )
     if not released:
         raise HoldAlreadyReleased(data_class)
+    signals.released.send(sender=RetentionPolicy)
 
 
 def refused_by_hold(error: DatabaseError) -> bool:

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.db.models.expressions import RawSQL
 
 import audit
-from compliance.holding import notices, predicate, queries
+from compliance.holding import notices, predicate, queries, signals
 from compliance.holding.scopes import by_entity
 from compliance.models import Hold, HoldState, HoldSubject, Kind, Matter, Notice
 from compliance.retention import policies
@@ -333,6 +333,7 @@ def _begin_release(payload: Mapping[str, Any]) -> None:
     )
     if not begun:
         raise NotApplicable("hold_not_active")
+    signals.released.send(sender=Hold, at=now + timedelta(hours=settings.HOLD_COOLING_OFF_HOURS))
 
 
 @requires_transaction
@@ -354,6 +355,8 @@ def finish_releases(*, now: datetime) -> int:
         audit.action(VERB, entity=hold, entity_type=ENTITY)
         still = Hold.objects.filter(Q(state=HoldState.RELEASING, releases_at__lte=now), pk=hold.pk)
         ended += still.update(state=HoldState.RELEASED, released_at=now)
+    if ended:
+        signals.released.send(sender=Hold)
     return ended
 
 

@@ -8,6 +8,7 @@ from django.db.models import F
 
 import audit
 from audit import events
+from compliance.holding.signals import released
 from compliance.models import CLOCK, MAX_DAYS, Mode, PolicyVersion, RetentionPolicy
 from compliance.retention import in_force, judging
 from compliance.retention.judging import Wanted, check_class, check_days, cooling_off
@@ -281,6 +282,8 @@ def _set(policy: RetentionPolicy, hold: bool | None, reason: str | None, *, acto
         policy.legal_hold = held
         policy.held_since = now if held else None
         policy.hold_reason = ""
+        if not held:
+            released.send(sender=RetentionPolicy)
     if held and reason is not None:
         policy.hold_reason = reason
     policy.version += 1

@@ -1,10 +1,12 @@
 """Erasing a person: every row by its own class, in one transaction; stored files after it, in steps that resume.
 
-What is under hold is retained and said so; of what must outlive the person (consents, requests) only keyed evidence is
-left. Afterwards the same look-up that exports use runs again: a residue that is not on the retained list is a failure.
-Last of all goes the key under which the log keeps the person's values; see log_keys.py.
+What is under hold is retained and said so, and the erasure goes on by itself when it is let go (deferrals.py); of what
+must outlive the person (consents, requests) only keyed evidence is left. Afterwards the same look-up that exports use
+runs again: a residue that is not on the retained list is a failure. Last of all goes the key under which the log keeps
+the person's values; see log_keys.py.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -14,13 +16,14 @@ from compliance.holding import holds, matters, predicate
 from customers import removals
 from customers.catalogue import CATALOGUE, Erasure
 from customers.models import Customer
-from dsar.erasing import log_keys, plans, rows
+from dsar.erasing import deferrals, log_keys, plans, rows, steps
 from dsar.erasing.grounds import LEGAL_HOLD
 from dsar.erasing.residue import residue
 from dsar.erasing.rows import Erased, ResidueFound, added, held_part
-from dsar.models import SHREDDED, DsarRequest, Outcome, State, Status
-from dsar.requests import outcomes, services, subjects
+from dsar.models import SHREDDED, DsarRequest, Outcome, State, Status, Step
+from dsar.requests import duplicates, outcomes, services, subjects
 from kaireon.jobs.runner import JobError, JobRun, code_of
+from kaireon.jobs.services import LeaseLost
 from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction, transaction
@@ -28,8 +31,11 @@ from kaireon.tenancy.context import requires_transaction, transaction
 ROWS_VERB = "dsar.erasure.rows_erased"
 COMPLETED_VERB = "dsar.erasure.completed"
 
-# How rows refer to the customer where the database holds them to it; others name them by an id that may be gone.
-_REFERENCES = ("customer_id", "id")
+DEFERRED_VERB = "dsar.erasure.deferred"
+
+
+class _Withdrawn(Exception):
+    """The request was withdrawn or rejected a moment before: nothing is done about it."""
 
 
 class ObjectsLeft(JobError):
@@ -42,7 +48,7 @@ class ObjectsLeft(JobError):
 def process_erasure(run: JobRun) -> None:
     """Answer the erasure request of a job. Opens its own transactions.
 
-    The rows go in one; what happened there is in the request, so that a worker who comes later goes on behind it.
+    Step by step, each noted as done in the transaction of its effect: a worker who comes later goes on behind it.
     """
     request_id = UUID(run.payload["request_id"])
     with transaction():
@@ -52,21 +58,53 @@ def process_erasure(run: JobRun) -> None:
         if request is None:
             run.finish()
             return
-    if request.erased_at is None:
+        steps.begin(request_id)
+    while (step := _begun(request_id)) is not None:
         try:
+            _WORK[step](run, request_id)
+        except _Withdrawn:
             with transaction():
-                if not erase_rows(request_id=request_id, now=clock.now()):
-                    run.finish()
-                    return
-        except subjects.AmbiguousSubject as e:
-            raise JobError("ambiguous_subject", permanent=True) from e
-        except Exception as e:
-            if run.payload.get("at_once"):
-                # Somebody waits for the answer, and is told that nothing happened: so nothing may happen later.
-                raise JobError(code_of(e), permanent=True) from e
+                run.finish()
+            return
+        except LeaseLost:
             raise
+        except Exception as e:
+            with transaction():
+                steps.failed(request_id, step, code=code_of(e))
+            raise
+
+
+def _begun(request_id: UUID) -> Step | None:
+    with transaction():
+        step = steps.next_of(request_id)
+        if step is not None:
+            steps.attempt(request_id, step, now=clock.now())
+    return step
+
+
+def _do_rows(run: JobRun, request_id: UUID) -> None:
+    try:
+        with transaction():
+            if not erase_rows(request_id=request_id, now=clock.now()):
+                raise _Withdrawn
+    except _Withdrawn:
+        raise
+    except subjects.AmbiguousSubject as e:
+        raise JobError("ambiguous_subject", permanent=True) from e
+    except Exception as e:
+        if run.payload.get("at_once"):
+            # Somebody waits for the answer, and is told that nothing happened: so nothing may happen later.
+            raise JobError(code_of(e), permanent=True) from e
+        raise
+
+
+def _do_objects(run: JobRun, request_id: UUID) -> None:
     remove_objects(run, request_id)
-    _close(run, request_id)
+    now = clock.now()
+    with transaction():
+        removed = removals.removed_of(request_id)
+        counts = {"deleted": removed.attempted, "wereMissing": removed.missing}
+        steps.done(request_id, Step.OBJECTS, counts=counts, now=now)
 
 
 @requires_transaction
@@ -113,6 +151,9 @@ def _write_down(request: DsarRequest, erased: Erased, now: datetime) -> None:
     request.error = ""
     request.move_to(State.FINISHING)
     request.save()
+    kept = sum(entry["count"] for entry in erased.retained)
+    counts = {"deleted": erased.deleted, "reduced": erased.reduced, "retained": kept}
+    steps.done(request.pk, Step.ROWS, counts=counts, now=now)
 
 
 def remove_objects(run: JobRun, request_id: UUID) -> None:
@@ -137,7 +178,7 @@ def _close(run: JobRun, request_id: UUID) -> None:
         if request.customer_ref is not None:
             _take_late(request, request.customer_ref)
         if request.customer_ref is None or not residue(request.customer_ref, request.retained):
-            _complete(request, now)
+            _answer(request, now)
             run.finish({"deleted": sum(request.counts["deleted"].values())})
             # Last, for the log stands still until this transaction ends.
             log_keys.destroy_of(request, now=now)
@@ -146,6 +187,8 @@ def _close(run: JobRun, request_id: UUID) -> None:
         request.erased_at = None
         request.move_to(State.RUNNING)
         request.save(update_fields=["erased_at", "state", "status"])
+        steps.reopen(request_id)
+        steps.failed(request_id, Step.VERIFICATION, code=ResidueFound.CODE)
     raise ResidueFound
 
 
@@ -157,7 +200,7 @@ def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
     left = residue(customer_ref, request.retained)
     for entity in CATALOGUE:
         found = left.get(entity.name, 0)
-        if entity.subject in _REFERENCES or not found:
+        if entity.subject in rows.REFERENCES or not found:
             continue
         about = entity.about(customer_ref)
         in_part = about.filter(held_part(entity, entity.data_class)).count()
@@ -177,13 +220,35 @@ def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
     request.counts["reduced"] = added(request.counts["reduced"], late.reduced)
 
 
-def _complete(request: DsarRequest, now: datetime) -> None:
+def _answer(request: DsarRequest, now: datetime) -> None:
+    """All is done that can be: the request is completed, or waits for what is held to be let go."""
     removed = removals.removed_of(request.pk)
     request.counts["objects"] = {"deleted": removed.attempted, "wereMissing": removed.missing}
     request.retained = [*request.retained, *log_keys.retained_of(request)]
+    deferred = bool(request.retained)
     if not request.counts["deleted"]:
         # Nobody was found, or somebody else erased them a moment before.
         outcome = Outcome.NO_DATA
     else:
-        outcome = Outcome.PARTIALLY_COMPLETED if request.retained else Outcome.COMPLETED
-    outcomes.answer(request, outcome=outcome, verb=COMPLETED_VERB, now=now)
+        outcome = Outcome.PARTIALLY_COMPLETED if deferred else Outcome.COMPLETED
+    request.answered_at = request.answered_at or now
+    kept = sum(entry["count"] for entry in request.retained)
+    steps.done(request.pk, Step.VERIFICATION, counts={"retained": kept}, now=now)
+    if not deferred:
+        outcomes.answer(request, outcome=outcome, verb=COMPLETED_VERB, now=now)
+        return
+    request.outcome = outcome
+    audit.action(DEFERRED_VERB, entity=request)
+    request.move_to(State.DEFERRED)
+    request.save()
+    pauses.resume_retention(request_id=request.pk, now=now)
+    # Whoever asked for the same and waited has this answer too.
+    duplicates.settle(request, now=now)
+    deferrals.expect_releases(now=now)
+
+
+_WORK: dict[Step, Callable[[JobRun, UUID], None]] = {
+    Step.ROWS: _do_rows,
+    Step.OBJECTS: _do_objects,
+    Step.VERIFICATION: _close,
+}

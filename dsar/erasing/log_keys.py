@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from audit.sealing import subject_keys
 from compliance.holding import holds, predicate
 from dsar.erasing.grounds import LEGAL_HOLD, TELLS_OF_HELD_ROWS
@@ -74,9 +76,9 @@ def _released(erasures: TenantQuerySet[DsarRequest]) -> set[UUID]:
 
 
 def _erasures() -> TenantQuerySet[DsarRequest]:
-    return DsarRequest.objects.filter(
-        request_type=RequestType.DELETE, status=Status.COMPLETED, customer_ref__isnull=False
-    )
+    """Those that were answered, with something left or nothing."""
+    answered = Q(status=Status.COMPLETED) | Q(answered_at__isnull=False)
+    return DsarRequest.objects.filter(answered, request_type=RequestType.DELETE, customer_ref__isnull=False)
 
 
 def _is_held(subject: UUID) -> bool:

@@ -103,6 +103,8 @@ def foretell(request: DsarRequest, refs: list[UUID], *, now: datetime) -> Erased
     for ref in refs:
         if ref in there:
             found.add(rows.walk(request, there[ref], held=held, now=now, planning=True))
+        else:
+            found.add(rows.without_profile(ref, held=held))
     for name in subject_keys.alive([str(ref) for ref in refs]):
         ground = log_keys.ground_of(UUID(name), anything_retained=bool(found.retained))
         action = Action.RETAIN if ground else Action.SHRED

@@ -27,6 +27,9 @@ from kaireon.jobs.runner import JobError
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
 
+# How rows refer to the customer where the database holds them to it; others name them by an id that may be gone.
+REFERENCES = ("customer_id", "id")
+
 
 class Action(StrEnum):
     """What becomes of rows."""
@@ -47,8 +50,10 @@ class Why(NamedTuple):
 class ResidueFound(JobError):
     """Rows are left that nothing allows to keep. The erasure did not happen, or is tried again."""
 
+    CODE = "residue_found"
+
     def __init__(self) -> None:
-        super().__init__("residue_found")
+        super().__init__(self.CODE)
 
 
 @dataclass(kw_only=True)
@@ -143,6 +148,25 @@ def walk(
     if not planning and residue(customer.pk, work.erased.retained):
         raise ResidueFound
     return work.erased
+
+
+@requires_transaction
+def without_profile(ref: UUID, *, held: frozenset[str]) -> Erased:
+    """What would become of rows that name somebody by our id alone, whose own row is gone. Nothing changes."""
+    found = Erased()
+    for entity in CATALOGUE:
+        if entity.subject in REFERENCES or entity.erasure == Erasure.NONE:
+            continue
+        about = entity.about(ref)
+        if entity.erasure == Erasure.SHRED:
+            about = about.filter(subject_sealed__isnull=False)
+        count = about.count()
+        kept = count if entity.data_class in held else about.filter(held_part(entity, entity.data_class)).count()
+        found.retain(entity.name, kept, grounds.LEGAL_HOLD)
+        found.note(entity.name, entity.data_class, Action.RETAIN, kept, why=Why(grounds.LEGAL_HOLD))
+        action = Action.SHRED if entity.erasure == Erasure.SHRED else Action.ERASE
+        found.note(entity.name, entity.data_class, action, count - kept)
+    return found
 
 
 def added(before: dict[str, int] | None, more: dict[str, int]) -> dict[str, int]:

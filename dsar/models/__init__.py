@@ -5,6 +5,7 @@ from dsar.models.clock_pause import ClockPause
 from dsar.models.demand import Demand, Demanded
 from dsar.models.dossier import Dossier
 from dsar.models.erasure_plan import ErasurePlan, Subject
+from dsar.models.erasure_step import ErasureStep, Step, StepState
 from dsar.models.identity import IdentityCheck
 from dsar.models.request import SHREDDED, DsarRequest, Outcome, Proof, RequestType, State, Status, SubjectType
 
@@ -17,12 +18,15 @@ __all__ = [
     "Dossier",
     "DsarRequest",
     "ErasurePlan",
+    "ErasureStep",
     "IdentityCheck",
     "Outcome",
     "Proof",
     "RequestType",
     "State",
     "Status",
+    "Step",
+    "StepState",
     "Subject",
     "SubjectType",
 ]

@@ -88,6 +88,10 @@ class DsarRequestQuerySet(TenantQuerySet["DsarRequest"]):
         """Not answered yet. A failed one is open too: the law's clock runs on."""
         return self.exclude(status=Status.COMPLETED)
 
+    def unanswered(self) -> "DsarRequestQuerySet":
+        """Open, and the subject has no answer: a deferred erasure has given one, and no deadline runs for it."""
+        return self.open().filter(answered_at=None)
+
     def due_before(self, day: date) -> "DsarRequestQuerySet":
         """Late on this day. Never one whose clock stands."""
         return self.filter(deadline_on__lt=day)
@@ -161,6 +165,9 @@ class DsarRequest(TenantModel):
     retained = models.JSONField(default=list, blank=True, help_text="What was kept, on which ground, until when.")
     started_at = models.DateTimeField(null=True, blank=True)
     erased_at = models.DateTimeField(null=True, blank=True, help_text="When the rows were erased.")
+    answered_at = models.DateTimeField(
+        null=True, blank=True, help_text="When an erasure was answered; what it had to leave may go later."
+    )
     closed_at = models.DateTimeField(null=True, blank=True, help_text="Retention counts from here.")
     package_expires_at = models.DateTimeField(null=True, blank=True)
     job_ref = models.UUIDField(null=True, blank=True, editable=False)

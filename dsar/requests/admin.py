@@ -165,12 +165,17 @@ class DsarRequestAdmin(life_admin.LifeVerbs, plans_admin.ErasurePlanVerbs, Clock
 
     @column("Outcome")
     def outcome_label(self, row: DsarRequest) -> str:
-        return str(row.get_outcome_display()) if row.outcome else str(row.get_state_display())
+        return (
+            str(row.get_outcome_display())
+            if row.outcome and row.state != State.DEFERRED
+            else str(row.get_state_display())
+        )
 
     @column("Time left", ordering="deadline_on")
     def time_left(self, row: Any) -> SafeString:
-        if row.closed_at is not None:
-            closed = deadlines.local_date(row.closed_at, ZoneInfo(row.zone))
+        answered = row.answered_at or row.closed_at
+        if answered is not None:
+            closed = deadlines.local_date(answered, ZoneInfo(row.zone))
             late = row.deadline_on is not None and closed > row.deadline_on
             return format_html(
                 '<span class="k-due {}">{}</span>', "k-late" if late else "k-quiet", "late" if late else "in time"

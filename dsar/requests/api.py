@@ -16,7 +16,7 @@ from rest_framework.response import Response
 import audit
 from dsar import deadlines
 from dsar.dossiers import dossier, handing_out, keeping
-from dsar.erasing import plans
+from dsar.erasing import plans, steps
 from dsar.models import Dossier, DsarRequest, IdentityCheck, Outcome, RequestType, State, Status, SubjectType
 from dsar.requests import clocks, identity, life_api, services, subjects
 from dsar.requests.kinds import KINDS, WITH_PACKAGE
@@ -251,10 +251,13 @@ def _shown(rows: list[DsarRequest], *, now: datetime, via: str) -> list[dict[str
     exports = [row.answered_by for row in rows if row.request_type in WITH_PACKAGE and row.status == Status.COMPLETED]
     packages = {p.request_id: p for p in Dossier.objects.fresh(now).filter(request__in=exports).defer("sealed")}
     asked = dict(IdentityCheck.objects.filter(request__in=rows).values_list("request_id", "asked"))
+    done = steps.of([row.pk for row in rows if row.request_type == RequestType.DELETE])
     budget = INLINE_BYTES_PER_LIST
     shown = []
     for row in rows:
         answer = {**_plain(row), "identity": life_api.identity_of(row, asked.get(row.pk, ""))}
+        if row.pk in done:
+            answer["steps"] = done[row.pk]
         package = packages.get(row.answered_by) if row.status == Status.COMPLETED else None
         if package is not None:
             if not package.file and package.size <= min(INLINE_BYTES, budget):
@@ -293,6 +296,7 @@ def _plain(row: DsarRequest) -> dict[str, Any]:
         "requestedAt": clock.rfc3339(row.requested_at),
         "startedAt": _moment(row.started_at),
         "completedAt": _moment(row.closed_at),
+        "answeredAt": _moment(row.answered_at),
         "dueAt": _end_of(row.due_on, zone),
         "deadlineAt": _end_of(row.deadline_on, zone) if row.deadline_on else None,
     }

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from dsar import deadlines
-from dsar.models import Outcome, RequestType, State, Status, SubjectType
+from dsar.models import Outcome, RequestType, State, Status, Step, StepState, SubjectType
 from dsar.requests import outcomes, subjects
 from dsar.requests.life_serializers import IdentityIn, IdentityOut
 from kaireon.api.serializers import StrictSerializer
@@ -46,6 +46,16 @@ class RejectedOut(serializers.Serializer[Any]):
     article = serializers.CharField()
 
 
+class ErasureStepOut(serializers.Serializer[Any]):
+    turn = serializers.IntegerField(help_text="1 is the erasure itself; later ones took what a hold had kept.")
+    name = serializers.CharField(help_text=f"One of {', '.join(Step.values)}.")
+    state = serializers.CharField(help_text=f"One of {', '.join(StepState.values)}.")
+    attempts = serializers.IntegerField()
+    error = serializers.CharField(allow_null=True, help_text="Reason code of the last failure.")
+    finishedAt = serializers.DateTimeField(allow_null=True)
+    counts = serializers.JSONField()
+
+
 class DsarOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     tenantId = serializers.CharField()
@@ -68,6 +78,9 @@ class DsarOut(serializers.Serializer[Any]):
     requestedAt = serializers.DateTimeField()
     startedAt = serializers.DateTimeField(allow_null=True)
     completedAt = serializers.DateTimeField(allow_null=True)
+    answeredAt = serializers.DateTimeField(
+        allow_null=True, help_text="Of an erasure: when it was answered; what it had to leave may go later."
+    )
     dueAt = serializers.CharField(help_text="The end of the last day in time, in the tenant's offset.")
     deadlineAt = serializers.CharField(allow_null=True, help_text="After extension and pauses; null while paused.")
     counts = serializers.DictField(child=serializers.IntegerField(), required=False, help_text="What it came to.")
@@ -79,6 +92,7 @@ class DsarOut(serializers.Serializer[Any]):
     totalDeleted = serializers.IntegerField(required=False)
     objects = serializers.DictField(child=serializers.IntegerField(), required=False)
     retained = RetainedOut(many=True, required=False)
+    steps = ErasureStepOut(many=True, required=False)
 
 
 class DsarListOut(serializers.Serializer[Any]):

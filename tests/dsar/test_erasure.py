@@ -114,7 +114,7 @@ def test_a_held_class_stays_and_the_rest_goes(jane: m.Customer, data_class: str)
     before = _left(jane)
     _hold(data_class)
     request = answer(file("delete"))
-    assert (request.status, request.outcome) == ("completed", "partially_completed")
+    assert (request.status, request.outcome) == ("processing", "partially_completed")
     held = {e.name for e in CATALOGUE if e.data_class == data_class}
     assert {r["entity"]: r["count"] for r in request.retained if r["ground"] == "legal_hold"} == {
         name: before[name] for name in held
@@ -150,7 +150,7 @@ def test_a_number_that_came_back_is_erased_again_and_with_what_was_held(jane: m.
         returned = make_customer(interactions=0)
         m.Interaction.objects.create(customer=returned, kind="view", external_id="later", occurred_at=clock.now())
     held = answer(file("delete"))
-    assert (held.status, held.outcome) == ("completed", "partially_completed")
+    assert (held.status, held.outcome) == ("processing", "partially_completed")
     assert {r["entity"]: r["count"] for r in held.retained} == {
         "interactionHistory": 4,
         "journeyEnrollment": 2,
@@ -238,7 +238,7 @@ def test_what_is_written_about_them_before_the_end_goes_too_unless_it_is_held(
 
     monkeypatch.setattr(erasure, "remove_objects", write_late)
     request = answer(file("delete"))
-    assert request.status == "completed"
+    assert request.status == ("processing" if is_held else "completed")
     assert {r["entity"]: r["count"] for r in request.retained} == (
         {"outboxPayload": 1, "dsarRequest": 1, "subjectKey": 1} if is_held else {}
     )

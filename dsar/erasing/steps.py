@@ -1,0 +1,96 @@
+"""The steps of an erasure as rows: which are done, how often one was tried, why it failed last."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, Max
+
+from dsar.models import ErasureStep, Step, StepState
+from kaireon.lib import clock
+from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.managers import TenantQuerySet
+
+ORDER: tuple[Step, ...] = tuple(Step)
+
+
+@requires_transaction
+def begin(request_id: UUID) -> None:
+    """Write the steps of the turn down, unless they are; call it under the request's lock."""
+    if not ErasureStep.objects.filter(request=request_id).exists():
+        _turn(request_id, 1)
+
+
+@requires_transaction
+def begin_turn(request_id: UUID) -> int:
+    """Write down another turn: there is more to take. Its number."""
+    turn = _last(request_id) + 1
+    _turn(request_id, turn)
+    return turn
+
+
+@requires_transaction
+def next_of(request_id: UUID) -> Step | None:
+    """The first step of the turn that is not done."""
+    names = _current(request_id).exclude(state=StepState.DONE).in_order().values_list("name", flat=True)
+    name = names.first()
+    return Step(name) if name else None
+
+
+@requires_transaction
+def attempt(request_id: UUID, step: Step, *, now: datetime) -> None:
+    _current(request_id).filter(name=step).update(attempts=F("attempts") + 1, began_at=now)
+
+
+@requires_transaction
+def done(request_id: UUID, step: Step, *, counts: dict[str, Any], now: datetime) -> None:
+    """In the transaction of its effect."""
+    _current(request_id).filter(name=step).update(state=StepState.DONE, finished_at=now, counts=counts, error="")
+
+
+@requires_transaction
+def failed(request_id: UUID, step: Step, *, code: str) -> None:
+    """Its effect was rolled back, or is half there and goes on; a step that was done by then stays done."""
+    _current(request_id).filter(name=step).exclude(state=StepState.DONE).update(state=StepState.FAILED, error=code[:64])
+
+
+@requires_transaction
+def reopen(request_id: UUID) -> None:
+    """The turn begins anew: there is more to take than was seen."""
+    _current(request_id).update(state=StepState.WAITING, finished_at=None)
+
+
+@requires_transaction
+def of(request_ids: Collection[UUID]) -> dict[UUID, list[dict[str, Any]]]:
+    """The steps of these requests, in camelCase, in order."""
+    found: dict[UUID, list[dict[str, Any]]] = {}
+    for row in ErasureStep.objects.filter(request__in=request_ids).in_order():
+        found.setdefault(row.request_id, []).append(
+            {
+                "turn": row.turn,
+                "name": row.name,
+                "state": row.state,
+                "attempts": row.attempts,
+                "error": row.error or None,
+                "finishedAt": clock.rfc3339(row.finished_at) if row.finished_at else None,
+                "counts": row.counts,
+            }
+        )
+    return found
+
+
+def _turn(request_id: UUID, turn: int) -> None:
+    ErasureStep.objects.bulk_create(
+        ErasureStep(request_id=request_id, turn=turn, position=position, name=name)
+        for position, name in enumerate(ORDER)
+    )
+
+
+def _last(request_id: UUID) -> int:
+    return int(ErasureStep.objects.filter(request=request_id).aggregate(last=Max("turn"))["last"] or 0)
+
+
+def _current(request_id: UUID) -> Any:
+    rows: TenantQuerySet[ErasureStep] = ErasureStep.objects.filter(request=request_id, turn=_last(request_id))
+    return rows
