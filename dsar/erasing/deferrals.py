@@ -1,7 +1,7 @@
 """Erasures that wait: something of the person is held. When the ground ends they go on by themselves.
 
 The subject has had their answer by then: what was erased, what stays and why; `answered_at` is when, and no deadline
-runs any more. A release queues the job `dsar_resume` in its own transaction, one with a cooling-off for its end; the job
+runs any more. A release queues the job `dsar_resume` in its transaction, one with a cooling-off for its end; the job
 `cleanup` looks too, so that nothing depends on that. What may go is found by the walk that plans take.
 """
 

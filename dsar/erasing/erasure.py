@@ -129,7 +129,9 @@ def erase_rows(*, request_id: UUID, now: datetime) -> bool:
     erased = Erased()
     if refs and refs[-1] in there:
         request.customer_ref = refs[-1]
-        request.save(update_fields=["customer_ref"])
+        # Also where the request has to stay readable: when it may not any more, nobody knows the number.
+        request.pseudonym = subjects.pseudonym(there[refs[-1]])
+        request.save(update_fields=["customer_ref", "pseudonym"])
     for ref in refs:
         if ref in there:
             erased.add(rows.walk(request, there[ref], held=held, now=now))
@@ -216,6 +218,8 @@ def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
             late.reduced[entity.name] = shredded
         else:
             late.deleted[entity.name] = about.delete()[0]
+    # The request's own name may have gone with the others': what is saved next must not bring it back.
+    request.refresh_from_db(fields=["subject_sealed", "subject_key"])
     request.counts["deleted"] = added(request.counts["deleted"], late.deleted)
     request.counts["reduced"] = added(request.counts["reduced"], late.reduced)
 
