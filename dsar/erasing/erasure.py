@@ -12,7 +12,7 @@ from uuid import UUID
 
 import audit
 from audit import services as audit_log
-from compliance.holding import holds, matters, predicate
+from compliance.holding import holds, matters, pauses, predicate
 from customers import removals
 from customers.catalogue import CATALOGUE, Erasure
 from customers.models import Customer
@@ -85,10 +85,7 @@ def _begun(request_id: UUID) -> Step | None:
 def _do_rows(run: JobRun, request_id: UUID) -> None:
     try:
         with transaction():
-            if not erase_rows(request_id=request_id, now=clock.now()):
-                raise _Withdrawn
-    except _Withdrawn:
-        raise
+            went = erase_rows(request_id=request_id, now=clock.now())
     except subjects.AmbiguousSubject as e:
         raise JobError("ambiguous_subject", permanent=True) from e
     except Exception as e:
@@ -96,6 +93,8 @@ def _do_rows(run: JobRun, request_id: UUID) -> None:
             # Somebody waits for the answer, and is told that nothing happened: so nothing may happen later.
             raise JobError(code_of(e), permanent=True) from e
         raise
+    if not went:
+        raise _Withdrawn
 
 
 def _do_objects(run: JobRun, request_id: UUID) -> None:
@@ -219,7 +218,7 @@ def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
         else:
             late.deleted[entity.name] = about.delete()[0]
     # The request's own name may have gone with the others': what is saved next must not bring it back.
-    request.refresh_from_db(fields=["subject_sealed", "subject_key"])
+    request.refresh_from_db(fields=list(SHREDDED))
     request.counts["deleted"] = added(request.counts["deleted"], late.deleted)
     request.counts["reduced"] = added(request.counts["reduced"], late.reduced)
 

@@ -24,8 +24,9 @@ from kaireon.tenancy.context import transaction
 from tests.caller import error_of, with_key
 from tests.cast import ADA
 from tests.dsar.certified import checked, fetched, pinned, taken
-from tests.dsar.conftest import EMAIL, NUMBER, SECRETS, answer, file
+from tests.dsar.conftest import EMAIL, NUMBER, SECRETS, again, answer, file
 from tests.dsar.test_erasure import _hold, _release
+from tests.dsar.test_erasure_deferral import work_off
 
 
 def test_it_says_what_was_done_and_names_nobody(jane: m.Customer) -> None:
