@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from audit.services import action, record
+    from audit.services import action, record, record_each
 
-__all__ = ["action", "record"]
+__all__ = ["action", "record", "record_each"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,6 +1,7 @@
 """Writing to the log: verbs for changes to come, events that change no row, and draining the inbox."""
 
 import json
+from collections.abc import Sequence
 from typing import Protocol
 
 from django.db import connection
@@ -49,6 +50,20 @@ def record(
         cursor.execute(
             "SELECT public.audit_event(%s, %s, %s, %s, %s, %s::jsonb)",
             [platform, action, entity_type, entity_id, entity_name, text],
+        )
+
+
+@requires_transaction
+def record_each(
+    *, action: str, entity_type: str, entity_ids: Sequence[str], changes: dict[str, object] | None = None
+) -> None:
+    """As `record`, the same of each of these entities, in their order and in one statement."""
+    text = None if changes is None else json.dumps(exact(changes), allow_nan=False)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT public.audit_event(false, %s, %s, id, NULL, %s::jsonb)"
+            " FROM unnest(%s::text[]) WITH ORDINALITY given (id, place) ORDER BY place",
+            [str(exact(action)), str(exact(entity_type)), text, [str(exact(given)) for given in entity_ids]],
         )
 
 

@@ -24,6 +24,9 @@ from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
 
 MADE_VERB = "dsar.erasure.plan"
+# So long each look-up of a plan may take while somebody waits for it.
+SECONDS = 5
+TOO_LARGE = "There are too many rows to count while you wait. The command dsar plan takes the time it takes."
 
 
 class NotAnErasure(ValueError):

@@ -12,6 +12,7 @@ from dsar.erasing import cancelling, log_keys, plans
 from dsar.models import DsarRequest, ErasurePlan, RequestType, State
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, principal_of, verb
+from kaireon.tenancy.patience import TookTooLong, at_most
 from kaireon.tenancy.roles import Permission
 
 WORDS: dict[str, str] = {
@@ -34,7 +35,11 @@ class ErasurePlanVerbs(TenantModelAdmin[DsarRequest]):
     def plan(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
         try:
-            plan = plans.look(row, now=clock.now())
+            with at_most(plans.SECONDS):
+                plan = plans.look(row, now=clock.now())
+        except TookTooLong:
+            self.message_user(request, plans.TOO_LARGE, messages.WARNING)
+            return HttpResponseRedirect(self.url("change", row.pk))
         except (plans.NotAnErasure, plans.NoPlan):
             self.message_user(request, "This request has no plan of an erasure.", messages.WARNING)
             return HttpResponseRedirect(self.url("change", row.pk))

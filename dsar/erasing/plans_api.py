@@ -13,6 +13,7 @@ from dsar.models import DsarRequest, Subject
 from kaireon.api.errors import Conflict, NotFound
 from kaireon.api.serializers import ErrorBodySerializer
 from kaireon.lib import clock
+from kaireon.tenancy.patience import TookTooLong, at_most
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
 
@@ -61,8 +62,11 @@ class ErasurePlanView(TenantAPIView):
         if row is None:
             raise NotFound
         try:
-            return Response(plans.wire(plans.look(row, now=clock.now())))
+            with at_most(plans.SECONDS):
+                return Response(plans.wire(plans.look(row, now=clock.now())))
         except plans.NotAnErasure as error:
             raise Conflict("Only a request for erasure has a plan.", code="not_an_erasure") from error
         except plans.NoPlan as error:
             raise Conflict("The erasure is done and its plan was not kept.", code="plan_gone") from error
+        except TookTooLong as error:
+            raise Conflict(plans.TOO_LARGE, code="plan_too_large") from error

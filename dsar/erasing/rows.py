@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from kaireon.tenancy.managers import TenantQuerySet
 
 # How rows refer to the customer where the database holds them to it; others name them by an id that may be gone.
 REFERENCES = ("customer_id", "id")
+_OBJECTS_AT_ONCE = 2000
 
 
 class Action(StrEnum):
@@ -205,12 +207,16 @@ def _doom_objects(entity: Entity, rows: TenantQuerySet[Any], work: Work) -> int:
     columns = entity.file_columns()
     if not columns:
         return 0
+    if work.planning:
+        return sum(rows.filter(**{f"{column}__gt": ""}).count() for column in columns)
     # Locked, so that a purge of the same rows does not name their objects too.
-    found = (rows if work.planning else rows.select_for_update()).values_list(*columns)
-    names = [name for row in found for name in row if name]
-    if not work.planning:
-        removals.doom(names, cause=Cause.ERASURE, reference=work.request.pk, now=work.now)
-    return len(names)
+    found = rows.select_for_update().values_list(*columns).iterator(chunk_size=_OBJECTS_AT_ONCE)
+    names = (name for row in found for name in row if name)
+    doomed = 0
+    while some := list(islice(names, _OBJECTS_AT_ONCE)):
+        removals.doom(some, cause=Cause.ERASURE, reference=work.request.pk, now=work.now)
+        doomed += len(some)
+    return doomed
 
 
 def _reduce_to_evidence(entity: Entity, work: Work) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.http.response import HttpResponseBase
@@ -252,24 +253,39 @@ def _shown(rows: list[DsarRequest], *, now: datetime, via: str) -> list[dict[str
     packages = {p.request_id: p for p in Dossier.objects.fresh(now).filter(request__in=exports).defer("sealed")}
     asked = dict(IdentityCheck.objects.filter(request__in=rows).values_list("request_id", "asked"))
     done = steps.of([row.pk for row in rows if row.request_type == RequestType.DELETE])
-    budget = INLINE_BYTES_PER_LIST
+    inline = _inline(rows, packages)
     shown = []
     for row in rows:
         answer = {**_plain(row), "identity": life_api.identity_of(row, asked.get(row.pk, ""))}
         if row.pk in done:
             answer["steps"] = done[row.pk]
-        package = packages.get(row.answered_by) if row.status == Status.COMPLETED else None
-        if package is not None:
-            if not package.file and package.size <= min(INLINE_BYTES, budget):
-                budget -= package.size
-                answer["exportedData"] = (
-                    dossier.envelope(package) if row.encrypt else json.loads(dossier.opened(package))
-                )
-                _record_reading(row, via=via)
-            else:
-                answer["downloadUrl"] = f"/api/v1/dsar/{row.pk}/download?format=json"
+        if row.pk in inline:
+            package = inline[row.pk]
+            answer["exportedData"] = dossier.envelope(package) if row.encrypt else json.loads(dossier.opened(package))
+        elif row.status == Status.COMPLETED and row.answered_by in packages:
+            answer["downloadUrl"] = f"/api/v1/dsar/{row.pk}/download?format=json"
         shown.append(answer)
+    if inline:
+        read = [str(request_id) for request_id in inline]
+        audit.record_each(
+            action=DOWNLOADED_VERB, entity_type="DsarRequest", entity_ids=read, changes={"via": {"new": via}}
+        )
     return shown
+
+
+def _inline(rows: list[DsarRequest], packages: dict[UUID, Dossier]) -> dict[UUID, Dossier]:
+    """The packages that come with their requests, by request; what is sealed of them is fetched all at once."""
+    fitting, budget = {}, INLINE_BYTES_PER_LIST
+    for row in rows:
+        package = packages.get(row.answered_by) if row.status == Status.COMPLETED else None
+        if package is not None and not package.file and package.size <= min(INLINE_BYTES, budget):
+            budget -= package.size
+            fitting[row.pk] = package
+    sealed = dict(Dossier.objects.filter(pk__in={p.pk for p in fitting.values()}).values_list("pk", "sealed"))
+    for package in fitting.values():
+        # Where one is missing it was erased this very moment.
+        package.sealed = sealed.get(package.pk)
+    return {request_id: package for request_id, package in fitting.items() if package.sealed is not None}
 
 
 def _plain(row: DsarRequest) -> dict[str, Any]:
