@@ -282,10 +282,11 @@ def _inline(rows: list[DsarRequest], packages: dict[UUID, Dossier]) -> dict[UUID
             budget -= package.size
             fitting[row.pk] = package
     sealed = dict(Dossier.objects.filter(pk__in={p.pk for p in fitting.values()}).values_list("pk", "sealed"))
-    for package in fitting.values():
-        # Where one is missing it was erased this very moment.
-        package.sealed = sealed.get(package.pk)
-    return {request_id: package for request_id, package in fitting.items() if package.sealed is not None}
+    # Where one is missing it was erased this very moment.
+    there = {request_id: package for request_id, package in fitting.items() if package.pk in sealed}
+    for package in there.values():
+        package.sealed = sealed[package.pk]
+    return there
 
 
 def _plain(row: DsarRequest) -> dict[str, Any]:
