@@ -174,11 +174,11 @@ LAWS: dict[str, LawPack] = {
         special={
             Right.GRIEVANCE: Terms(
                 respond=Period(months=1),
-                respond_article="Data Protection Act 2018 s. 164A (without undue delay; a month is our default)",
+                respond_article="Data Protection Act 2018 s. 164A(4) (without undue delay; a month is our default)",
                 in_all=None,
-                extend_article="Data Protection Act 2018 s. 164A",
+                extend_article="Data Protection Act 2018 s. 164A(4)",
                 acknowledge=Period(days=30),
-                acknowledge_article="Data Protection Act 2018 s. 164A",
+                acknowledge_article="Data Protection Act 2018 s. 164A(3)",
             )
         },
         counting_article="ICO, A guide to subject access: time limits",

@@ -39,6 +39,8 @@ THROWAWAY = {
     "checkpoint_timeout": "1h",
     "max_wal_size": "4GB",
     "jit": "off",
+    # Thousands of connections are made, and who could guess the password of a moment?
+    "scram_iterations": "1",
 }
 
 
@@ -171,6 +173,7 @@ class EmbeddedPostgres:
                 "--locale=C",
                 "--no-instructions",
                 *(["--no-sync"] if self._settings.get("fsync") == "off" else []),
+                *([f"--set=scram_iterations={rounds}"] if (rounds := self._settings.get("scram_iterations")) else []),
             ]
             process = spawn(command, log=self.log, leashed=True, unprivileged=True, env=_clean_environment())
             if process.wait() != 0:

@@ -57,8 +57,8 @@ def test_dpa_2018_s_164a_wants_a_complaint_confirmed_within_30_days():
     times = clock("uk_gdpr", Right.GRIEVANCE)
 
     assert times.acknowledge_by == date(2026, 4, 1)
-    assert rule(times, "acknowledge").article == "Data Protection Act 2018 s. 164A"
-    with pytest.raises(ExtensionRefused, match=r"no extension of 1 month. \(Data Protection Act 2018 s\. 164A\)"):
+    assert rule(times, "acknowledge").article == "Data Protection Act 2018 s. 164A(3)"
+    with pytest.raises(ExtensionRefused, match=r"no extension of 1 month. \(Data Protection Act 2018 s\. 164A\(4\)\)"):
         extend(times, LATER, "Complex.")
 
 
