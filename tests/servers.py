@@ -168,9 +168,10 @@ class Suite:
         name = f"kaireon_test_{self.run}_{worker}_{self._clones}"
         with psycopg.connect(self._superuser_url, autocommit=True) as connection:
             self._create(connection, name, template=self.template)
-            # Rights on a database are the one thing that is not copied: deploy/postgres/grants.sql gave the template's.
+            # Rights on a database are the one thing that is not copied: grants.sql gave the template's.
             connection.execute(
-                "UPDATE pg_database SET datacl = (SELECT datacl FROM pg_database WHERE datname = %s) WHERE datname = %s",
+                "UPDATE pg_database SET datacl = (SELECT datacl FROM pg_database WHERE datname = %s)"
+                " WHERE datname = %s",
                 [self.template, name],
             )
         return name
