@@ -11,7 +11,9 @@ from audit.witness import witnesses as witness
 from audit.witness.client import WitnessAway
 from audit.witness.witnesses import WitnessRefused
 from cron.work import Work
+from dsar.journal import writing as journal
 from kaireon.api.breakers import BreakerOpen
+from kaireon.api.written_once import WrittenOtherwise
 from kaireon.tenancy.context import platform_scope, transaction
 
 logger = logging.getLogger("kaireon.audit.witness")
@@ -28,8 +30,14 @@ def publish_platform(work: Work) -> Mapping[str, Any]:
 
 
 def publish_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
-    """`{published: size or null}`"""
-    return {"published": _published(work)}, []
+    """`{published: size or null}`; before it the journal of erasures, which a checkpoint states the length of."""
+    errors: list[str] = []
+    if not work.dry_run:
+        try:
+            journal.write()
+        except (*journal.AWAY, WrittenOtherwise) as error:
+            errors.append(f"journal: {type(error).__name__}")
+    return {"published": _published(work)}, errors
 
 
 def _published(work: Work) -> int | None:

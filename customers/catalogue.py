@@ -310,6 +310,7 @@ EXEMPT: dict[str, str] = {
     "dsar.Demand": "What a tenant demands of its requests.",
     "dsar.IdentityCheck": "A keyed hash of a code, how often it was tried, and times.",
     "dsar.ClockPause": "When and why a clock stood, in words that name no customer. Goes with its request.",
+    "dsar.ErasureEntry": "Keyed hashes, counts and times: what the journal outside the database says.",
     "dsar.ErasureStep": "Counts, states and times.",
     "customers.ObjectRemoval": "The random name of an object that must be gone, emptied when it is.",
     "dsar.Certificate": "What proves an erasure, for ever: counts, times, and the pseudonym that the erasure left.",

@@ -34,9 +34,22 @@ def shut_out(customer: Customer, *, now: datetime) -> int:
 
     An address that others share, a family's, shuts out nobody.
     """
-    keys = [subjects.number_key(customer.customer_id)]
-    if customer.email and not Customer.objects.at_address(customer.email).exclude(pk=customer.pk).exists():
-        keys.append(subjects.email_key(customer.email))
+    keys = [key for key in (subjects.number_key(customer.customer_id), address_key(customer)) if key]
+    shut_out_keys(keys, now=now)
+    return len(keys)
+
+
+@requires_transaction
+def address_key(customer: Customer) -> str:
+    """The key of the customer's address, or "" when there is none, or others have it too."""
+    if not customer.email or Customer.objects.at_address(customer.email).exclude(pk=customer.pk).exists():
+        return ""
+    return subjects.email_key(customer.email)
+
+
+@requires_transaction
+def shut_out_keys(keys: Iterable[str], *, now: datetime) -> None:
+    """Let nobody in who has one of these keys."""
     for key in keys:
         found, is_new = ErasedSubject.objects.get_or_create(subject_key=key, defaults={"created_at": now})
         if not is_new and found.released_at is not None:
@@ -44,7 +57,6 @@ def shut_out(customer: Customer, *, now: datetime) -> int:
             ErasedSubject.objects.filter(pk=found.pk).update(
                 created_at=now, released_at=None, released_by="", released_by_name="", reason=""
             )
-    return len(keys)
 
 
 @requires_transaction

@@ -6,8 +6,11 @@ class DsarConfig(AppConfig):
     verbose_name = "Subject requests"
 
     def ready(self) -> None:
+        from audit.tree import publication
         from dsar import checks, tasks  # noqa: F401  registers the checks and the job types
         from dsar.dossiers import rewrapping
+        from dsar.journal import writing
         from kaireon.tenancy.keyring import WRAPPED_KEYS
 
         WRAPPED_KEYS[rewrapping.KEYS.name] = rewrapping.KEYS
+        publication.COMPANIONS.append(writing.accompany)

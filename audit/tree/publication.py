@@ -13,12 +13,12 @@ from uuid import UUID, uuid5
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from django.db import connections, transaction
 
 from audit.models import Channel, Checkpoint, Publication
 from audit.tree import checkpoints, notes
+from kaireon.api import written_once
+from kaireon.api.written_once import WrittenOtherwise
 from kaireon.lib import clock
 from kaireon.lib.sealing import CannotOpen
 from kaireon.outbox import destinations
@@ -39,6 +39,10 @@ _IDS = UUID("b1c4f9a2-6d57-4c1e-9a53-2f6f0f7f7c11")
 _FAILURES = (OSError, BotoCoreError, ClientError, Refused, CannotOpen, UnknownDestination)
 
 Publish = Callable[[Checkpoint], str]
+
+# What goes into storage right before each checkpoint of the active scope's log, so that the checkpoint stands for it.
+# Apps above put theirs here as they start. Called outside any transaction, and again after a failure.
+COMPANIONS: list[Callable[[Checkpoint], None]] = []
 
 
 class PublishedOtherwise(RuntimeError):
@@ -106,21 +110,13 @@ def _waiting(checkpoint: Checkpoint) -> dict[str, Publish]:
 
 def _store(checkpoint: Checkpoint) -> str:
     """Written once, read back; an object that is there already must say the same."""
+    for accompany in COMPANIONS:
+        accompany(checkpoint)
     name = object_name(checkpoint)
-    note = checkpoint.note.encode()
-    there = _read(name, len(note) + 1)
-    if there is not None and there != note and note.startswith(there):
-        # Whoever wrote it was stopped in the middle.
-        default_storage.delete(name)
-        there = None
-    if there is None:
-        saved = default_storage.save(name, ContentFile(note))
-        if saved != name:
-            # Another one was faster; its object is compared now.
-            default_storage.delete(saved)
-        there = _read(name, len(note) + 1)
-    if there != note:
-        raise PublishedOtherwise(f"{name} is not the checkpoint of {checkpoint.tree_size} records")
+    try:
+        written_once.put(name, checkpoint.note.encode())
+    except WrittenOtherwise as error:
+        raise PublishedOtherwise(f"{name} is not the checkpoint of {checkpoint.tree_size} records") from error
     return name
 
 
@@ -178,11 +174,3 @@ def _write_down(checkpoint: Checkpoint, channel: str, name: str) -> None:
             " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             [checkpoint.tenant_id, checkpoint.tree_size, channel, name, clock.now()],
         )
-
-
-def _read(name: str, most: int) -> bytes | None:
-    """The first bytes of an object; None when there is none."""
-    if not default_storage.exists(name):
-        return None
-    with default_storage.open(name) as stored:
-        return bytes(stored.read(most))

@@ -1,9 +1,9 @@
-"""Erasing a person: every row by its own class, in one transaction; stored files after it, in steps that resume.
+"""Erasing a person: every row by its own class, in one transaction; the rest after it, in steps that resume.
 
-What is under hold is retained and said so, and the erasure goes on by itself when it is let go (deferrals.py); of what
-must outlive the person (consents, requests) only keyed evidence is left. Afterwards the same look-up that exports use
-runs again: a residue that is not on the retained list is a failure. Last of all goes the key under which the log keeps
-the person's values; see log_keys.py.
+The journal outside the database is told (dsar/journal), then stored files go. What is under hold is retained and said
+so, and the erasure goes on by itself when it is let go (deferrals.py); of what must outlive the person (consents,
+requests) only keyed evidence is left. Afterwards the same look-up that exports use runs again: a residue that is not on
+the retained list is a failure. Last of all goes the key under which the log keeps the person's values; see log_keys.py.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,11 @@ from dsar.erasing import deferrals, log_keys, plans, rows, steps
 from dsar.erasing.grounds import LEGAL_HOLD
 from dsar.erasing.residue import residue
 from dsar.erasing.rows import Erased, ResidueFound, added, held_part
+from dsar.journal import entries, writing
 from dsar.models import SHREDDED, DsarRequest, Outcome, State, Status, Step
 from dsar.requests import duplicates, outcomes, services, subjects
+from kaireon.api.breakers import BreakerOpen
+from kaireon.api.written_once import WrittenOtherwise
 from kaireon.jobs.runner import JobError, JobRun, code_of
 from kaireon.jobs.services import LeaseLost
 from kaireon.lib import clock
@@ -36,6 +39,20 @@ DEFERRED_VERB = "dsar.erasure.deferred"
 
 class _Withdrawn(Exception):
     """The request was withdrawn or rejected a moment before: nothing is done about it."""
+
+
+class JournalNotWritten(JobError):
+    """The journal outside the database could not be written: what is gone is gone, and is not called finished."""
+
+    def __init__(self) -> None:
+        super().__init__("journal_not_written")
+
+
+class JournalContradicted(JobError):
+    """The journal says something else under this number: the database is older than it, or somebody was at it."""
+
+    def __init__(self) -> None:
+        super().__init__("journal_contradicted", permanent=True)
 
 
 class ObjectsLeft(JobError):
@@ -97,6 +114,20 @@ def _do_rows(run: JobRun, request_id: UUID) -> None:
         raise _Withdrawn
 
 
+def _do_journal(run: JobRun, request_id: UUID) -> None:
+    try:
+        written = writing.write(request_id=request_id)
+    except BreakerOpen:
+        raise
+    except WrittenOtherwise as e:
+        raise JournalContradicted from e
+    except writing.AWAY as e:
+        raise JournalNotWritten from e
+    with transaction():
+        run.check()
+        steps.done(request_id, Step.JOURNAL, counts={"entries": written}, now=clock.now())
+
+
 def _do_objects(run: JobRun, request_id: UUID) -> None:
     remove_objects(run, request_id)
     now = clock.now()
@@ -126,6 +157,7 @@ def erase_rows(*, request_id: UUID, now: datetime) -> bool:
         # Withdrawn or rejected before anything of it was done: nothing will be.
         return False
     erased = Erased()
+    subjects_there = [entries.who(there[ref]) for ref in refs if ref in there]
     if refs and refs[-1] in there:
         request.customer_ref = refs[-1]
         # Also where the request has to stay readable: when it may not any more, nobody knows the number.
@@ -137,6 +169,8 @@ def erase_rows(*, request_id: UUID, now: datetime) -> bool:
     request.refresh_from_db()
     plans.keep(plan, erased)
     _write_down(request, erased, now)
+    if erased.took:
+        writing.note(request_id=request.pk, subjects=subjects_there, counts=erased.sums(), now=now)
     return True
 
 
@@ -152,9 +186,7 @@ def _write_down(request: DsarRequest, erased: Erased, now: datetime) -> None:
     request.error = ""
     request.move_to(State.FINISHING)
     request.save()
-    kept = sum(entry["count"] for entry in erased.retained)
-    counts = {"deleted": erased.deleted, "reduced": erased.reduced, "retained": kept}
-    steps.done(request.pk, Step.ROWS, counts=counts, now=now)
+    steps.done(request.pk, Step.ROWS, counts=erased.sums(), now=now)
 
 
 def remove_objects(run: JobRun, request_id: UUID) -> None:
@@ -252,6 +284,7 @@ def _answer(request: DsarRequest, now: datetime) -> None:
 
 _WORK: dict[Step, Callable[[JobRun, UUID], None]] = {
     Step.ROWS: _do_rows,
+    Step.JOURNAL: _do_journal,
     Step.OBJECTS: _do_objects,
     Step.VERIFICATION: _close,
 }

@@ -90,6 +90,15 @@ class Erased:
             said = {"entity": name, "dataClass": data_class, "action": str(action), "count": count}
             self.items.append({**said, "ground": ground, "until": until})
 
+    @property
+    def took(self) -> bool:
+        """Whether anything went."""
+        return any(item["action"] != Action.RETAIN for item in self.items)
+
+    def sums(self) -> dict[str, Any]:
+        kept = sum(entry["count"] for entry in self.retained)
+        return {"deleted": self.deleted, "reduced": self.reduced, "retained": kept}
+
     def add(self, other: "Erased") -> None:
         self.deleted = added(self.deleted, other.deleted)
         self.reduced = added(self.reduced, other.reduced)

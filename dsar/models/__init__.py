@@ -4,6 +4,7 @@ from dsar.models.certificate import Certificate
 from dsar.models.clock_pause import ClockPause
 from dsar.models.demand import Demand, Demanded
 from dsar.models.dossier import Dossier
+from dsar.models.erasure_entry import ErasureEntry
 from dsar.models.erasure_plan import ErasurePlan, Subject
 from dsar.models.erasure_step import ErasureStep, Step, StepState
 from dsar.models.identity import IdentityCheck
@@ -17,6 +18,7 @@ __all__ = [
     "Demanded",
     "Dossier",
     "DsarRequest",
+    "ErasureEntry",
     "ErasurePlan",
     "ErasureStep",
     "IdentityCheck",

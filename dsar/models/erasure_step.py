@@ -11,6 +11,7 @@ class Step(models.TextChoices):
     """In the order in which they are done."""
 
     ROWS = "rows", "Rows, in one transaction"
+    JOURNAL = "journal", "The journal outside the database says so"
     OBJECTS = "objects", "Stored files, each confirmed gone"
     VERIFICATION = "verification", "A last look, and the key to the log"
 

@@ -5,7 +5,9 @@ A bucket is in kaireon/api/buckets.py: its client is a tenth of what a process i
 Reading and writing have one each: a bucket that is full still answers, before each write, that the object is not there.
 """
 
+import os
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 from botocore.exceptions import ClientError
@@ -47,12 +49,45 @@ class Guarded:
     def size(self, name: str) -> int:
         return cast(int, self.reads.call(super().size, name))  # type: ignore[misc]
 
+    def names_after(self, folder: str, after: str) -> list[str]:
+        """The names of the objects right in a folder that sort behind `after`, in their order. None: no such folder."""
+        return cast("list[str]", self.reads.call(self._names_after, folder, after))
+
+    def settle(self, name: str) -> None:
+        """Come back when an object that was saved survives the loss of power."""
+        self.writes.call(self._settle, name)
+
+    def _names_after(self, folder: str, after: str) -> list[str]:
+        raise NotImplementedError
+
+    def _settle(self, name: str) -> None:
+        """A bucket answers when it has written."""
+
 
 class GuardedFolder(Guarded, FileSystemStorage):
     """A folder, which may lie on another machine."""
 
     def place(self) -> str:
         return str(self.base_location)
+
+    def _names_after(self, folder: str, after: str) -> list[str]:
+        try:
+            with os.scandir(self.path(folder)) as entries:
+                return sorted(entry.name for entry in entries if entry.name > after and entry.is_file())
+        except FileNotFoundError:
+            return []
+
+    def _settle(self, name: str) -> None:
+        path = Path(self.path(name))
+        # The object, then each folder up to the root: any of them may be new.
+        for place in (path, *path.parents):
+            synced = os.open(place, os.O_RDONLY)
+            try:
+                os.fsync(synced)
+            finally:
+                os.close(synced)
+            if str(place) == self.location:
+                break
 
 
 def _is_no_fault(error: BaseException) -> bool:

@@ -17,6 +17,7 @@ from kaireon.jobs import runner
 from kaireon.lib import clock
 from kaireon.tenancy.context import current, transaction
 from tests.cast import ADA, KEYS
+from tests.s3 import s3, s3_url  # noqa: F401
 
 NUMBER = "C-17"
 EMAIL = "jane.doe@example.com"
