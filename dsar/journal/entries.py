@@ -96,7 +96,7 @@ def statement(*, tree_size: int, number: int, last: str | None) -> bytes:
 def opened(content: bytes, *, form: str, name: str) -> dict[str, Any]:
     """What an object of the journal says. Raises JournalBroken unless this installation wrote it, for this tenant."""
     try:
-        said = loads_exact(content.decode())
+        said: Any = loads_exact(content.decode())
         mac = said.pop("mac")
         version = int(mac.partition(":")[0].removeprefix("v"))
         expected = _mac(said, version)

@@ -51,7 +51,7 @@ class Guarded:
 
     def names_after(self, folder: str, after: str) -> list[str]:
         """The names of the objects right in a folder that sort behind `after`, in their order. None: no such folder."""
-        return cast("list[str]", self.reads.call(self._names_after, folder, after))
+        return self.reads.call(self._names_after, folder, after)
 
     def settle(self, name: str) -> None:
         """Come back when an object that was saved survives the loss of power."""
