@@ -1,5 +1,6 @@
 """What the admin shows of requests."""
 
 from dsar.requests.admin import DsarRequestAdmin
+from dsar.requests.customer_admin import CustomerWithRequestsAdmin
 
-__all__ = ["DsarRequestAdmin"]
+__all__ = ["CustomerWithRequestsAdmin", "DsarRequestAdmin"]

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db.models import F, OuterRef, Subquery
 from django.http import HttpRequest
@@ -20,10 +19,10 @@ from cron.models import RunState
 from cron.states import JobState as State
 from customers.catalogue import DATA_CLASSES
 from customers.models import Customer, Interaction
-from dsar import deadlines
 from dsar.models import DsarRequest, Status
-from dsar.requests.admin import title_of
+from dsar.requests import today as days
 from dsar.requests.clocks_admin import time_left
+from dsar.requests.kinds import title_of
 from kaireon.approvals.models import ApprovalRequest
 from kaireon.flows import progress
 from kaireon.flows.models import FlowRun, Pipeline
@@ -33,7 +32,6 @@ from kaireon.lib import clock
 from kaireon.outbox import dead_letters
 from kaireon.tenancy import context
 from kaireon.tenancy.admin_pages import may
-from kaireon.tenancy.models import Tenant
 from kaireon.tenancy.roles import Permission
 
 # Beyond this a home page says "more than": counting further would make it slow to open.
@@ -69,8 +67,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def requests_panel() -> dict[str, Any]:
-    zone = ZoneInfo(Tenant.objects.values_list("time_zone", flat=True).get())
-    today = deadlines.local_date(clock.now(), zone)
+    today = days.today()
     opened = DsarRequest.objects.unanswered()
     rows = list(opened.order_by(F("deadline_on").asc(nulls_last=True), "requested_at")[:SHOWN])
     overdue, failed = opened.due_before(today).count(), opened.filter(status=Status.FAILED).count()

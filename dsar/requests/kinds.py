@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dsar.models import RequestType
+from dsar.models import DsarRequest, RequestType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,3 +37,8 @@ KINDS: dict[str, Kind] = {
 
 WITH_PACKAGE: tuple[str, ...] = tuple(name for name, kind in KINDS.items() if kind.has_package)
 BY_PERSON: tuple[str, ...] = tuple(name for name, kind in KINDS.items() if kind.by_person)
+
+
+def title_of(row: DsarRequest) -> str:
+    """What officers call it: an export answers an access request."""
+    return KINDS[row.request_type].title

@@ -1,0 +1,48 @@
+"""Trying a failed request again, in the admin."""
+
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.enums import ActionVariant
+
+from dsar.models import DsarRequest, Status
+from dsar.requests import services
+from kaireon.lib import clock
+from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, verb
+from kaireon.tenancy.roles import Permission
+
+
+class RetryVerbs(TenantModelAdmin[DsarRequest]):
+    """The button of a failed request's page."""
+
+    @verb(
+        permission=Permission.MANAGE_DSAR,
+        description="Try again",
+        icon="replay",
+        url_path="again",
+        variant=ActionVariant.PRIMARY,
+    )
+    def again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            filed = services.retry_request(request=row, now=clock.now())
+            self.after_commit(request, lambda: services.wake(filed))
+            self.succeed(request, "The request is queued again.")
+            return HttpResponseRedirect(self.url("change", row.pk))
+
+        return self.ask(
+            request,
+            title="Try the request again",
+            lead="A worker takes it up from the beginning. What was already done stays done.",
+            form=forms.Form(given_by(request)),
+            do=do,
+            refusals={services.RequestNotFailed: "This request has not failed, or was queued again already."},
+            submit="Queue it again",
+            cancel=self.url("change", row.pk),
+        )
+
+
+def fitting(row: DsarRequest) -> set[str]:
+    return {"again"} if row.status == Status.FAILED else set()
