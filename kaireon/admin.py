@@ -22,10 +22,19 @@ class Page:
     icon: str
     model: str
     permission: Permission
+    # Another page of the model than its list.
+    page: str = "changelist"
 
 
 NAVIGATION: dict[str, tuple[Page, ...]] = {
     "Compliance": (
+        Page(
+            title="Request desk",
+            icon="view_kanban",
+            model="dsar_dsarrequest",
+            permission=Permission.READ_DSAR,
+            page="board",
+        ),
         Page(title="Subject requests", icon="inbox", model="dsar_dsarrequest", permission=Permission.READ_DSAR),
         Page(
             title="Retention",
@@ -101,7 +110,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     groups = []
     for title, pages in NAVIGATION.items():
         items = [
-            {"title": page.title, "icon": page.icon, "link": _list(page.model)}
+            {"title": page.title, "icon": page.icon, "link": reverse(f"admin:{page.model}_{page.page}")}
             for page in pages
             if may(request, page.permission)
         ]

@@ -19,9 +19,10 @@ from cron.models import RunState
 from cron.states import JobState as State
 from customers.catalogue import DATA_CLASSES
 from customers.models import Customer, Interaction
+from dsar import deadlines
 from dsar.models import DsarRequest, Status
 from dsar.requests import today as days
-from dsar.requests.clocks_admin import time_left
+from dsar.requests.countdown import countdown
 from dsar.requests.kinds import title_of
 from kaireon.approvals.models import ApprovalRequest
 from kaireon.flows import progress
@@ -67,7 +68,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def requests_panel() -> dict[str, Any]:
-    today = days.today()
+    zone = days.zone()
+    today = deadlines.local_date(clock.now(), zone)
     opened = DsarRequest.objects.unanswered()
     rows = list(opened.order_by(F("deadline_on").asc(nulls_last=True), "requested_at")[:SHOWN])
     overdue, failed = opened.due_before(today).count(), opened.filter(status=Status.FAILED).count()
@@ -90,7 +92,7 @@ def requests_panel() -> dict[str, Any]:
                 "title": f"{title_of(row)} request",
                 "status": row.get_status_display(),
                 "due": row.deadline_on,
-                "left": time_left(row, today),
+                "left": countdown(row, today=today, zone=zone),
             }
             for row in rows
         ],

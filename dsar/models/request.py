@@ -215,6 +215,12 @@ class DsarRequest(TenantModel):
         super().save(*args, **kwargs)
 
     @property
+    def reference(self) -> str:
+        """What people call it among each other: the end of its id, short enough to be read out and typed."""
+        end = self.pk.hex[-8:].upper()
+        return f"{end[:4]}-{end[4:]}"
+
+    @property
     def subject_id(self) -> str:
         """Who it is about, as the caller named them; after erasure a pseudonym, `erased-…`. Personal."""
         if self.subject_sealed is None:

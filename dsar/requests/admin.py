@@ -8,6 +8,9 @@ from django.http import HttpRequest
 
 from compliance.holding import pauses
 from dsar import deadlines
+from dsar.desk.assigning_admin import AssigningPage
+from dsar.desk.board_admin import BoardPage
+from dsar.desk.list_filters import AssignedFilter, UrgencyFilter
 from dsar.erasing import plans_admin
 from dsar.models import DsarRequest, SubjectType
 from dsar.requests import answer_page, clocks, clocks_admin, life_admin, package_admin, retrying_admin, subjects
@@ -25,6 +28,8 @@ from kaireon.tenancy.roles import Permission
 
 @admin.register(DsarRequest)
 class DsarRequestAdmin(
+    AssigningPage,
+    BoardPage,
     RequestColumns,
     FilingVerbs,
     PackageVerbs,
@@ -41,10 +46,14 @@ class DsarRequestAdmin(
         "status_label",
         "deadline_on",
         "time_left",
+        "assigned_name",
         "filed_by",
     )
     list_display_links = ("requested_at", "kind")
-    list_filter = ("status", "request_type", "state", "outcome", "regulation", since("requested_at", "filing"))
+    list_filter = (
+        *("status", AssignedFilter, UrgencyFilter, "request_type", "state", "outcome", "regulation"),
+        since("requested_at", "filing"),
+    )
     search_equal = ("customer_ref", "job_ref")
     search_help_text = "Customer number, e-mail or request id"
     ordering = ("-requested_at",)
@@ -54,11 +63,11 @@ class DsarRequestAdmin(
             "Time",
             {"fields": (("law", "time_left"), ("received_at", "deadline_on"), ("closed_at", "package_expires_at"))},
         ),
-        ("Filed", {"fields": (("filed_by", "requested_at"), ("assigned_name", "package_kind"), ("id",))}),
+        ("Filed", {"fields": (("filed_by", "requested_at"), ("assigned_name", "package_kind"), ("reference", "id"))}),
     )
     change_form_after_template = "admin/dsar/answer.html"
     names_people = ("subject",)
-    actions_list = (*FilingVerbs.filing_actions_list, *ClockVerbs.clock_actions_list)
+    actions_list = ("board", *FilingVerbs.filing_actions_list, *ClockVerbs.clock_actions_list)
     actions_detail = (
         *package_admin.VERBS,
         *("again", "plan", "cancel"),

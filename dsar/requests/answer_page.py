@@ -3,14 +3,38 @@
 from typing import Any
 
 from customers.catalogue import CATALOGUE
-from dsar.erasing import log_keys
-from dsar.models import DsarRequest, RequestType
+from dsar.erasing import grounds, log_keys
+from dsar.models import DsarRequest, RequestType, State
 
 SECTION_TITLES = {e.section: e.title for e in CATALOGUE if e.section} | {"auditLogs": "Audit record"}
+GROUNDS: dict[str, str] = {
+    grounds.LEGAL_HOLD: "legal hold",
+    grounds.REFERRED_TO: "held rows refer to it",
+    grounds.TELLS_OF_HELD_ROWS: "tells of held rows",
+}
 
 
 def page_of(row: DsarRequest) -> dict[str, Any]:
-    return {"answer": _answer(row), "kept": _kept(row)}
+    return {"answer": _answer(row), "kept": _kept(row), "deferral": deferral(row)}
+
+
+def ground_in_words(ground: str | None) -> str:
+    return GROUNDS.get(ground or "", (ground or "").replace("_", " "))
+
+
+def deferral(row: DsarRequest) -> str:
+    """Why an erasure waits, and when that is expected to end; empty when it does not."""
+    if row.state != State.DEFERRED or not row.retained:
+        return ""
+    why = ", ".join(dict.fromkeys(ground_in_words(kept["ground"]) for kept in row.retained))
+    end = _end(row)
+    return f"{why}, expected until {end}" if end else f"{why}, no end is known"
+
+
+def _end(row: DsarRequest) -> str:
+    """The day on which the last of the holds ends, or is looked at again; what depends on held rows goes with them."""
+    ends = [kept["until"] for kept in row.retained if kept["ground"] == grounds.LEGAL_HOLD]
+    return str(max(ends))[:10] if ends and all(ends) else ""
 
 
 def _answer(row: DsarRequest) -> list[tuple[str, int]]:
@@ -25,7 +49,7 @@ def _answer(row: DsarRequest) -> list[tuple[str, int]]:
 def _kept(row: DsarRequest) -> list[dict[str, Any]]:
     """What stayed, with the ground in words."""
     return [
-        {**kept, "title": _title(kept["entity"]), "ground": kept["ground"].replace("_", " ")} for kept in row.retained
+        {**kept, "title": _title(kept["entity"]), "ground": ground_in_words(kept["ground"])} for kept in row.retained
     ]
 
 

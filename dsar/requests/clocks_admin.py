@@ -1,12 +1,10 @@
 """The clocks of requests in the admin: each date with its article, the extension, pauses, and the working days."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -31,7 +29,6 @@ REFUSALS: dict[type[Exception], str] = {
     clocks.RequestAnswered: "This request was answered: its clock has stopped for good.",
     working_days.UnknownCalendar: "",
 }
-SOON = 7
 
 
 class ReasonForm(forms.Form):
@@ -178,18 +175,3 @@ def fitting(row: DsarRequest, *, now: datetime) -> set[str]:
         return set()
     fit = {"extend"} if times.extended_due is not None and times.extension is None else set()
     return fit | ({"pause"} if any(times.law.pause_rule(g, times.right) for g in Ground) else set())
-
-
-def time_left(row: DsarRequest, today: date) -> SafeString:
-    """How much time is left, in words: green, amber in the last week, red when late, grey when it does not run."""
-    if row.deadline_on is None:
-        return format_html('<span class="k-due k-quiet">{}</span>', "paused")
-    days = (row.deadline_on - today).days
-    if days < 0:
-        return format_html('<span class="k-due k-late">{} overdue</span>', _days(-days))
-    text = "due today" if days == 0 else f"{_days(days)} left"
-    return format_html('<span class="k-due {}">{}</span>', "k-soon" if days <= SOON else "k-good", text)
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from dsar import deadlines
 from dsar.models import DsarRequest, State
-from dsar.requests.clocks_admin import time_left
+from dsar.requests.countdown import countdown
 from dsar.requests.kinds import title_of
 from kaireon.tenancy.admin_pages import TenantModelAdmin, column
 
@@ -56,11 +56,4 @@ class RequestColumns(TenantModelAdmin[DsarRequest]):
 
     @column("Time left", ordering="deadline_on")
     def time_left(self, row: Any) -> SafeString:
-        answered = row.answered_at or row.closed_at
-        if answered is not None:
-            closed = deadlines.local_date(answered, ZoneInfo(row.zone))
-            late = row.deadline_on is not None and closed > row.deadline_on
-            return format_html(
-                '<span class="k-due {}">{}</span>', "k-late" if late else "k-quiet", "late" if late else "in time"
-            )
-        return time_left(row, row.today)
+        return countdown(row, today=row.today, zone=ZoneInfo(row.zone))
