@@ -24,6 +24,7 @@ __all__ = [
     "DERIVED",
     "DSAR_PURGE",
     "EXEMPT",
+    "SAID",
     "Entity",
     "Erasure",
     "NotInClass",
@@ -31,6 +32,7 @@ __all__ = [
     "camel",
     "digest",
     "entity",
+    "said",
 ]
 
 # What a retention policy may be made for. The first four are the seed of every installation; others extend them.
@@ -91,7 +93,7 @@ class RunEntity(Entity):
         return super().expired(before, data_class=data_class, column=column).exclude(Exists(checkpoints))
 
 
-# Derived from work on data and about nobody: cleanup sweeps it by its class, no dossier and no erasure looks at it.
+# Derived from work on data and about nobody: cleanup sweeps it by its class, and no dossier looks at it.
 DERIVED: tuple[Entity, ...] = (
     Entity(
         name="flowCheckpoint",
@@ -110,6 +112,22 @@ DERIVED: tuple[Entity, ...] = (
         anchors=("created_at",),
         erasure=Erasure.DELETE,
     ),
+)
+
+# No reference leads from these to a person whom they may name: an erasure finds them by what they say, beside messages
+# that were published about nobody. See dsar/erasing/contents.py.
+SAID: tuple[Entity, ...] = (
+    Entity(
+        name="idempotencyAnswer",
+        model="tenancy.IdempotencyKey",
+        title="Answer kept for an Idempotency-Key",
+        data_class="jobs",
+        clock="expires_at",
+        own_expiry=True,
+        erasure=Erasure.SHRED,
+        personal=("answer", "fingerprint"),
+    ),
+    *(entity for entity in DERIVED if entity.name == "flowCheckpoint"),
 )
 
 CATALOGUE: tuple[Entity, ...] = (
@@ -311,6 +329,7 @@ EXEMPT: dict[str, str] = {
     "dsar.IdentityCheck": "A keyed hash of a code, how often it was tried, and times.",
     "dsar.ClockPause": "When and why a clock stood, in words that name no customer. Goes with its request.",
     "dsar.ErasureEntry": "Keyed hashes, counts and times: what the journal outside the database says.",
+    "dsar.ErasureSearch": "The names of a person, sealed, between the end of the profile and the answer.",
     "dsar.ErasureStep": "Counts, states and times.",
     "customers.ObjectRemoval": "The random name of an object that must be gone, emptied when it is.",
     "dsar.Certificate": "What proves an erasure, for ever: counts, times, and the pseudonym that the erasure left.",
@@ -319,10 +338,9 @@ EXEMPT: dict[str, str] = {
 
 def digest() -> str:
     """The SHA-256 of what the catalogue says of each entity, in hex: the version of it that something was done by."""
-    said = [
-        [e.name, e.model, e.data_class, e.clock, e.erasure.value, e.subject, e.section] for e in (*CATALOGUE, *DERIVED)
-    ]
-    return sha256(canonical(said)).hexdigest()
+    entities = (*CATALOGUE, *DERIVED, *(entity for entity in SAID if entity not in DERIVED))
+    about = [[e.name, e.model, e.data_class, e.clock, e.erasure.value, e.subject, e.section] for e in entities]
+    return sha256(canonical(about)).hexdigest()
 
 
 def anchors(data_class: str) -> tuple[str, ...]:
@@ -334,3 +352,8 @@ def anchors(data_class: str) -> tuple[str, ...]:
 def entity(name: str) -> Entity:
     """The entity of this wire name. Raises KeyError."""
     return {e.name: e for e in CATALOGUE}[name]
+
+
+def said(name: str) -> Entity:
+    """The one of SAID with this wire name. Raises KeyError."""
+    return {e.name: e for e in SAID}[name]

@@ -5,17 +5,17 @@ from typing import Any
 
 from audit.sealing import subject_keys
 from customers import catalogue
-from customers.catalogue import CATALOGUE, Erasure
+from customers.catalogue import CATALOGUE, SAID, Erasure
 from dsar.certifying.articles import ARTICLES
 from dsar.erasing import log_keys
-from dsar.models import DsarRequest, Outcome, RequestType
+from dsar.models import DsarRequest, ErasureSearch, Outcome, RequestType
 from dsar.requests import clocks, subjects
 from kaireon.lib import clock, product
 from kaireon.lib.canonical import exact
 from kaireon.tenancy.context import requires_transaction
 
 # Entities and outcomes in words.
-TITLES = {entity.name: entity.title for entity in CATALOGUE} | {log_keys.NAME: log_keys.TITLE}
+TITLES = {entity.name: entity.title for entity in (*CATALOGUE, *SAID)} | {log_keys.NAME: log_keys.TITLE}
 WORDS: dict[str, str] = dict(Outcome.choices)
 
 # Each time that an erasure went through the rows brings a record with this verb.
@@ -42,7 +42,7 @@ def statement(request: DsarRequest, passes: list[dict[str, Any]], *, now: dateti
         "retained": exact(request.retained),
         "scope": [
             {"dataClass": e.data_class, "entity": e.name, "erasure": e.erasure.value, "title": e.title}
-            for e in CATALOGUE
+            for e in (*CATALOGUE, *SAID)
             if e.erasure != Erasure.NONE
         ],
         "subject": subjects.pseudonym_of(request),
@@ -69,7 +69,8 @@ def _refs(request: DsarRequest) -> set[str]:
     if request.pseudonym.startswith("erased-"):
         same = DsarRequest.objects.filter(request_type=RequestType.DELETE, pseudonym=request.pseudonym)
         refs |= set(same.values_list("customer_ref", flat=True))
-    return {str(ref) for ref in refs if ref}
+    found = ErasureSearch.objects.filter(request=request).values_list("refs", flat=True)
+    return {str(ref) for ref in refs if ref} | {ref for more in found for ref in more}
 
 
 def _pass(record: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from compliance.holding import holds, matters, pauses, predicate
 from customers import removals
 from customers.catalogue import CATALOGUE, Erasure
 from customers.models import Customer
-from dsar.erasing import deferrals, log_keys, plans, rows, steps
+from dsar.erasing import contents, deferrals, log_keys, plans, rows, steps
 from dsar.erasing.grounds import LEGAL_HOLD
 from dsar.erasing.residue import residue
 from dsar.erasing.rows import Erased, ResidueFound, added, held_part
@@ -148,8 +148,11 @@ def erase_rows(*, request_id: UUID, now: datetime) -> bool:
     # No hold is placed or released until this transaction ends.
     holds.lock_epoch()
     held = holds.held_classes()
-    plan = plans.whose(DsarRequest.objects.get(pk=request_id), now=now)
-    refs = plans.refs_of(plan)
+    request = DsarRequest.objects.get(pk=request_id)
+    plan = plans.whose(request, now=now)
+    # Written again since the last look, by somebody who knew them still.
+    back = contents.back(request)
+    refs = [*(customer.pk for customer in back), *plans.refs_of(plan)]
     # Always the customers before the request: the erasure of another request takes this one's row too.
     there = {c.pk: c for c in Customer.objects.select_for_update().filter(pk__in=refs).order_by("pk")}
     request = DsarRequest.objects.select_for_update().get(pk=request_id)
@@ -163,6 +166,8 @@ def erase_rows(*, request_id: UUID, now: datetime) -> bool:
         # Also where the request has to stay readable: when it may not any more, nobody knows the number.
         request.pseudonym = subjects.pseudonym(there[refs[-1]])
         request.save(update_fields=["customer_ref", "pseudonym"])
+    contents.remember(request, there.values())
+    contents.note_back(request, back)
     for ref in refs:
         if ref in there:
             erased.add(rows.walk(request, there[ref], held=held, now=now))
@@ -201,6 +206,7 @@ def remove_objects(run: JobRun, request_id: UUID) -> None:
 
 def _close(run: JobRun, request_id: UUID) -> None:
     """Look again, and only then call it done."""
+    found = contents.look(request_id, check=run.check)
     now = clock.now()
     # What the inbox holds of the person in clear is sealed, before their key goes. Until it can be, nothing is done.
     audit_log.drain(context.tenant_id(), wholly=True)
@@ -208,37 +214,49 @@ def _close(run: JobRun, request_id: UUID) -> None:
         # As when the rows went: a hold is placed before this transaction or after it.
         holds.lock_epoch()
         request = DsarRequest.objects.select_for_update().get(pk=request_id)
-        if request.customer_ref is not None:
-            _take_late(request, request.customer_ref)
-        if request.customer_ref is None or not residue(request.customer_ref, request.retained):
-            _answer(request, now)
+        refs = [request.customer_ref, *contents.refs_of(request)] if request.customer_ref else []
+        objects = _take_late(request, refs, found, now)
+        if not (objects or contents.back(request) or any(residue(ref, request.retained) for ref in refs)):
+            _answer(request, found, now)
             run.finish({"deleted": sum(request.counts["deleted"].values())})
             # Last, for the log stands still until this transaction ends.
             log_keys.destroy_of(request, now=now)
             return
-        # Written since, by somebody who still knew the customer: the next attempt erases that too.
+        # Written since, by somebody who still knew the customer: the next attempt erases that too, objects included.
         request.erased_at = None
         request.move_to(State.RUNNING)
-        request.save(update_fields=["erased_at", "state", "status"])
+        request.save(update_fields=["erased_at", "state", "status", "counts"])
         steps.reopen(request_id)
         steps.failed(request_id, Step.VERIFICATION, code=ResidueFound.CODE)
     raise ResidueFound
 
 
-def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
-    """What was written while the rows went, by somebody who saw the customer still, in rows that no reference stops."""
+def _take_late(request: DsarRequest, refs: list[UUID], found: contents.Found, now: datetime) -> int:
+    """What was written while the rows went, by somebody who saw the customer still, in rows that no reference stops;
+    and what only names them. Gives how many objects in storage have to follow."""
     held = holds.held_classes()
-    kept = {entry["entity"]: entry["count"] for entry in request.retained}
     late = Erased(retained=request.retained)
+    objects = sum(_take_late_of(request, ref, late, held, now) for ref in refs)
+    contents.take(found, late, held=held)
+    # The request's own name may have gone with the others': what is saved next must not bring it back.
+    request.refresh_from_db(fields=list(SHREDDED))
+    request.counts["deleted"] = added(request.counts["deleted"], late.deleted)
+    request.counts["reduced"] = added(request.counts["reduced"], late.reduced)
+    return objects
+
+
+def _take_late_of(request: DsarRequest, customer_ref: UUID, late: Erased, held: frozenset[str], now: datetime) -> int:
+    objects = 0
+    kept = {entry["entity"]: entry["count"] for entry in request.retained}
     left = residue(customer_ref, request.retained)
     for entity in CATALOGUE:
-        found = left.get(entity.name, 0)
-        if entity.subject in rows.REFERENCES or not found:
+        count = left.get(entity.name, 0)
+        if entity.subject in rows.REFERENCES or not count:
             continue
         about = entity.about(customer_ref)
         in_part = about.filter(held_part(entity, entity.data_class)).count()
         if entity.data_class in held or (entity.name in kept and not in_part):
-            late.retain(entity.name, found, LEGAL_HOLD)
+            late.retain(entity.name, count, LEGAL_HOLD)
             continue
         if in_part:
             late.retain(entity.name, max(0, in_part - kept.get(entity.name, 0)), LEGAL_HOLD)
@@ -246,16 +264,14 @@ def _take_late(request: DsarRequest, customer_ref: UUID) -> None:
         if entity.erasure == Erasure.SHRED:
             readable = about.filter(subject_sealed__isnull=False)
             shredded = readable.update(**SHREDDED, pseudonym=request.pseudonym)
-            late.reduced[entity.name] = shredded
+            late.reduced = added(late.reduced, {entity.name: shredded})
         else:
-            late.deleted[entity.name] = about.delete()[0]
-    # The request's own name may have gone with the others': what is saved next must not bring it back.
-    request.refresh_from_db(fields=list(SHREDDED))
-    request.counts["deleted"] = added(request.counts["deleted"], late.deleted)
-    request.counts["reduced"] = added(request.counts["reduced"], late.reduced)
+            objects += rows.doom_objects(entity, about, request=request, now=now)
+            late.deleted = added(late.deleted, {entity.name: about.delete()[0]})
+    return objects
 
 
-def _answer(request: DsarRequest, now: datetime) -> None:
+def _answer(request: DsarRequest, found: contents.Found, now: datetime) -> None:
     """All is done that can be: the request is completed, or waits for what is held to be let go."""
     removed = removals.removed_of(request.pk)
     request.counts["objects"] = {"deleted": removed.attempted, "wereMissing": removed.missing}
@@ -268,7 +284,8 @@ def _answer(request: DsarRequest, now: datetime) -> None:
         outcome = Outcome.PARTIALLY_COMPLETED if deferred else Outcome.COMPLETED
     request.answered_at = request.answered_at or now
     kept = sum(entry["count"] for entry in request.retained)
-    steps.done(request.pk, Step.VERIFICATION, counts={"retained": kept}, now=now)
+    steps.done(request.pk, Step.VERIFICATION, counts={"retained": kept, **found.counts}, now=now)
+    contents.forget(request)
     if not deferred:
         outcomes.answer(request, outcome=outcome, verb=COMPLETED_VERB, now=now)
         return

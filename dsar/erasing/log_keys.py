@@ -16,7 +16,7 @@ from audit.sealing import subject_keys
 from compliance.holding import holds, predicate
 from dsar.erasing.grounds import LEGAL_HOLD, TELLS_OF_HELD_ROWS
 from dsar.erasing.residue import residue
-from dsar.models import DsarRequest, Outcome, RequestType, Status
+from dsar.models import DsarRequest, ErasureSearch, Outcome, RequestType, Status
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
 
@@ -50,6 +50,9 @@ def destroy_of(request: DsarRequest, *, now: datetime) -> int:
     it, and let this be its last: the log stands still until it ends.
     """
     refs = {request.customer_ref} if request.customer_ref and not request.retained else set()
+    if refs:
+        found = ErasureSearch.objects.filter(request=request).values_list("refs", flat=True)
+        refs |= {UUID(ref) for more in found for ref in more}
     if request.pseudonym:
         earlier = _erasures().filter(pseudonym=request.pseudonym).exclude(pk=request.pk)
         refs |= {ref for ref in _released(earlier) if ref != request.customer_ref}

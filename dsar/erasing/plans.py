@@ -14,9 +14,9 @@ import audit
 from audit.sealing import subject_keys
 from compliance.holding import holds
 from customers.models import Customer
-from dsar.erasing import log_keys, rows
+from dsar.erasing import contents, log_keys, rows
 from dsar.erasing.rows import Action, Erased, Why
-from dsar.models import DsarRequest, ErasurePlan, RequestType, Subject
+from dsar.models import DsarRequest, ErasurePlan, ErasureSearch, RequestType, Subject
 from dsar.requests import subjects
 from kaireon.lib import clock
 from kaireon.lib.canonical import canonical
@@ -94,8 +94,9 @@ def renew(request: DsarRequest, *, now: datetime) -> ErasurePlan:
 
 @requires_transaction
 def forget(request_ids: Collection[UUID]) -> None:
-    """Take our ids of the person out of the plans of requests that expired."""
-    ErasurePlan.objects.filter(request__in=request_ids).exclude(refs=[]).update(refs=[])
+    """Take our ids of the person out of the plans and searches of requests that expired."""
+    for model in (ErasurePlan, ErasureSearch):
+        model.objects.filter(request__in=request_ids).exclude(refs=[]).update(refs=[])
 
 
 @requires_transaction
@@ -108,6 +109,7 @@ def foretell(request: DsarRequest, refs: list[UUID], *, now: datetime) -> Erased
             found.add(rows.walk(request, there[ref], held=held, now=now, planning=True))
         else:
             found.add(rows.without_profile(ref, held=held))
+    found.add(contents.foretell(request, there.values(), held=held))
     for name in subject_keys.alive([str(ref) for ref in refs]):
         ground = log_keys.ground_of(UUID(name), anything_retained=bool(found.retained))
         action = Action.RETAIN if ground else Action.SHRED

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
-from customers.catalogue import CATALOGUE, DATA_CLASSES
+from customers.catalogue import CATALOGUE, DATA_CLASSES, SAID
 from dsar.erasing import cancelling, log_keys, plans
 from dsar.models import DsarRequest, ErasurePlan, RequestType, State
 from kaireon.lib import clock
@@ -103,7 +103,7 @@ def _page(plan: ErasurePlan, row: DsarRequest) -> dict[str, Any]:
 
 
 def _title(name: str) -> str:
-    titles = {entity.name: entity.title for entity in CATALOGUE} | {log_keys.NAME: log_keys.TITLE}
+    titles = {entity.name: entity.title for entity in (*CATALOGUE, *SAID)} | {log_keys.NAME: log_keys.TITLE}
     if name not in titles and name.endswith(OBJECT):
         return f"Stored file of: {titles.get(name.removesuffix(OBJECT), name)}"
     return titles.get(name, name)

@@ -203,7 +203,7 @@ def _delete(entity: Entity, work: Work) -> None:
         if entity.name == "customer" and not kept and _referring(work):
             _empty_profile(work)
             continue
-        objects = _doom_objects(entity, rows, work)
+        objects = doom_objects(entity, rows, request=work.request, now=work.now, planning=work.planning)
         gone = rows.count() if work.planning else rows.delete()[0]
         work.erased.note(entity.name, data_class, Action.ERASE, gone)
         work.erased.note(f"{entity.name}Object", data_class, Action.ERASE, objects)
@@ -211,19 +211,21 @@ def _delete(entity: Entity, work: Work) -> None:
     work.erased.deleted[entity.name] = deleted
 
 
-def _doom_objects(entity: Entity, rows: TenantQuerySet[Any], work: Work) -> int:
+def doom_objects(
+    entity: Entity, found: TenantQuerySet[Any], *, request: DsarRequest, now: datetime, planning: bool = False
+) -> int:
     """Write down which objects in storage go with these rows; how many."""
     columns = entity.file_columns()
     if not columns:
         return 0
-    if work.planning:
-        return sum(rows.filter(**{f"{column}__gt": ""}).count() for column in columns)
+    if planning:
+        return sum(found.filter(**{f"{column}__gt": ""}).count() for column in columns)
     # Locked, so that a purge of the same rows does not name their objects too.
-    found = rows.select_for_update().values_list(*columns).iterator(chunk_size=_OBJECTS_AT_ONCE)
-    names = (name for row in found for name in row if name)
+    listed = found.select_for_update().values_list(*columns).iterator(chunk_size=_OBJECTS_AT_ONCE)
+    names = (name for row in listed for name in row if name)
     doomed = 0
     while some := list(islice(names, _OBJECTS_AT_ONCE)):
-        removals.doom(some, cause=Cause.ERASURE, reference=work.request.pk, now=work.now)
+        removals.doom(some, cause=Cause.ERASURE, reference=request.pk, now=now)
         doomed += len(some)
     return doomed
 

@@ -6,6 +6,7 @@ from dsar.models.demand import Demand, Demanded
 from dsar.models.dossier import Dossier
 from dsar.models.erasure_entry import ErasureEntry
 from dsar.models.erasure_plan import ErasurePlan, Subject
+from dsar.models.erasure_search import ErasureSearch
 from dsar.models.erasure_step import ErasureStep, Step, StepState
 from dsar.models.identity import IdentityCheck
 from dsar.models.request import SHREDDED, DsarRequest, Outcome, Proof, RequestType, State, Status, SubjectType
@@ -20,6 +21,7 @@ __all__ = [
     "DsarRequest",
     "ErasureEntry",
     "ErasurePlan",
+    "ErasureSearch",
     "ErasureStep",
     "IdentityCheck",
     "Outcome",

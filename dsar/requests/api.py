@@ -176,6 +176,8 @@ class DsarDownloadView(TenantAPIView):
 class ErasureView(TenantAPIView):
     permission = Permission.MANAGE_DSAR
     idempotent = True
+    # Whom it erased is not kept for a day after.
+    echoes = ("customerId",)
     atomic = False
 
     @extend_schema(

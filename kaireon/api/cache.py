@@ -7,6 +7,7 @@ Every key has a prefix of its kind and a life; nothing over 1 MB goes in. Redis 
 
 import json
 import logging
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -40,6 +41,7 @@ DECISION = Kind("decision:", 60)
 SCORING = Kind("scoring:", 30)
 FEATURE = Kind("feature:", 300)
 PIPELINE_RESULT = Kind("pipeline:result:", 300)
+KINDS = (DECISION, SCORING, FEATURE, PIPELINE_RESULT)
 
 
 def put(kind: Kind, key: str, value: Any, *, tenant_id: str, seconds: int | None = None) -> bool:
@@ -69,6 +71,27 @@ def get(kind: Kind, key: str, *, tenant_id: str) -> Any | None:
         logger.info("cache_miss", extra={"prefix": kind.prefix})
         return None
     return json.loads(data)
+
+
+def forget(*, tenant_id: str) -> int | None:
+    """Drop all that is cached for a tenant; how many, None when Redis is away: then it ends with its life.
+
+    Keys and values may name anybody, in any spelling, and all can be worked out again.
+    """
+    dropped = 0
+    try:
+        for kind in KINDS:
+            for key in client().scan_iter(match=f"{_literal(_name(kind, tenant_id, ''))}*", count=1000):
+                dropped += int(client().unlink(key))
+    except redis.RedisError as error:
+        logger.warning("cache_unavailable", extra={"prefix": "*", "error_type": type(error).__name__})
+        return None
+    return dropped
+
+
+def _literal(text: str) -> str:
+    """As a pattern of Redis that means nothing else."""
+    return re.sub(r"([\\*?\[\]^])", r"\\\1", text)
 
 
 def _name(kind: Kind, tenant_id: str, key: str) -> str:

@@ -212,12 +212,19 @@ def _write_rejects(run: FlowRun, flow: Flow) -> str:
 def drop_batches(run: FlowRun, flow: Flow | None = None) -> None:
     """Remove the rows between the run's steps. Opens its own transactions; done twice it does nothing more."""
     with transaction():
-        rows = dict(FlowCheckpoint.objects.filter(run=run).values_list("step", "position"))
-        done = dict(FlowCheckpoint.objects.filter(run=run, done=True).values_list("step", "output"))
-    names = {step.name for step in flow.steps} if flow else set(rows)
-    batches.drop(run.pk, [(name, _written(done.get(name), rows.get(name))) for name in sorted(names | set(rows))])
+        counts = written_by_step(run)
+    names = {step.name for step in flow.steps} if flow else set(counts)
+    batches.drop(run.pk, [(name, counts.get(name, 0)) for name in sorted(names | set(counts))])
     with transaction():
         FlowRun.objects.filter(pk=run.pk).update(keeps_batches=False)
+
+
+@requires_transaction
+def written_by_step(run: FlowRun) -> dict[str, int]:
+    """How many batches each step that began has written, as far as it noted."""
+    rows = dict(FlowCheckpoint.objects.filter(run=run).values_list("step", "position"))
+    done = dict(FlowCheckpoint.objects.filter(run=run, done=True).values_list("step", "output"))
+    return {step: _written(done.get(step), position) for step, position in rows.items()}
 
 
 def _clean_up_behind(run: FlowRun, flow: Flow | None) -> None:

@@ -220,6 +220,16 @@ def _sources(run: StepRun) -> list[tuple[str, int]]:
 def _read(run: StepRun, source: tuple[str, int]) -> list[batches.Numbered]:
     try:
         return batches.read(run.run_id, *source)
+    except FileNotFoundError:
+        return _read_again(run, source)
+
+
+def _read_again(run: StepRun, source: tuple[str, int]) -> list[batches.Numbered]:
+    """Somebody who is erased may be taken out of the batch at this moment: whoever does that holds the run's row."""
+    try:
+        with transaction():
+            FlowRun.objects.select_for_update().filter(pk=run.run_id).first()
+            return batches.read(run.run_id, *source)
     except FileNotFoundError as e:
         raise BatchesGone("What earlier steps left in storage is gone: start a new run.") from e
 

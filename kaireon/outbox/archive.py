@@ -139,7 +139,7 @@ def recall(*, name: str, at: Place, opening: bool) -> list[dict[str, Any]]:
     `opening` adds `payload` where it is kept, and records who read which letter. Raises NoSuchArchive, and
     ArchiveUnreadable for a file that is not what was written.
     """
-    body = _stored(name, at)
+    body = stored(name, at)
     try:
         found = list(_lines(body, name))
     except (EOFError, OSError, zlib.error, ValueError, LookupError, TypeError, AttributeError) as e:
@@ -171,7 +171,8 @@ def _recalled(line: dict[str, Any], sealed: str | None, key: ArchiveKey | None, 
     return {**line, "payloadState": "kept", "payload": payload}
 
 
-def _stored(name: str, at: Place) -> bytes:
+def stored(name: str, at: Place) -> bytes:
+    """The bytes of an archive file. Raises NoSuchArchive."""
     try:
         with at.storage.open(name) as file:
             return bytes(file.read())

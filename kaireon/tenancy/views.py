@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.db import transaction as django_transaction
@@ -47,13 +47,15 @@ class TenantAPIView(APIView):
     """An endpoint on tenant data.
 
     `permission`, or `permissions` by method, says who may; `rates` limits methods; `idempotent` honours
-    Idempotency-Key on POST; `atomic = False` leaves transactions to the handler. Any error answer rolls back.
+    Idempotency-Key on POST, where `echoes` are fields of the answer that repeat the body's and are not kept for it;
+    `atomic = False` leaves transactions to the handler. Any error answer rolls back.
     """
 
     permission: ClassVar[Permission | None] = None
     permissions: ClassVar[dict[str, Permission]] = {}
     rates: ClassVar[dict[str, Rate]] = {}
     idempotent: ClassVar[bool] = False
+    echoes: ClassVar[tuple[str, ...]] = ()
     atomic: ClassVar[bool] = True
 
     request: TenantRequest
@@ -114,7 +116,7 @@ class TenantAPIView(APIView):
         fingerprint = hashlib.sha256(b"\0".join((request.get_full_path().encode(), request.body))).hexdigest()
         claim = idempotency.claim(principal=request.actor.id, key=key, fingerprint=fingerprint)
         if claim.replay is not None:
-            return claim.replay
+            return self._echoed(request, claim.replay)
         try:
             response = self._in_transaction(request, handler, claim)
         except BaseException:
@@ -124,6 +126,13 @@ class TenantAPIView(APIView):
             claim.give_up()
         return response
 
+    def _echoed(self, request: TenantRequest, replay: Response) -> Response:
+        """A kept answer with what is not kept of it: the same body came again, so it is there."""
+        given = request.data
+        if self.echoes and isinstance(given, Mapping):
+            replay.data = {**replay.data, **{name: str(given[name]).strip() for name in self.echoes if name in given}}
+        return replay
+
     def _in_transaction(
         self, request: TenantRequest, handler: Callable[..., Response], claim: idempotency.Claim | None
     ) -> Response:
@@ -132,14 +141,14 @@ class TenantAPIView(APIView):
             response = handler(request, *self.args, **self.kwargs)
             if claim and response.status_code < 400:
                 with context.transaction():
-                    claim.answer(response)
+                    claim.answer(response, without=self.echoes)
             return response
         with context.transaction():
             response = handler(request, *self.args, **self.kwargs)
             if response.status_code >= 400:
                 django_transaction.set_rollback(True)
             elif claim:
-                claim.answer(response)
+                claim.answer(response, without=self.echoes)
         return response
 
     def check_permissions(self, request: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from customers.catalogue import CATALOGUE, DATA_CLASSES, DERIVED, EXEMPT, Entity, Erasure
+from customers.catalogue import CATALOGUE, DATA_CLASSES, DERIVED, EXEMPT, SAID, Entity, Erasure
 from customers.particulars import PARTICULARS, Particulars
 
 _ERASURE = {
@@ -37,7 +37,8 @@ class Command(BaseCommand):
 
 def page() -> str:
     """The whole page, in Markdown."""
-    entities = "\n".join(_row(entity) for entity in (*CATALOGUE, *DERIVED))
+    others = [entity for entity in SAID if entity not in DERIVED]
+    entities = "\n".join(_row(entity) for entity in (*CATALOGUE, *DERIVED, *others))
     classes = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in DATA_CLASSES.items())
     exempt = "\n".join(f"| `{model}` | {reason} |" for model, reason in EXEMPT.items())
     particulars = "\n".join(_told(section, said) for section, said in PARTICULARS.items())
