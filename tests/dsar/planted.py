@@ -19,7 +19,7 @@ from kaireon.jobs.models import Job, JobState
 from kaireon.lib import clock
 from kaireon.outbox import archive, dead_letters, destinations
 from kaireon.outbox import services as outbox
-from kaireon.outbox.models import ArchiveKey, DeadLetter, Payload
+from kaireon.outbox.models import ArchiveKey, DeadLetter, Destination, Payload
 from kaireon.tenancy import idempotency
 from kaireon.tenancy.context import tenant_id, transaction
 from kaireon.tenancy.models import IdempotencyKey
@@ -60,29 +60,20 @@ class World:
 
 def plant() -> World:
     """In Ada's scope. Each has the same, so that what is taken from one is there to be taken from the other."""
-    now = clock.now()
     with transaction():
         john = make_customer(NEIGHBOUR, NEIGHBOURS_EMAIL)
         jane = make_customer()
         for who in (jane, john):
             m.IdentityLink.objects.create(customer=who, kind="device", value=DEVICE)
         objects = [str(name) for name in m.Attachment.objects.filter(customer=jane).values_list("file", flat=True)]
-        destinations.save(name="letters", kind="email", given={}, now=now)
-        pipeline = Pipeline.objects.create(name="nightly", definition={"steps": [{"name": "load"}, {"name": "mask"}]})
-        run = FlowRun.objects.create(
-            pipeline=pipeline,
-            name="nightly",
-            trigger=RunTrigger.API,
-            state=RunState.FAILED,
-            keeps_batches=True,
-            finished_at=now,
-        )
+    run = failed_run()
+    with transaction():
         about_nobody = _checkpoint(run, "load", {"batches": 1}, [3, None])
     rows = [(1, _row(jane)), (2, _row(john)), (3, {"note": "about nobody"})]
     batches.write(run.pk, "load", 0, rows)
     # Written by a worker that ended before it could note it.
     batches.write(run.pk, "mask", 0, rows)
-    hers, his = _named(jane, run, "a"), _named(john, run, "b")
+    hers, his = name(jane, run, "a"), name(john, run, "b")
     hers.lines, his.lines = [1], [2, 3]
     his.checkpoints.append(about_nobody)
     for who in (john, jane):
@@ -91,7 +82,25 @@ def plant() -> World:
     return World(jane=jane, john=john, hers=hers, his=his, run=run, objects=objects)
 
 
-def _named(who: m.Customer, run: FlowRun, step: str) -> Planted:
+def failed_run() -> FlowRun:
+    """One that can be taken up again, of a pipeline of two steps; and where mails go."""
+    now = clock.now()
+    with transaction():
+        if not Destination.objects.exists():
+            destinations.save(name="letters", kind="email", given={}, now=now)
+        steps = {"steps": [{"name": "load"}, {"name": "mask"}]}
+        pipeline, _ = Pipeline.objects.get_or_create(name="nightly", defaults={"definition": steps})
+        return FlowRun.objects.create(
+            pipeline=pipeline,
+            name="nightly",
+            trigger=RunTrigger.API,
+            state=RunState.FAILED,
+            keeps_batches=True,
+            finished_at=now,
+        )
+
+
+def name(who: m.Customer, run: FlowRun, step: str) -> Planted:
     said, now = Planted(), clock.now()
     with transaction():
         said.payloads = [
