@@ -25,6 +25,7 @@ from customers import returns_api as returns
 from dsar.certifying import certificate_api as certificates
 from dsar.erasing import cancel_api as erasure_cancel
 from dsar.erasing import plans_api as erasure_plans
+from dsar.reporting import report_api as dsar_reporting
 from dsar.requests import api as dsar
 from dsar.requests import clocks_api as dsar_clocks
 from dsar.requests import life_api as dsar_life
@@ -98,6 +99,7 @@ api_v1 = [
     path("retention/dispositions", dispositions.DispositionsView.as_view(), name="dispositions"),
     path("retention/explain", explaining.ExplainView.as_view(), name="retention-explain"),
     path("dsar", dsar.DsarRequestsView.as_view(), name="dsar"),
+    path("dsar/report", dsar_reporting.DsarReportView.as_view(), name="dsar-report"),
     path("dsar/<uuid:request_id>", dsar.DsarRequestView.as_view(), name="dsar-request"),
     path("dsar/<uuid:request_id>/clock", dsar_clocks.DsarClockView.as_view(), name="dsar-clock"),
     path("dsar/<uuid:request_id>/extend", dsar_clocks.DsarExtendView.as_view(), name="dsar-extend"),

@@ -13,6 +13,7 @@ from dsar.desk.board_admin import BoardPage
 from dsar.desk.list_filters import AssignedFilter, UrgencyFilter
 from dsar.erasing import plans_admin
 from dsar.models import DsarRequest, SubjectType
+from dsar.reporting.report_admin import ReportPage
 from dsar.requests import answer_page, clocks, clocks_admin, life_admin, package_admin, retrying_admin, subjects
 from dsar.requests import today as days
 from dsar.requests.clocks_admin import ClockVerbs
@@ -30,6 +31,7 @@ from kaireon.tenancy.roles import Permission
 class DsarRequestAdmin(
     AssigningPage,
     BoardPage,
+    ReportPage,
     RequestColumns,
     FilingVerbs,
     PackageVerbs,
@@ -67,7 +69,7 @@ class DsarRequestAdmin(
     )
     change_form_after_template = "admin/dsar/answer.html"
     names_people = ("subject",)
-    actions_list = ("board", *FilingVerbs.filing_actions_list, *ClockVerbs.clock_actions_list)
+    actions_list = ("board", "report", *FilingVerbs.filing_actions_list, *ClockVerbs.clock_actions_list)
     actions_detail = (
         *package_admin.VERBS,
         *("again", "plan", "cancel"),

@@ -149,6 +149,7 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "matter-close"): Rule(ADMIN, names=MATTER),
     ("GET", "dsar"): Rule(ADMIN),
     ("POST", "dsar"): Rule(ADMIN, 202, {"requestType": "export", "subjectId": "c-1"}),
+    ("GET", "dsar-report"): Rule(ADMIN),
     ("GET", "dsar-request"): Rule(ADMIN, names=REQUEST),
     ("GET", "dsar-clock"): Rule(ADMIN, names=REQUEST),
     ("GET", "dsar-certificate"): Rule(ADMIN, 409, names=REQUEST),
