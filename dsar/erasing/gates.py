@@ -12,7 +12,7 @@ from django.db import transaction
 from django.dispatch import receiver
 
 import audit
-from dsar.erasing import plans
+from dsar.erasing import confirming, plans
 from dsar.models import DsarRequest, ErasurePlan, RequestType, State
 from kaireon.approvals import people, registry
 from kaireon.approvals import services as approvals
@@ -88,6 +88,7 @@ def _describe(payload: Mapping[str, Any]) -> str:
     describe=_describe,
     stages=(Stage(permission=Permission.MANAGE_DSAR),),
     then="The erasure is queued, or can still be cancelled for as long as the operator says.",
+    confirm=confirming.of_approval,
 )
 def _agreed_to(payload: Mapping[str, Any]) -> None:
     """They agreed to the plan. What is held is looked at again when the rows go."""

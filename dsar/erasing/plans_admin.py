@@ -7,21 +7,14 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
-from customers.catalogue import CATALOGUE, DATA_CLASSES, SAID
-from dsar.erasing import cancelling, log_keys, plans
-from dsar.models import DsarRequest, ErasurePlan, RequestType, State
+from dsar.erasing import cancelling, plans
+from dsar.erasing.plan_page import page_of
+from dsar.models import DsarRequest, RequestType, State
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, principal_of, verb
 from kaireon.tenancy.patience import TookTooLong, at_most
 from kaireon.tenancy.roles import Permission
 
-WORDS: dict[str, str] = {
-    "erase": "Erased",
-    "anonymise": "Cut loose from the person",
-    "shred": "Name overwritten",
-    "retain": "Kept",
-}
-OBJECT = "Object"
 REFUSALS: dict[type[Exception], str] = {
     cancelling.NotCancellable: "It has begun or ended meanwhile, and cannot be cancelled any more.",
     cancelling.TooLateToCancel: "The time in which it could be cancelled is over.",
@@ -49,7 +42,8 @@ class ErasurePlanVerbs(TenantModelAdmin[DsarRequest]):
             "title": "Plan of the erasure",
             "headline": "Plan of the erasure",
             "back": self.url("change", row.pk),
-            **_page(plan, row),
+            "row": row,
+            **page_of(plan),
         }
         return TemplateResponse(request, "admin/dsar/plan.html", context)
 
@@ -80,30 +74,3 @@ def fitting(row: DsarRequest) -> set[str]:
     if row.request_type != RequestType.DELETE:
         return set()
     return {"plan", "cancel"} if row.state in (State.APPROVAL, State.WINDOW) else {"plan"}
-
-
-def _page(plan: ErasurePlan, row: DsarRequest) -> dict[str, Any]:
-    return {
-        "plan": plan,
-        "row": row,
-        "frozen": not plan._state.adding,
-        "totals": [(WORDS[action], count) for action, count in plans.totals(plan).items()],
-        "lines": [
-            {
-                **item,
-                "title": _title(item["entity"]),
-                "action": WORDS[item["action"]],
-                "kind": item["action"],
-                "about": DATA_CLASSES.get(item["dataClass"], ""),
-                "ground": (item["ground"] or "").replace("_", " "),
-            }
-            for item in plan.items
-        ],
-    }
-
-
-def _title(name: str) -> str:
-    titles = {entity.name: entity.title for entity in (*CATALOGUE, *SAID)} | {log_keys.NAME: log_keys.TITLE}
-    if name not in titles and name.endswith(OBJECT):
-        return f"Stored file of: {titles.get(name.removesuffix(OBJECT), name)}"
-    return titles.get(name, name)

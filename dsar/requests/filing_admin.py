@@ -3,16 +3,18 @@
 from datetime import date, datetime, time
 from typing import Any
 
+from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.enums import ActionVariant
 
 from customers.models import Customer
 from dsar import deadlines
+from dsar.erasing import confirming
 from dsar.models import DsarRequest, RequestType
 from dsar.requests import services, subjects
 from dsar.requests import today as days
 from dsar.requests.api import DsarRequestsView
-from dsar.requests.forms import AccessForm, ErasureForm, OtherForm, RequestForm
+from dsar.requests.forms import AccessForm, ConfirmedErasureForm, OtherForm, RequestForm
 from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
 from kaireon.lib import clock
@@ -56,14 +58,33 @@ class FilingVerbs(TenantModelAdmin[DsarRequest]):
         permission=Permission.MANAGE_DSAR, description="New erasure request", icon="person_remove", url_path="erasure"
     )
     def erasure(self, request: HttpRequest) -> HttpResponse:
-        return self._file(
+        """In two steps: who it is; then what would be erased, and the words that confirm it."""
+        asked = RequestForm(given_by(request), initial=_initial(request))
+        if request.method == "POST" and asked.is_valid() and _can_be(asked):
+            given = asked.cleaned_data
+            confirmation = confirming.of_filing(
+                subject_type=given["subject_type"],
+                subject_id=given["subject_id"],
+                regulation=given["regulation"],
+                now=clock.now(),
+            )
+            # Whoever sends the words at once is shown what they are about all the same.
+            answered = request.POST if "typed" in request.POST else None
+            return self._ask(
+                request,
+                ConfirmedErasureForm(answered, confirmation=confirmation, initial=given),
+                RequestType.DELETE,
+                title="Confirm the erasure",
+                submit="Erase the customer",
+                danger=True,
+            )
+        return self._ask(
             request,
+            asked,
             RequestType.DELETE,
-            ErasureForm,
             title="New erasure request",
             lead="What is known about the customer is erased. What a legal hold or a law keeps stays, and is listed.",
-            submit="Erase the customer",
-            danger=True,
+            submit="Show what would be erased",
         )
 
     @verb(permission=Permission.MANAGE_DSAR, description="New request of another kind", icon="add", url_path="other")
@@ -78,6 +99,9 @@ class FilingVerbs(TenantModelAdmin[DsarRequest]):
         )
 
     def _file(self, request: HttpRequest, kind: str, form: type[RequestForm], **page: Any) -> HttpResponse:
+        return self._ask(request, form(given_by(request), initial=_initial(request)), kind, **page)
+
+    def _ask(self, request: HttpRequest, form: forms.Form, kind: str, **page: Any) -> HttpResponse:
         actor = principal_of(request).actor
 
         def do(given: dict[str, Any]) -> HttpResponse:
@@ -97,14 +121,19 @@ class FilingVerbs(TenantModelAdmin[DsarRequest]):
             self.succeed(request, "The request is filed. This page shows how far it has come when you reload it.")
             return HttpResponseRedirect(self.url("change", filed.request.pk))
 
-        return self.ask(
-            request,
-            form=form(given_by(request), initial=_initial(request)),
-            do=do,
-            refusals=REFUSALS,
-            cancel=self.url("changelist"),
-            **page,
-        )
+        return self.ask(request, form=form, do=do, refusals=REFUSALS, cancel=self.url("changelist"), **page)
+
+
+def _can_be(asked: RequestForm) -> bool:
+    """Whether there can be such a request; if not, the form says why. What follows it cannot be corrected there."""
+    given = asked.cleaned_data
+    try:
+        subjects.normal(given["subject_type"], given["subject_id"])
+    except subjects.SubjectRefused:
+        asked.add_error("subject_id", REFUSALS[subjects.SubjectRefused])
+    if not services.EARLIEST_RECEIPT.date() <= given["received_on"] <= days.today():
+        asked.add_error("received_on", REFUSALS[services.ReceivedAtRefused])
+    return not asked.errors
 
 
 def _initial(request: HttpRequest) -> dict[str, Any]:

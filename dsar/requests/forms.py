@@ -1,6 +1,9 @@
 """The forms that officers file requests with."""
 
+from typing import Any
+
 from django import forms
+from django.http import QueryDict
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminSingleDateWidget,
@@ -13,6 +16,7 @@ from dsar import deadlines
 from dsar.models import RequestType, SubjectType
 from dsar.requests import outcomes, subjects
 from dsar.requests.kinds import KINDS
+from kaireon.tenancy.confirming import Confirmation, ConfirmedForm
 
 _OF_THEIR_OWN = (RequestType.EXPORT, RequestType.DELETE)
 
@@ -43,11 +47,13 @@ class AccessForm(RequestForm):
     )
 
 
-class ErasureForm(RequestForm):
-    sure = forms.BooleanField(
-        label="I have checked who asks, and I know that an erasure cannot be undone",
-        widget=UnfoldBooleanWidget(),
-    )
+class ConfirmedErasureForm(ConfirmedForm, RequestForm):
+    """The second step of an erasure: what was given before, unseen, and the words that confirm it."""
+
+    def __init__(self, given: QueryDict | None, *, confirmation: Confirmation, initial: dict[str, Any]) -> None:
+        super().__init__(given, confirmation=confirmation, initial=initial)
+        for name in RequestForm.base_fields:
+            self.fields[name].widget = forms.HiddenInput()
 
 
 class OtherForm(RequestForm):

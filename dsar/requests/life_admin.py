@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from dsar.erasing import confirming
 from dsar.models import DsarRequest, IdentityCheck, Outcome, Proof, State, Status
 from dsar.requests import assigning, grounds, identity, outcomes
 from dsar.requests import timeline as timelines
@@ -21,6 +22,7 @@ from kaireon.jobs.models import Job
 from kaireon.lib import clock
 from kaireon.outbox import services as outbox
 from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, principal_of, verb
+from kaireon.tenancy.confirming import ConfirmedForm
 from kaireon.tenancy.roles import Permission
 
 REFUSALS: dict[type[Exception], str] = {
@@ -31,7 +33,7 @@ REFUSALS: dict[type[Exception], str] = {
 }
 
 
-class CodeForm(forms.Form):
+class CodeForm(ConfirmedForm):
     code = forms.RegexField(
         r"^[0-9]{6,12}$",
         help_text="As the subject got it: digits alone.",
@@ -40,7 +42,7 @@ class CodeForm(forms.Form):
     )
 
 
-class ProofForm(forms.Form):
+class ProofForm(ConfirmedForm):
     seen = forms.ChoiceField(
         label="How you know",
         choices=[("", "I vouch for them"), *identity.EVIDENCE.items()],
@@ -137,7 +139,7 @@ class LifeVerbs(TenantModelAdmin[DsarRequest]):
             request,
             row,
             do,
-            form=CodeForm(given_by(request)),
+            form=CodeForm(given_by(request), confirmation=confirming.of_request(row, now=clock.now())),
             title="Check the subject's code",
             lead=f"After {identity.MOST_WRONG} wrong codes no code of this request counts any more.",
             submit="Check",
@@ -167,7 +169,7 @@ class LifeVerbs(TenantModelAdmin[DsarRequest]):
             request,
             row,
             do,
-            form=ProofForm(given_by(request)),
+            form=ProofForm(given_by(request), confirmation=confirming.of_request(row, now=clock.now())),
             title="Confirm that the subject asks",
             lead="Your name is recorded with it. After this the request goes on.",
             submit="Confirm",

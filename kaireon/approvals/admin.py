@@ -22,6 +22,7 @@ from kaireon.approvals.models import Answer, ApprovalRequest, ApprovalVote, Stat
 from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, may, principal_of, since, verb
+from kaireon.tenancy.confirming import Confirmation, ConfirmedForm
 from kaireon.tenancy.roles import Permission, Role
 
 __all__ = ["ApprovalRequestAdmin", "MembershipAdmin"]
@@ -45,6 +46,10 @@ class CommentsForm(forms.Form):
         help_text="Kept with your answer, for those who look back. Name no customer.",
         widget=UnfoldAdminTextareaWidget(),
     )
+
+
+class ApproveForm(ConfirmedForm, CommentsForm):
+    """A yes, and where the verb demands it the typed words."""
 
 
 class ReasonForm(CommentsForm):
@@ -181,7 +186,7 @@ class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
             request,
             title=f"Approve: {row.summary}",
             lead=f"{row.requested_by_name} asked for it. {_then(row)}",
-            form=CommentsForm(given_by(request)),
+            form=ApproveForm(given_by(request), confirmation=_confirmation(row)),
             do=lambda given: self._answer(request, row, Answer.APPROVE, given["comments"]),
             refusals=REFUSALS,
             submit="Approve",
@@ -252,6 +257,15 @@ def _then(row: ApprovalRequest) -> str:
         return registry.get(row.verb).then
     except registry.UnknownVerb:
         return registry.AT_ONCE
+
+
+def _confirmation(row: ApprovalRequest) -> Confirmation | None:
+    """What is to be confirmed beside the yes; nothing where the answer will be refused anyway."""
+    try:
+        confirm = registry.get(row.verb).confirm
+        return confirm(sealed.payload_of(row)) if confirm is not None and row.state == State.PENDING else None
+    except (registry.UnknownVerb, sealed.ApprovalChanged):
+        return None
 
 
 def _asked(stage: dict[str, Any]) -> str:

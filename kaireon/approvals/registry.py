@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from kaireon.tenancy.confirming import Confirmation
 from kaireon.tenancy.roles import Permission, Role, may
 
 Payload = Mapping[str, Any]
 Apply = Callable[[Payload], None]
+Confirm = Callable[[Payload], Confirmation | None]
 
 VALID_FOR = timedelta(days=7)
 AT_ONCE = "The last approval does it at once."
@@ -64,7 +66,8 @@ class Verb:
     """`permission` is what the one who asks needs, then and when it is applied. `apply` runs in the transaction of the
     last yes, as the one who gave it, and raises NotApplicable when it cannot be done. `describe` gives one line about a
     payload, with nothing personal in it. `always`: it is never done by one alone, whatever the tenant demands.
-    `then` tells who approves what their yes brings about.
+    `then` tells who approves what their yes brings about. `confirm` gives what they are shown in the admin before that,
+    and the words they type then; None, or no `confirm`: their yes is enough.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Verb:
     apply: Apply
     always: bool = False
     then: str = AT_ONCE
+    confirm: Confirm | None = None
 
 
 _verbs: dict[str, Verb] = {}
@@ -91,6 +95,7 @@ def approved(
     valid_for: timedelta = VALID_FOR,
     always: bool = False,
     then: str = AT_ONCE,
+    confirm: Confirm | None = None,
 ) -> Callable[[Apply], Apply]:
     """Register the decorated function as what is done once everybody agreed. Raises VerbTaken, StageNeverPassed."""
     if not stages:
@@ -109,6 +114,7 @@ def approved(
             apply=apply,
             always=always,
             then=then,
+            confirm=confirm,
         )
         return apply
 

@@ -26,6 +26,7 @@ from unfold.enums import ActionVariant
 from kaireon.lib import clock
 from kaireon.lib.masking import mask
 from kaireon.tenancy import signals
+from kaireon.tenancy.confirming import ConfirmedForm
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.principal import Principal
 from kaireon.tenancy.roles import Permission
@@ -332,6 +333,7 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
             "submit": submit,
             "cancel": cancel,
             "danger": danger,
+            **(form.shown() if isinstance(form, ConfirmedForm) else {}),
         }
         return TemplateResponse(request, "admin/verb.html", context)
 

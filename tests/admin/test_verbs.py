@@ -45,7 +45,6 @@ def filing(**given: object) -> dict[str, object]:
         "subject_type": "customer_id",
         "received_on": today,
         "regulation": "gdpr",
-        "sure": "on",
         **given,
     }
 
@@ -106,10 +105,12 @@ def test_an_access_request_is_filed_answered_and_downloaded(rows: Rows, sign_in:
     assert records("dsar.export.downloaded")[0].changes == {"via": {"new": "admin"}}
 
 
-def test_an_erasure_wants_a_tick(rows: Rows, sign_in: SignIn) -> None:
+def test_an_erasure_is_confirmed_and_done(rows: Rows, sign_in: SignIn) -> None:
     client = sign_in(ADA)
-    assert ask(client, f"{DSAR}/erasure/", **filing(sure="")) == 200
-    assert ask(client, f"{DSAR}/erasure/", **filing()) == 302
+    shown = client.post(f"{DSAR}/erasure/", filing())
+    assert shown.status_code == 200
+    seen = shown.context["form"].initial["looked_at"]
+    assert ask(client, f"{DSAR}/erasure/", **filing(typed="A-01500", looked_at=seen)) == 302
     with ADA.here(), transaction():
         request = DsarRequest.objects.newest_first().first()
         assert request is not None
