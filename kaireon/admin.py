@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from compliance.holding import custodians_admin, notices
+from kaireon.approvals import inbox_admin
 from kaireon.home import dashboard
 from kaireon.tenancy.admin_pages import may
 from kaireon.tenancy.context import in_transaction
@@ -116,7 +117,17 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]
         if items:
             groups.append({"title": title, "items": items, "collapsible": title not in ALWAYS_OPEN and len(items) > 5})
-    own = [{"title": "Home", "icon": "home", "link": reverse("admin:index")}]
+    own: list[dict[str, Any]] = [{"title": "Home", "icon": "home", "link": reverse("admin:index")}]
+    if may(request, Permission.DECIDE_APPROVALS):
+        count = inbox_admin.count_for(request)
+        own.append(
+            {
+                "title": inbox_admin.TITLE,
+                "icon": "how_to_reg",
+                "link": reverse(f"admin:{inbox_admin.PAGE}"),
+                "waiting": count,
+            }
+        )
     if asked_to_keep(request):
         own.append({"title": custodians_admin.TITLE, "icon": "inventory_2", "link": reverse(custodians_admin.ASKED)})
     return [{"items": own}, *groups]

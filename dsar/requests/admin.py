@@ -8,13 +8,23 @@ from django.http import HttpRequest
 
 from compliance.holding import pauses
 from dsar import deadlines
+from dsar.certifying import certificates
 from dsar.desk.assigning_admin import AssigningPage
 from dsar.desk.board_admin import BoardPage
 from dsar.desk.list_filters import AssignedFilter, UrgencyFilter
 from dsar.erasing import plans_admin
 from dsar.models import DsarRequest, SubjectType
 from dsar.reporting.report_admin import ReportPage
-from dsar.requests import answer_page, clocks, clocks_admin, life_admin, package_admin, retrying_admin, subjects
+from dsar.requests import (
+    answer_page,
+    clocks,
+    clocks_admin,
+    life_admin,
+    package_admin,
+    progress_page,
+    retrying_admin,
+    subjects,
+)
 from dsar.requests import today as days
 from dsar.requests.clocks_admin import ClockVerbs
 from dsar.requests.filing_admin import FilingVerbs
@@ -23,7 +33,7 @@ from dsar.requests.package_admin import PackageVerbs
 from dsar.requests.request_columns import RequestColumns
 from dsar.requests.retrying_admin import RetryVerbs
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import since
+from kaireon.tenancy.admin_pages import may, since
 from kaireon.tenancy.roles import Permission
 
 
@@ -114,6 +124,9 @@ class DsarRequestAdmin(
                 "clock": clocks.clock_of(row),
                 "request_row": row,
                 **answer_page.page_of(row),
+                **progress_page.page_of(row),
+                "certified": certificates.why_not(row) is None,
+                "may_manage": may(request, Permission.MANAGE_DSAR),
                 "paused_since": pauses.paused_since(row.pk),
                 **life_admin.page_of(row),
             }

@@ -3,7 +3,8 @@
 from typing import Any
 
 from customers.catalogue import CATALOGUE
-from dsar.erasing import grounds, log_keys
+from dsar.erasing import grounds
+from dsar.erasing.plan_page import title_of
 from dsar.models import DsarRequest, RequestType, State
 
 SECTION_TITLES = {e.section: e.title for e in CATALOGUE if e.section} | {"auditLogs": "Audit record"}
@@ -41,18 +42,13 @@ def _answer(row: DsarRequest) -> list[tuple[str, int]]:
     """Rows by kind: exported, erased, or reduced to evidence."""
     if row.request_type != RequestType.DELETE:
         return sorted((SECTION_TITLES.get(name, name), count) for name, count in row.counts.items())
-    erased = [(_title(name), count) for name, count in row.counts.get("deleted", {}).items() if count]
-    reduced = [(f"{_title(name)}, reduced", count) for name, count in row.counts.get("reduced", {}).items() if count]
+    erased = [(title_of(name), count) for name, count in row.counts.get("deleted", {}).items() if count]
+    reduced = [(f"{title_of(name)}, reduced", count) for name, count in row.counts.get("reduced", {}).items() if count]
     return sorted(erased + reduced)
 
 
 def _kept(row: DsarRequest) -> list[dict[str, Any]]:
     """What stayed, with the ground in words."""
     return [
-        {**kept, "title": _title(kept["entity"]), "ground": ground_in_words(kept["ground"])} for kept in row.retained
+        {**kept, "title": title_of(kept["entity"]), "ground": ground_in_words(kept["ground"])} for kept in row.retained
     ]
-
-
-def _title(name: str) -> str:
-    titles = {entity.name: entity.title for entity in CATALOGUE} | {log_keys.NAME: log_keys.TITLE}
-    return titles.get(name, name)

@@ -6,8 +6,8 @@ from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.enums import ActionVariant
 
-from dsar.models import DsarRequest, Status
-from dsar.requests import services
+from dsar.models import DsarRequest, Status, Step
+from dsar.requests import progress_page, services
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, verb
 from kaireon.tenancy.roles import Permission
@@ -35,13 +35,22 @@ class RetryVerbs(TenantModelAdmin[DsarRequest]):
         return self.ask(
             request,
             title="Try the request again",
-            lead="A worker takes it up from the beginning. What was already done stays done.",
+            lead=_lead(row),
             form=forms.Form(given_by(request)),
             do=do,
             refusals={services.RequestNotFailed: "This request has not failed, or was queued again already."},
             submit="Queue it again",
             cancel=self.url("change", row.pk),
         )
+
+
+def _lead(row: DsarRequest) -> str:
+    step = progress_page.page_of(row)["goes_on_at"]
+    if step is None:
+        return "A worker takes it up from the beginning. What was already done stays done."
+    return (
+        f"The erasure goes on with the step that failed: {Step(step).label.lower()}. What was done before stays done."
+    )
 
 
 def fitting(row: DsarRequest) -> set[str]:

@@ -17,11 +17,12 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from kaireon.approvals import registry, sealed, services
+from kaireon.approvals.inbox_admin import InboxPage
 from kaireon.approvals.members_admin import MembershipAdmin
 from kaireon.approvals.models import Answer, ApprovalRequest, ApprovalVote, State
 from kaireon.lib import clock
 from kaireon.tenancy import context
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, may, principal_of, since, verb
+from kaireon.tenancy.admin_pages import column, given_by, may, principal_of, since, verb
 from kaireon.tenancy.confirming import Confirmation, ConfirmedForm
 from kaireon.tenancy.roles import Permission, Role
 
@@ -73,7 +74,7 @@ class Waiting(SimpleListFilter):
 
 
 @admin.register(ApprovalRequest)
-class ApprovalRequestAdmin(TenantModelAdmin[ApprovalRequest]):
+class ApprovalRequestAdmin(InboxPage):
     view_permission = Permission.READ_APPROVALS
     list_display = ("requested_at", "title", "summary", "asked_by", "state_label", "deadline_shown")
     list_display_links = ("requested_at", "summary")

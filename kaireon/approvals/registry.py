@@ -61,6 +61,11 @@ class Stage:
         return {**asked, "yes": self.yes}
 
 
+def stage_of(stored: Mapping[str, Any]) -> Stage:
+    """A stage as a request keeps it."""
+    return Stage(role=stored.get("role"), permission=stored.get("permission"), yes=stored["yes"])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verb:
     """`permission` is what the one who asks needs, then and when it is applied. `apply` runs in the transaction of the

@@ -205,7 +205,7 @@ def _check(row: ApprovalRequest, actor: Actor, now: datetime) -> None:
     if row.deadline <= now:
         raise TooLate(str(row.pk))
     role = people.role_of(actor.id)
-    if role is None or not _stage(stage).takes(role):
+    if role is None or not registry.stage_of(stage).takes(role):
         raise NotAsked(str(row.pk))
 
 
@@ -273,10 +273,6 @@ def _close(row: ApprovalRequest, state: State, action: str, now: datetime, *, er
     if not closed.update(state=state, decided_at=now, error=error):
         raise AlreadyDecided(str(row.pk))
     row.state, row.decided_at, row.error = state, now, error
-
-
-def _stage(stage: Mapping[str, Any]) -> Stage:
-    return Stage(role=stage.get("role"), permission=stage.get("permission"), yes=stage["yes"])
 
 
 def _announce(action: str, entity: ApprovalRequest | ApprovalVote) -> None:

@@ -2,18 +2,26 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from dsar.requests import services
+from kaireon.approvals import services as approvals
+from kaireon.lib import clock
+from kaireon.tenancy import tenants
+from kaireon.tenancy.context import scope, transaction
+from tests.approvals.conftest import BEA
 from tests.browser.conftest import Watched, demo
-from tests.browser.steps import focus_on, overflow, sign_in, tab_to
-from tests.cast import ADA, PASSWORD
+from tests.browser.steps import focus_on, overflow, press, sign_in, tab_to
+from tests.cast import ACME, ADA, PASSWORD, SETUP
 from tests.servers import SUITE
 
 NUMBER = "A-00120"
+ERASED = "A-00240"
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +35,99 @@ def live(browser: Browser, django_db_blocker: Any, tmp_path_factory: pytest.Temp
 @pytest.fixture(autouse=True)
 def _clean_redis() -> None:
     """Not between these tests: it is the installation's own."""
+
+
+@pytest.mark.slow
+def test_the_desk_from_the_board_to_the_certificate(watched: Watched, browser: Browser, tmp_path: Path) -> None:
+    wanted = prepare_the_desk()
+    page = watched.page
+    sign_in(page)
+    # The board by keyboard: narrowed, two chosen, and given to a colleague.
+    press(page, "Request desk")
+    expect(page.locator("[data-lane=work]")).to_be_visible()
+    page.get_by_label("Kind").focus()
+    page.keyboard.type("Recti")
+    press(page, "Show", whole=True)
+    cards = page.locator("[data-card]")
+    expect(cards).to_have_count(2)
+    for number in range(2):
+        page.keyboard.press("j")
+        expect(cards.nth(number)).to_be_focused()
+        page.keyboard.press("x")
+    with page.expect_navigation():
+        page.keyboard.press("a")
+    page.get_by_label("Officer").focus()
+    page.keyboard.type("Bea")
+    press(page, "Assign 2", whole=True)
+    expect(page.get_by_text("2 requests are assigned to Bea.")).to_be_visible()
+    expect(page.locator("[data-lane=review] [data-card]")).to_have_count(2)
+    press(page, wanted)
+    expect(page.get_by_text("What happened")).to_be_visible()
+
+    page.goto("/admin/dsar/dsarrequest/erasure/")
+    page.locator("#id_subject_id").fill(ERASED)
+    page.get_by_role("button", name="Show what would be erased").click()
+    expect(page.locator("#lines [data-entity=interactionHistory]")).to_contain_text("Erased")
+    typed = page.get_by_label(f"Type {ERASED} to confirm")
+    typed.fill("A-00241")
+    page.get_by_role("button", name="Erase the customer").click()
+    expect(page.get_by_text("This is not the customer that you gave before. Nothing was done.")).to_be_visible()
+    typed.fill(ERASED)
+    page.get_by_role("button", name="Erase the customer").click()
+    until(page, "Waiting for a second person")
+    reference = page.locator("[data-field=reference]").inner_text().strip()
+
+    with second_person(browser, watched) as bea:
+        bea.get_by_role("link", name="For your decision").click()
+        bea.get_by_role("link", name="Approve").click()
+        expect(bea.locator("#lines [data-entity=interactionHistory]")).to_be_visible()
+        bea.get_by_label("Type the reference of the request").fill(reference[::-1])
+        bea.get_by_role("button", name="Approve").click()
+        expect(bea.get_by_text("This is not the reference of the request. Nothing was done.")).to_be_visible()
+        bea.get_by_label("Type the reference of the request").fill(reference)
+        bea.get_by_role("button", name="Approve").click()
+        expect(bea.get_by_text("approved.", exact=False).first).to_be_visible()
+
+    page.reload()
+    until_completed(page)
+    expect(page.locator("[data-step=verification]")).to_contain_text("Done")
+    page.get_by_role("link", name="The certificate of this erasure").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Page to print").click()
+    file = tmp_path / "certificate.html"
+    download.value.save_as(file)
+    page.goto(file.as_uri())
+    expect(page.get_by_role("heading").first).to_be_visible()
+    assert page.pdf().startswith(b"%PDF")
+    with ADA.here(), transaction():
+        approvals.demand_second_person("dsar.erase", demanded=False, now=clock.now())
+    assert watched.faults == []
+
+
+def prepare_the_desk() -> str:
+    """A second admin, whose yes erasures need, and two requests for people; gives the reference of one."""
+    user = tenants.create_user(email=BEA.email, name="Bea", password=PASSWORD, actor=SETUP)
+    with scope(tenant_id=ACME, actor=SETUP), transaction():
+        tenants.add_member(user=user, role=BEA.role)
+    now = clock.now()
+    with ADA.here(), transaction():
+        approvals.demand_second_person("dsar.erase", demanded=True, now=now)
+        rows = [
+            services.create_request(request_type="rectification", subject_id=number, actor=ADA.actor, now=now).request
+            for number in ("A-00360", "A-00480")
+        ]
+        return rows[0].reference
+
+
+@contextmanager
+def second_person(browser: Browser, watched: Watched) -> Iterator[Page]:
+    """Bea, in a browser of her own."""
+    address = watched.page.evaluate("location.origin")
+    context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 800})
+    page = Watched(context.new_page(), watched.faults).page
+    sign_in(page, BEA)
+    yield page
+    context.close()
 
 
 @pytest.mark.slow
@@ -53,7 +154,9 @@ def test_an_officer_answers_erases_holds_and_proves_it(watched: Watched, tmp_pat
     place_hold(page, "decisions", "Matter 2026-14")
     open_customer(page, NUMBER)
     page.get_by_role("link", name="Erasure request").click()
-    page.get_by_label("I have checked who asks", exact=False).check()
+    page.get_by_role("button", name="Show what would be erased").click()
+    expect(page.locator("#lines [data-action=retain]").first).to_contain_text("legal hold")
+    page.get_by_label(f"Type {NUMBER} to confirm").fill(NUMBER)
     page.get_by_role("button", name="Erase the customer").click()
     until(page, "Deferred while something must stay")
     expect(page.get_by_text("legal hold", exact=True).first).to_be_visible()
@@ -116,7 +219,12 @@ def test_every_page_fits_a_phone(watched: Watched) -> None:
     sign_in(page)
     addresses = page.locator("#nav-sidebar a").evaluate_all("links => links.map(link => link.pathname)")
     assert len(addresses) > 20
-    verbs = ["dsar/dsarrequest/access/", "dsar/dsarrequest/erasure/", "compliance/retentionpolicy/hold/"]
+    verbs = [
+        "dsar/dsarrequest/access/",
+        "dsar/dsarrequest/erasure/",
+        "dsar/dsarrequest/report/",
+        "compliance/retentionpolicy/hold/",
+    ]
     more = ["tenancy/apikey/new/", "cron/jobrun/start/", "audit/auditrecord/verify/", "password_change/"]
     opened = set()
     for address in [*addresses, *(f"/admin/{verb}" for verb in verbs + more)]:
