@@ -14,6 +14,7 @@ from cron.models import JobRun, RunState
 from cron.work import Work
 from dsar.certifying import certificates
 from dsar.erasing import deferrals, log_keys
+from dsar.letters import sending
 from dsar.requests import retention
 from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
@@ -78,8 +79,8 @@ def months_from(now: datetime, ahead: int = MONTHS_AHEAD) -> list[date]:
 def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     """Purge the active tenant by class, and what ended by itself.
 
-    Gives `{deleted: {entity: count}, erasuresResumed, shredded, held, withoutPolicy, blobsDeleted, warnings, finished,
-    auditLog: {standing, records}, …}` and errors.
+    Gives `{deleted: {entity: count}, erasuresResumed, lettersForgotten, shredded, held, withoutPolicy, blobsDeleted,
+    warnings, finished, auditLog: {standing, records}, …}` and errors.
     """
     purged = purge.purge_expired(now=work.now, actor=work.actor, dry_run=work.dry_run, budget=work.budget)
     if work.dry_run:
@@ -103,11 +104,14 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     log = log_prefixes.ask(now=work.now, dry_run=work.dry_run)
     with transaction():
         keys = log_keys.destroy_released(now=work.now, dry_run=work.dry_run)
+    with transaction():
+        letters = sending.forget_unneeded(now=work.now, dry_run=work.dry_run)
     resumed = deferrals.resume_due(now=work.now, dry_run=work.dry_run)
     body = {
         **purged.as_dict(),
         "certificatesIssued": certified,
         "erasuresResumed": resumed,
+        "lettersForgotten": letters,
         "shredded": {"dsarRequest": shredded, log_keys.NAME: keys},
         "auditLog": log.as_dict(),
     }

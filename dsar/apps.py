@@ -7,7 +7,7 @@ class DsarConfig(AppConfig):
 
     def ready(self) -> None:
         from audit.tree import publication
-        from dsar import checks, tasks  # noqa: F401  registers the checks and the job types
+        from dsar import checks, tasks  # noqa: F401  registers the checks, the job types and who listens to moves
         from dsar.dossiers import rewrapping
         from dsar.journal import writing
         from kaireon.tenancy.keyring import WRAPPED_KEYS

@@ -2,6 +2,7 @@
 
 from dsar.dossiers import export
 from dsar.erasing import deferrals, erasure
+from dsar.letters import sending, writing
 from dsar.requests import opting_out, services
 from kaireon.jobs.registry import job_type
 from kaireon.jobs.runner import JobRun
@@ -25,3 +26,8 @@ def dsar_opt_out(run: JobRun) -> None:
 @job_type(deferrals.RESUME_JOB, queue="dsar-jobs", time_limit=600)
 def dsar_resume(run: JobRun) -> None:
     deferrals.process_resume(run)
+
+
+@job_type(writing.JOB, queue="dsar-jobs", gave_up=sending.gave_up)
+def dsar_letter(run: JobRun) -> None:
+    sending.send(run)

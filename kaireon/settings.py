@@ -255,6 +255,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RequestStatusEnum": "dsar.models.Status",
         "RequestStateEnum": "dsar.models.State",
         "RequestOutcomeEnum": "dsar.models.Outcome",
+        "LetterKindEnum": "dsar.models.LetterKind",
+        "LetterStateEnum": "dsar.models.LetterState",
         "ClockPauseGroundEnum": "dsar.models.clock_pause.GROUNDS",
         "ConsentStatusEnum": "customers.models.consent.ConsentStatus",
         "RoleEnum": "kaireon.tenancy.roles.Role",

@@ -26,6 +26,7 @@ from dsar.certifying import certificate_api as certificates
 from dsar.erasing import cancel_api as erasure_cancel
 from dsar.erasing import plans_api as erasure_plans
 from dsar.reporting import report_api as dsar_reporting
+from dsar.letters import letters_api as letters
 from dsar.requests import api as dsar
 from dsar.requests import clocks_api as dsar_clocks
 from dsar.requests import life_api as dsar_life
@@ -117,6 +118,23 @@ api_v1 = [
     path("dsar/<uuid:request_id>/withdraw", dsar_life.DsarWithdrawView.as_view(), name="dsar-withdraw"),
     path("dsar/<uuid:request_id>/complete", dsar_life.DsarCompleteView.as_view(), name="dsar-complete"),
     path("dsar/<uuid:request_id>/assign", dsar_life.DsarAssignView.as_view(), name="dsar-assign"),
+    path("dsar/<uuid:request_id>/letters", letters.DsarLettersView.as_view(), name="dsar-letters"),
+    path(
+        "dsar/<uuid:request_id>/letters/preview",
+        letters.DsarLetterPreviewView.as_view(),
+        name="dsar-letter-preview",
+    ),
+    path("dsar/<uuid:request_id>/letters/<uuid:letter_id>", letters.DsarLetterView.as_view(), name="dsar-letter"),
+    path(
+        "dsar/<uuid:request_id>/letters/<uuid:letter_id>/retry",
+        letters.DsarLetterRetryView.as_view(),
+        name="dsar-letter-retry",
+    ),
+    path(
+        "dsar/<uuid:request_id>/letters/<uuid:letter_id>/mark",
+        letters.DsarLetterMarkView.as_view(),
+        name="dsar-letter-mark",
+    ),
     path("gdpr/erasure", dsar.ErasureView.as_view(), name="gdpr-erasure"),
     path("pipelines", flows.PipelinesView.as_view(), name="pipelines"),
     path("pipelines/execute", flows.PipelinesExecuteView.as_view(), name="pipelines-execute"),

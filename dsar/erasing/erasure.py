@@ -16,12 +16,13 @@ from compliance.holding import holds, matters, pauses, predicate
 from customers import removals
 from customers.catalogue import CATALOGUE, Erasure
 from customers.models import Customer
+from dsar import signals
 from dsar.erasing import contents, deferrals, log_keys, plans, rows, steps
 from dsar.erasing.grounds import LEGAL_HOLD
 from dsar.erasing.residue import residue
 from dsar.erasing.rows import Erased, ResidueFound, added, held_part
 from dsar.journal import entries, writing
-from dsar.models import SHREDDED, DsarRequest, Outcome, State, Status, Step
+from dsar.models import SHREDDED, DsarRequest, Letter, LetterState, Outcome, State, Status, Step
 from dsar.requests import duplicates, outcomes, services, subjects
 from kaireon.api.breakers import BreakerOpen
 from kaireon.api.written_once import WrittenOtherwise
@@ -159,6 +160,7 @@ def erase_rows(*, request_id: UUID, now: datetime) -> bool:
     if request.status == Status.COMPLETED:
         # Withdrawn or rejected before anything of it was done: nothing will be.
         return False
+    signals.erasing.send(sender=DsarRequest, request=request, now=now)
     erased = Erased()
     subjects_there = [entries.who(there[ref]) for ref in refs if ref in there]
     if refs and refs[-1] in there:
@@ -284,7 +286,11 @@ def _answer(request: DsarRequest, found: contents.Found, now: datetime) -> None:
         outcome = Outcome.PARTIALLY_COMPLETED if deferred else Outcome.COMPLETED
     request.answered_at = request.answered_at or now
     kept = sum(entry["count"] for entry in request.retained)
-    steps.done(request.pk, Step.VERIFICATION, counts={"retained": kept, **found.counts}, now=now)
+    counts = {"retained": kept, **found.counts}
+    if Letter.objects.filter(request=request, state=LetterState.KEPT).exists():
+        # All that is left of them is where their answer goes: no residue, and said so.
+        counts["addressKept"] = 1
+    steps.done(request.pk, Step.VERIFICATION, counts=counts, now=now)
     contents.forget(request)
     if not deferred:
         outcomes.answer(request, outcome=outcome, verb=COMPLETED_VERB, now=now)
@@ -296,6 +302,7 @@ def _answer(request: DsarRequest, found: contents.Found, now: datetime) -> None:
     pauses.resume_retention(request_id=request.pk, now=now)
     # Whoever asked for the same and waited has this answer too.
     duplicates.settle(request, now=now)
+    signals.deferred.send(sender=DsarRequest, request=request, now=now)
     deferrals.expect_releases(now=now)
 
 

@@ -22,7 +22,7 @@ from customers.models import ConsentRecord, Customer
 from customers.models.removal import Cause
 from dsar.erasing import grounds
 from dsar.erasing.residue import residue
-from dsar.models import SHREDDED, DsarRequest
+from dsar.models import ANSWERS_TO_ERASURE, SHREDDED, DsarRequest, Letter, LetterText, RequestType
 from dsar.requests import subjects
 from kaireon.jobs.runner import JobError
 from kaireon.tenancy.context import requires_transaction
@@ -304,9 +304,18 @@ def _key_held_consents(work: Work) -> None:
         )
 
 
+def _claim_letters(work: Work) -> None:
+    """Letters of requests that were filed before it was known whose they are, as the requests themselves are found."""
+    of_theirs = Letter.objects.filter(request__subject_key__in=work.request_keys)
+    answers = of_theirs.filter(request__request_type=RequestType.DELETE, kind__in=ANSWERS_TO_ERASURE)
+    texts = LetterText.objects.filter(pk__in=of_theirs.values("pk"), customer_ref=None)
+    texts.exclude(pk__in=answers.values("pk")).update(customer_ref=work.customer.pk)
+
+
 _PREPARE: dict[str, Callable[[Work], None]] = {
     "suppression": _leave_tombstones,
     "consentRecord": _key_held_consents,
+    "letterText": _claim_letters,
 }
 
 

@@ -9,9 +9,19 @@ from dsar.models.erasure_plan import ErasurePlan, Subject
 from dsar.models.erasure_search import ErasureSearch
 from dsar.models.erasure_step import ErasureStep, Step, StepState
 from dsar.models.identity import IdentityCheck
+from dsar.models.letter import (
+    ANSWERS_TO_ERASURE,
+    Letter,
+    LetterKind,
+    LetterSettings,
+    LetterState,
+    LetterTemplate,
+    LetterText,
+)
 from dsar.models.request import SHREDDED, DsarRequest, Outcome, Proof, RequestType, State, Status, SubjectType
 
 __all__ = [
+    "ANSWERS_TO_ERASURE",
     "SHREDDED",
     "Certificate",
     "ClockPause",
@@ -24,6 +34,12 @@ __all__ = [
     "ErasureSearch",
     "ErasureStep",
     "IdentityCheck",
+    "Letter",
+    "LetterKind",
+    "LetterSettings",
+    "LetterState",
+    "LetterTemplate",
+    "LetterText",
     "Outcome",
     "Proof",
     "RequestType",

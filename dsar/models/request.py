@@ -142,6 +142,7 @@ class DsarRequest(TenantModel):
     requested_by = models.CharField(max_length=64)
     requested_by_name = models.CharField(max_length=200, blank=True, default="")
     encrypt = models.BooleanField(default=False, help_text="Answer with an encrypted package.")
+    language = models.CharField(max_length=35, blank=True, default="", help_text="Of the letters; BCP 47.")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     state = models.CharField(max_length=24, choices=State.choices, default=State.QUEUED)
     outcome = models.CharField(max_length=24, choices=Outcome.choices, blank=True, default=Outcome.NONE)

@@ -13,6 +13,7 @@ from dsar.desk.assigning_admin import AssigningPage
 from dsar.desk.board_admin import BoardPage
 from dsar.desk.list_filters import AssignedFilter, UrgencyFilter
 from dsar.erasing import plans_admin
+from dsar.letters import letters_admin, manner_admin
 from dsar.models import DsarRequest, SubjectType
 from dsar.reporting.report_admin import ReportPage
 from dsar.requests import (
@@ -48,6 +49,8 @@ class DsarRequestAdmin(
     RetryVerbs,
     life_admin.LifeVerbs,
     plans_admin.ErasurePlanVerbs,
+    letters_admin.LetterVerbs,
+    manner_admin.MannerPages,
     ClockVerbs,
 ):
     view_permission = Permission.READ_DSAR
@@ -79,11 +82,17 @@ class DsarRequestAdmin(
     )
     change_form_after_template = "admin/dsar/answer.html"
     names_people = ("subject",)
-    actions_list = ("board", "report", *FilingVerbs.filing_actions_list, *ClockVerbs.clock_actions_list)
+    actions_list = (
+        *("board", "report"),
+        *FilingVerbs.filing_actions_list,
+        *ClockVerbs.clock_actions_list,
+        *manner_admin.PAGES,
+    )
     actions_detail = (
         *package_admin.VERBS,
         *("again", "plan", "cancel"),
         *life_admin.VERBS,
+        *letters_admin.VERBS,
         *ClockVerbs.clock_actions_detail,
     )
     when_empty = "File one when a customer asks what you know about them, or to be forgotten."
@@ -129,6 +138,7 @@ class DsarRequestAdmin(
                 "may_manage": may(request, Permission.MANAGE_DSAR),
                 "paused_since": pauses.paused_since(row.pk),
                 **life_admin.page_of(row),
+                **letters_admin.page_of(row),
             }
         return super().changeform_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
@@ -140,4 +150,5 @@ def _fitting(row: DsarRequest) -> set[str]:
     """Which buttons its page shows."""
     clock_verbs = clocks_admin.fitting(row, now=clock.now())
     answered = package_admin.fitting(row) | retrying_admin.fitting(row)
-    return clock_verbs | answered | plans_admin.fitting(row) | life_admin.fitting(row)
+    own = plans_admin.fitting(row) | life_admin.fitting(row) | letters_admin.FITTING
+    return clock_verbs | answered | own

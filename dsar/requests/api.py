@@ -95,6 +95,7 @@ class DsarRequestsView(TenantAPIView):
             received_at=given.get("receivedAt"),
             encrypt=given["encrypt"] or _flag(request, "encrypt"),
             details=given.get("details", ""),
+            language=given.get("language", ""),
             identity_by=given.get("identity", {}).get("method", ""),
             request=request,
         )

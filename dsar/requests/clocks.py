@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import audit
-from dsar import deadlines
+from dsar import deadlines, signals
 from dsar.deadlines import Clock, Extension, Ground, Pause
 from dsar.models import ClockPause, DsarRequest, Status
 from dsar.requests import working_days
@@ -112,6 +112,8 @@ def extend_request(*, request: DsarRequest, reason: str, actor: Actor, now: date
     DsarRequest.objects.filter(pk=row.pk, extended_at=None).update(
         extended_at=now, extended_by=actor.id[:64], extension_reason=reason.strip(), deadline_on=clock.deadline
     )
+    row.refresh_from_db()
+    signals.extended.send(sender=DsarRequest, request=row, now=now)
     return clock
 
 

@@ -80,7 +80,8 @@ class ClockVerbs(TenantModelAdmin[DsarRequest]):
         if times.extended_due is not None:
             lead = (
                 f"Once, to {times.extended_due:%-d %B %Y}. It demands {times.terms.extend_demands}"
-                f" ({times.terms.extend_article}). Tell the subject yourself: this only moves the clock."
+                f" ({times.terms.extend_article})."
+                " The subject is told by letter where letters are on; look at it first with Preview a letter."
             )
 
         def do(given: dict[str, Any]) -> HttpResponse:

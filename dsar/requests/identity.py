@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import audit
 from customers.models import Customer
+from dsar import signals
 from dsar.models import DsarRequest, IdentityCheck, Proof, State, SubjectType
 from dsar.requests import accepting, subjects
 from kaireon.jobs.models import Job
@@ -145,6 +146,7 @@ def _prove(row: DsarRequest, check: IdentityCheck, method: Proof, now: datetime)
     job = accepting.accept(row, now=now)
     row.save()
     job = job or accepting.wait_at_gate(row, actor=context.current().actor, now=now)
+    signals.accepted.send(sender=DsarRequest, request=row, now=now)
     if check.code_hash:
         check.code_hash = ""
         check.save(update_fields=["code_hash"])

@@ -60,7 +60,9 @@ class ProofForm(ConfirmedForm):
 class RejectForm(forms.Form):
     ground = forms.ChoiceField(widget=UnfoldAdminSelectWidget())
     reason = forms.CharField(
-        max_length=outcomes.MOST_TEXT, help_text="Kept sealed.", widget=UnfoldAdminTextareaWidget({"rows": 4})
+        max_length=outcomes.MOST_TEXT,
+        help_text="Kept sealed, and told the subject as you write it where letters are on.",
+        widget=UnfoldAdminTextareaWidget({"rows": 4}),
     )
 
     def __init__(self, row: DsarRequest, *args: Any) -> None:
@@ -78,7 +80,7 @@ class CompleteForm(forms.Form):
     resolution = forms.CharField(
         label="What was done",
         max_length=outcomes.MOST_TEXT,
-        help_text="Kept sealed, and gone with the subject's name.",
+        help_text="Kept sealed, and told the subject as you write it where letters are on.",
         widget=UnfoldAdminTextareaWidget({"rows": 4}),
     )
 
@@ -228,7 +230,10 @@ class LifeVerbs(TenantModelAdmin[DsarRequest]):
 
         def do(given: dict[str, Any]) -> HttpResponse:
             outcomes.reject(request=row, actor=actor, now=clock.now(), **given)
-            self.succeed(request, "The request is rejected. Tell the subject why, and where they can complain.")
+            self.succeed(
+                request,
+                "The request is rejected. See under Letters whether the subject was told why, and where to complain.",
+            )
             return self._back(row)
 
         return self._asked(

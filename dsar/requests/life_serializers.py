@@ -48,11 +48,16 @@ def checked(attrs: dict[str, Any]) -> dict[str, Any]:
 
 class RejectIn(StrictSerializer):
     ground = serializers.ChoiceField(choices=list(GROUNDS))
-    reason = serializers.CharField(max_length=outcomes.MOST_TEXT, help_text="Kept sealed.")
+    reason = serializers.CharField(
+        max_length=outcomes.MOST_TEXT, help_text="Kept sealed, and told the subject where letters are on."
+    )
 
 
 class CompleteIn(StrictSerializer):
-    resolution = serializers.CharField(max_length=outcomes.MOST_TEXT, help_text="What was done; kept sealed.")
+    resolution = serializers.CharField(
+        max_length=outcomes.MOST_TEXT,
+        help_text="What was done; kept sealed, and told the subject where letters are on.",
+    )
     outcome = serializers.ChoiceField(
         choices=[o.value for o in outcomes.BY_HAND],
         required=False,

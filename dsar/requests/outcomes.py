@@ -8,6 +8,7 @@ from datetime import datetime
 
 import audit
 from compliance.holding import pauses
+from dsar import signals
 from dsar.erasing import gates
 from dsar.models import Demanded, Dossier, DsarRequest, Outcome, RequestType, State, Status
 from dsar.requests import accepting, duplicates, grounds
@@ -129,6 +130,7 @@ def _close(row: DsarRequest, *, verb: str, now: datetime) -> None:
     row.save()
     pauses.resume_retention(request_id=row.pk, now=now)
     duplicates.settle(row, now=now)
+    signals.closed.send(sender=DsarRequest, request=row, now=now)
 
 
 def _open(request: DsarRequest) -> DsarRequest:

@@ -21,6 +21,9 @@ class DsarIn(StrictSerializer):
     details = serializers.CharField(
         max_length=outcomes.MOST_TEXT, required=False, help_text="What they want, in their own words; kept sealed."
     )
+    language = serializers.RegexField(
+        r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35, required=False, help_text="Of the letters; BCP 47."
+    )
     identity = IdentityIn(required=False, help_text="The request waits for this proof before anything is done.")
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import audit
 from compliance.holding import pauses
+from dsar import signals
 from dsar.erasing import gates
 from dsar.models import Demanded, DsarRequest, Proof, State, Status, SubjectType
 from dsar.requests import accepting, clocks, demands, identity, subjects
@@ -62,6 +63,7 @@ def create_request(
     received_at: datetime | None = None,
     encrypt: bool = False,
     details: str = "",
+    language: str = "",
     identity_by: str = "",
     at_once: bool = False,
     actor: Actor,
@@ -72,8 +74,9 @@ def create_request(
     Retention leaves what there is of the subject alone until the request is answered.
     An unknown subject is filed too: it has to be answered. `regulation` defaults to the tenant's, `received_at` to now.
     `identity_by` lets it wait for that proof, and so does the tenant's demand: then nothing is queued.
-    `details` is what they want in their own words, kept sealed. `at_once` makes a failure final, for a caller who waits
-    for the answer. An erasure may have to wait for a second person, or in its window; see dsar/erasing/gates.py.
+    `details` is what they want in their own words, kept sealed; `language` is that of letters to them. `at_once` makes
+    a failure final, for a caller who waits for the answer. An erasure may have to wait for a second person, or in its
+    window; see dsar/erasing/gates.py.
     Raises approvals.RequesterMayNot (a second person is demanded, and a job or command asks), subjects.SubjectRefused,
     ReceivedAtRefused, deadlines.UnknownRegulation.
     """
@@ -96,6 +99,7 @@ def create_request(
         requested_by=actor.id[:64],
         requested_by_name=actor.name[:200],
         encrypt=encrypt,
+        language=language,
     )
     request.subject_sealed = seal_text(name, context=request.sealing_context)
     if details:
@@ -112,6 +116,8 @@ def create_request(
     if request.customer_ref is not None:
         pauses.pause_retention(request_id=request.pk, subject_id=request.customer_ref, actor=actor, now=now)
     job = job or accepting.wait_at_gate(request, actor=actor, now=now)
+    if not waits:
+        signals.accepted.send(sender=DsarRequest, request=request, at_once=at_once, now=now)
     return Filed(request=request, queued=job)
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from audit.models import AuditRecord
-from dsar.models import DsarRequest, IdentityCheck
+from dsar.models import DsarRequest, IdentityCheck, Letter
 from kaireon.tenancy.context import requires_transaction
 
 # A request has some dozens at most; whoever looks at it more often than that is found in the log itself.
@@ -28,11 +28,17 @@ class Event:
 
 @requires_transaction
 def timeline(request: DsarRequest) -> list[Event]:
-    """The records of the request and its proof of identity, oldest first; drain the inbox before the transaction."""
+    """The records of the request, its proof of identity and its letters, oldest first.
+
+    Drain the inbox before the transaction.
+    """
     checks = [str(pk) for pk in IdentityCheck.objects.filter(request=request).values_list("pk", flat=True)]
     about = Q(entity_type="DsarRequest", entity_id=str(request.pk))
     if checks:
         about |= Q(entity_type="IdentityCheck", entity_id__in=checks)
+    letters = [str(pk) for pk in Letter.objects.filter(request=request).values_list("pk", flat=True)]
+    if letters:
+        about |= Q(entity_type="Letter", entity_id__in=letters)
     found = AuditRecord.objects.filter(about).order_by("seq")[:MOST_EVENTS]
     return [
         Event(

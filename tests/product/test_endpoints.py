@@ -12,7 +12,7 @@ from audit import services as log
 from audit.models import AuditRecord
 from audit.tree import checkpoints
 from customers.models import Customer
-from dsar.models import DsarRequest
+from dsar.models import DsarRequest, Letter
 from kaireon.approvals import services as approvals
 from kaireon.lib import clock
 from kaireon.tenancy import tenants
@@ -48,6 +48,7 @@ RECORD = {"record_id": "record"}
 EXPORT = {"export_id": "export"}
 CUSTOMER = {"customer_id": "customer"}
 REQUEST = {"request_id": "request"}
+LETTER = {**REQUEST, "letter_id": "letter"}
 PIPELINE = {"pipeline_id": "pipeline"}
 FLOW = {
     "name": "flow",
@@ -168,6 +169,14 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "dsar-identity-vouch"): Rule(ADMIN, 409, {"method": "vouched", "reason": "I know them"}, names=REQUEST),
     ("POST", "dsar-complete"): Rule(ADMIN, 409, {"resolution": "done"}, names=REQUEST),
     ("POST", "dsar-assign"): Rule(ADMIN, body={"to": "ada@acme.example"}, names=REQUEST),
+    ("GET", "dsar-letters"): Rule(ADMIN, names=REQUEST),
+    ("POST", "dsar-letter-preview"): Rule(ADMIN, body={"kind": "acknowledgement"}, names=REQUEST),
+    ("GET", "dsar-letter"): Rule(ADMIN, names=LETTER),
+    ("POST", "dsar-letter-mark"): Rule(ADMIN, body={"evidence": "By post"}, names=LETTER),
+    # It was noted as sent just before.
+    ("POST", "dsar-letter-retry"): Rule(ADMIN, 409, names=LETTER),
+    # There is one already.
+    ("POST", "dsar-letters"): Rule(ADMIN, 409, {"kind": "acknowledgement"}, names=REQUEST),
     ("POST", "dsar-withdraw"): Rule(ADMIN, names=REQUEST),
     # It was withdrawn a moment before.
     ("POST", "dsar-reject"): Rule(ADMIN, 409, {"ground": "excessive", "reason": "often"}, names=REQUEST),
@@ -209,6 +218,10 @@ def things(db: str) -> dict[str, str]:
         "/customers", {"customers": [{"customerId": "c-1", "name": "Cleo", "email": "c@acme.example"}]}
     )
     filed = with_key("ada").post("/dsar", {"requestType": "export", "subjectId": "c-1"}).json()
+    letters = f"/dsar/{filed['requestId']}/letters"
+    letter = with_key("ada").post(letters, {"kind": "acknowledgement"}).json()["id"]
+    with ADA.here(), transaction():
+        Letter.objects.filter(pk=letter).update(state="failed")
     pipeline = with_key("ada").post("/pipelines", FLOW).json()["id"]
     run = with_key("ada").post(f"/pipelines/{pipeline}/execute").json()["runId"]
     made = with_key("ada").post("/api-keys", {"name": "target", "role": "viewer"}).json()
@@ -235,6 +248,7 @@ def things(db: str) -> dict[str, str]:
         "customer": "c-1",
         "plan": with_key("ada").post("/retention/plans", {}).json()["id"],
         "request": filed["requestId"],
+        "letter": letter,
         "key": made["id"],
         "policy": policy["id"],
         "record": str(record.pk),

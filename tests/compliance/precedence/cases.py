@@ -78,6 +78,7 @@ UNDATED = (
     "suppressionTombstone",
     "consentRecord",
     "outboxPayload",
+    "letterText",
     "dsarRequest",
     "flowRun",
     "flowCheckpoint",
@@ -96,7 +97,7 @@ ANCHORS = {
 }
 OF_NOBODY = ("suppressionTombstone", "flowRun", "flowCheckpoint")
 # They name a person, who need not be a customer any more; the others refer to the customer's row.
-BY_NAME = ("outboxPayload", "archivedDeadLetter", "dossier", "dsarRequest")
+BY_NAME = ("outboxPayload", "archivedDeadLetter", "letterText", "dossier", "dsarRequest")
 PLAIN = tuple(name for name in KINDS if name not in ("customer", "dossier", "flowCheckpoint"))
 
 

@@ -62,6 +62,7 @@ KINDS: dict[str, Kind] = {
     "consentRecord": Kind(data_class="consents", erasure="evidence"),
     "outboxPayload": Kind(data_class="jobs"),
     "archivedDeadLetter": Kind(data_class="jobs"),
+    "letterText": Kind(data_class="dsar"),
     "dossier": Kind(data_class="dsar", ends=True),
     # Gone means here: nobody can read any more whose it is.
     "dsarRequest": Kind(data_class="dsar", erasure="shred"),

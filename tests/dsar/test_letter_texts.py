@@ -1,0 +1,110 @@
+"""What letters say: complete in each language, in the law's own citations, and nothing runs in a tenant's words."""
+
+import pytest
+
+from customers.catalogue import CATALOGUE, Erasure
+from dsar.deadlines import LAWS
+from dsar.erasing import grounds as kept
+from dsar.erasing import log_keys
+from dsar.letters import facts, texts, words
+from dsar.letters.texts import Template, TemplateRefused
+from dsar.letters.words import LANGUAGES, de
+from dsar.models import LetterKind, RequestType
+from dsar.requests.grounds import GROUNDS
+
+GOOD = "Leider nein. {{ ground }} ({{ article }})\n\n{{ remedies }}"
+ENTITIES = {entity.name for entity in CATALOGUE if entity.erasure != Erasure.NONE} | {log_keys.NAME}
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_a_language_has_a_word_for_everything(tag: str) -> None:
+    language = LANGUAGES[tag]
+    assert set(language.requests) == set(language.done) == set(RequestType.values)
+    assert set(language.laws) == set(language.authorities) == set(language.remedies) == set(LAWS)
+    assert set(language.grounds) == set(GROUNDS)
+    assert set(language.data) >= ENTITIES
+    assert set(language.kept) == {kept.LEGAL_HOLD, kept.REFERRED_TO, kept.TELLS_OF_HELD_ROWS}
+    for sentences in language.remedies.values():
+        assert "{authority}" in sentences
+    for kind in LetterKind:
+        own = texts.shipped(kind, tag)
+        texts.check(kind=kind, subject=own.subject, body=own.body)
+        named = set(texts._PLACEHOLDER.findall(own.body))
+        # Whatever such a letter alone can tell, the product's words tell.
+        assert facts.PLACEHOLDERS[kind] - facts._EVERY <= named, kind
+        assert {"organisation", "reference", "law", "request", "received_on", "contact"} <= named, kind
+
+
+@pytest.mark.parametrize(
+    ("article", "german"),
+    [
+        ("GDPR Art. 12(3)", "Art. 12 Abs. 3 DSGVO"),
+        ("GDPR Art. 12(5)(b)", "Art. 12 Abs. 5 Buchst. b DSGVO"),
+        ("GDPR Art. 17(3)(e), 21(1)", "Art. 17 Abs. 3 Buchst. e, Art. 21 Abs. 1 DSGVO"),
+        ("GDPR Art. 20(1), 18(1), 21(1)", "Art. 20 Abs. 1, Art. 18 Abs. 1, Art. 21 Abs. 1 DSGVO"),
+        ("GDPR Art. 16", "Art. 16 DSGVO"),
+        ("UK GDPR Art. 12A(3)", "UK GDPR Art. 12A(3)"),
+        ("11 CCR § 7021(b)", "11 CCR § 7021(b)"),
+        ("GDPR Recital 63", "GDPR Recital 63"),
+    ],
+)
+def test_german_cites_as_german_law_does(article: str, german: str) -> None:
+    assert de.cite(article) == german
+
+
+def test_no_citation_of_a_law_is_left_in_english() -> None:
+    cited = [article for ground in GROUNDS.values() for law, article in ground.articles.items() if law == "gdpr"]
+    cited += [LAWS["gdpr"].general.respond_article, LAWS["gdpr"].general.extend_article]
+    for article in cited:
+        assert de.cite(article).endswith(" DSGVO"), article
+
+
+@pytest.mark.parametrize(
+    ("field", "subject", "body", "words_"),
+    [
+        ("subject", "", GOOD, "Say something"),
+        ("body", "Nein", "  \n ", "Say something"),
+        ("subject", "x" * 151, GOOD, "At most 150"),
+        ("body", "Nein", GOOD + "x" * 10_000, "At most 10000"),
+        ("subject", "Nein\nBcc: eve@example.com", GOOD, "One line"),
+        ("subject", "Nein\r\nBcc: eve@example.com", GOOD, "One line"),
+        ("subject", "Nein\u2028Bcc", GOOD, "One line"),
+        ("body", "Nein", GOOD + "\x00", "Plain text"),
+        ("subject", "Nein {{ remedies }}", GOOD, "is none of"),
+        ("body", "Nein", GOOD + "{{ package }}", "is none of"),
+        ("body", "Nein", GOOD + "{{ settings }}", "is none of"),
+        ("body", "Nein", GOOD + "{{ request.__class__ }}", "there are no tags"),
+        ("body", "Nein", GOOD + "{{ reason|safe }}", "there are no tags"),
+        ("body", "Nein", GOOD + "{% load log %}", "there are no tags"),
+        ("body", "Nein", GOOD + "{% include 'x' %}", "there are no tags"),
+        ("body", "Nein", GOOD + "{# x #}", "there are no tags"),
+        ("body", "Nein", GOOD + "{{ reason", "there are no tags"),
+        ("body", "Nein", "Nein. {{ ground }}", "remedies }} is missing"),
+        ("body", "Nein", "Nein. {{ remedies }}", "ground }} is missing"),
+    ],
+)
+def test_what_is_no_template_is_refused(field: str, subject: str, body: str, words_: str) -> None:
+    with pytest.raises(TemplateRefused, match=words_) as refusal:
+        texts.check(kind=LetterKind.REFUSAL, subject=subject, body=body)
+    assert refusal.value.field == field
+    texts.check(kind=LetterKind.REFUSAL, subject="Nein ({{ reference }})", body=GOOD)
+
+
+def test_values_are_put_in_as_they_stand_and_a_subject_is_one_line() -> None:
+    values = {
+        "organisation": "Acme\r\nBcc: eve@example.com\u2028X",
+        "reason": "{{ remedies }} {% debug %} <b>&",
+        "remedies": "R" * 300,
+    }
+    template = Template(subject="A {{ organisation }}", body="{{ reason }}\n\n\n\n{{remedies}}\n")
+    subject, text = texts.filled(template, values)
+    assert subject == "A Acme Bcc: eve@example.com X"
+    assert text == f"{{{{ remedies }}}} {{% debug %}} <b>&\n\n{'R' * 300}\n"
+    assert len(texts.filled(Template(subject="{{ remedies }}", body="x"), values)[0]) == 200
+
+
+def test_a_language_is_known_by_its_first_part() -> None:
+    assert [words.known(tag) for tag in ("de-AT", "DE", "de_DE", "en-GB-oed", "xx", "", "deu")] == [
+        *("de", "de", "de", "en"),
+        *(None, None, None),
+    ]
