@@ -6,6 +6,7 @@ from datetime import datetime
 from compliance.retention.in_force import InForce, all_in_force
 from customers.catalogue import CATALOGUE
 from customers.particulars import PARTICULARS
+from dsar.dossiers.writing import SECTIONS, sections_of
 from dsar.models import DsarRequest
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
@@ -52,6 +53,12 @@ class Cover:
     request_id: str
     regulation: str
     retention: dict[str, str]
+    sections: tuple[str, ...] = SECTIONS
+
+    @property
+    def portable(self) -> bool:
+        """Whether the whole is what the person provided, to take along."""
+        return self.sections != SECTIONS
 
     @property
     def rights(self) -> tuple[str, ...]:
@@ -67,6 +74,7 @@ def cover(request: DsarRequest, *, now: datetime) -> Cover:
         organisation=Tenant.objects.get(pk=context.tenant_id()).name,
         request_id=str(request.pk),
         regulation=request.regulation,
+        sections=sections_of(request.request_type),
         retention={s: _period(periods.get(classes[s])) if classes[s] else BY_KIND for s in PARTICULARS},
     )
 

@@ -3,7 +3,7 @@
     index.html, pages/…    to read, from disk
     dossier.json           the portable dossier, byte for byte; schema.json describes it
     csv/{section}.csv      to open with a spreadsheet
-    portable/dossier.json  what the person provided, to take along (Article 20 GDPR)
+    portable/dossier.json  what the person provided, to take along (Article 20 GDPR); where the whole is that, left out
     manifest.json          SHA-256 and size of every other file
 
 It goes through the sealed dossier once for each of the four, so that memory does not grow with the rows: to open it
@@ -77,7 +77,8 @@ class _Zip:
             counts = self._outline.counts
             for name, content in self._fixed(counts):
                 yield from self._add(out, name, [content])
-            yield from self._add(out, "portable/dossier.json", self._portable(counts))
+            if not self._cover.portable:
+                yield from self._add(out, "portable/dossier.json", self._portable(counts))
             for section, rows in self._sections():
                 yield from self._add(out, f"csv/{section}.csv", _csv(rows))
             for section, rows in self._sections():
@@ -110,7 +111,7 @@ class _Zip:
 
     def _fixed(self, counts: dict[str, int]) -> Iterator[tuple[str, bytes]]:
         yield "index.html", pages.index(self._outline.head, counts, self._cover).encode()
-        yield "schema.json", json.dumps(schema.document(), indent=1).encode()
+        yield "schema.json", json.dumps(schema.document(self._cover.sections), indent=1).encode()
 
     def _portable(self, counts: dict[str, int]) -> Iterator[bytes]:
         """The provided sections, in the shape of the whole."""

@@ -52,7 +52,12 @@ def index(head: Mapping[str, Any], counts: Mapping[str, int], cover: Cover) -> s
         "This package holds everything that is kept about you, as it stood when it was made. Open the pages here, the"
         " tables in “csv” with a spreadsheet, and “dossier.json” with a program."
     )
-    if not any(count for section, count in counts.items() if section not in ("dsarRequests", "auditLogs")):
+    if cover.portable:
+        lead = (
+            "This package holds what you provided, for you to take along: “dossier.json” is for programs, the tables in"
+            " “csv” for spreadsheets. It is not all that is kept about you: ask for access to have that."
+        )
+    elif not any(count for section, count in counts.items() if section not in ("dsarRequests", "auditLogs")):
         lead = "Nothing is held about you here but your request itself and the records about it."
     facts = {
         "Kept by": cover.organisation,
@@ -61,7 +66,11 @@ def index(head: Mapping[str, Any], counts: Mapping[str, int], cover: Cover) -> s
         "Request": cover.request_id,
         "Rows": f"{held:,}",
     }
-    cards = "".join(_card(section, said, counts.get(section, 0), cover) for section, said in PARTICULARS.items())
+    cards = "".join(
+        _card(section, said, counts.get(section, 0), cover)
+        for section, said in PARTICULARS.items()
+        if section in cover.sections
+    )
     rights = "".join(f"<li>{escape(right)}</li>" for right in cover.rights)
     more = f'<section class="card"><h2>Your rights</h2><ul>{rights}</ul></section>' if rights else ""
     body = (

@@ -30,7 +30,8 @@ from audit.sealing import reveal, subject_keys
 from customers import spelling
 from customers.catalogue import CATALOGUE
 from customers.models import Customer
-from dsar.models import DsarRequest
+from customers.particulars import PROVIDED
+from dsar.models import DsarRequest, RequestType
 from kaireon.lib import clock
 from kaireon.lib.canonical import exact
 from kaireon.tenancy.context import requires_transaction
@@ -102,14 +103,14 @@ def write(
     now: datetime,
     between: Callable[[], object] = lambda: None,
 ) -> dict[str, int]:
-    """Write everything about a subject; returns the number of rows by section. `between` is called now and then.
+    """Write everything about a subject, or what they may take along; returns the number of rows by section.
 
-    Call it in a transaction that sees one moment (REPEATABLE READ).
+    `between` is called now and then. Call it in a transaction that sees one moment (REPEATABLE READ).
     """
     head = {"customerId": customer_id, "exportedAt": clock.rfc3339(now), "encrypted": False}
     sink.write(json.dumps(head, ensure_ascii=False).encode()[:-1] + b", " + OPENING)
     counts: dict[str, int] = {}
-    for number, section in enumerate(SECTIONS):
+    for number, section in enumerate(sections_of(request.request_type)):
         name = json.dumps(section).encode()
         write_section = _one if section == "profile" else _many
         # Closed whatever happens: until then the connection may be busy with them, and could not roll back.
@@ -117,6 +118,13 @@ def write(
             counts[section] = write_section(sink, (b",\n" if number else b"") + name, blocks, between)
     sink.write(b"\n" + CLOSING + json.dumps(counts).encode() + b"}")
     return counts
+
+
+def sections_of(request_type: str) -> tuple[str, ...]:
+    """What a package shows: to take along is what the person provided (Article 20), and nothing else."""
+    if request_type == RequestType.PORTABILITY:
+        return tuple(section for section in SECTIONS if section in PROVIDED)
+    return SECTIONS
 
 
 def requests_about(request: DsarRequest, customer: Customer | None) -> list[DsarRequest]:

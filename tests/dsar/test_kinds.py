@@ -1,10 +1,16 @@
 """The kinds of requests: filed at one endpoint, answered by a worker or by a person."""
 
+import io
+import json
+import zipfile
+
 import pytest
 from django.db import connection
+from jsonschema import Draft202012Validator
 
 from customers import consents, suppressions
 from customers import models as m
+from customers.particulars import PROVIDED
 from dsar.models import DsarRequest, RequestType
 from dsar.requests import grounds, kinds, services
 from kaireon.jobs.models import Job
@@ -57,12 +63,23 @@ def test_what_a_worker_answers_is_not_completed_by_hand(jane: m.Customer) -> Non
         assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_in_review")
 
 
-def test_portability_is_answered_with_a_package(jane: m.Customer) -> None:
+def test_portability_is_answered_with_what_was_provided_and_nothing_else(jane: m.Customer) -> None:
     filed = file("portability")
     assert answer(filed).outcome == "completed"
     shown = client().get(f"{DSAR}/{filed.request.pk}").json()
     assert shown["exportedData"]["data"]["profile"]["email"] == EMAIL
-    assert client().get(f"{DSAR}/{filed.request.pk}/download").status_code == 200
+    # What was inferred, and what is written down in the course of our duties, is not theirs to take along.
+    assert set(shown["exportedData"]["data"]) == set(shown["counts"]) == set(PROVIDED)
+    download = f"{DSAR}/{filed.request.pk}/download"
+    assert client().get(download).status_code == 200
+    content = b"".join(client().get(f"{download}?format=zip").streaming_content)
+    with zipfile.ZipFile(io.BytesIO(content)) as package:
+        names = package.namelist()
+        dossier = json.loads(package.read("dossier.json"))
+        Draft202012Validator(json.loads(package.read("schema.json"))).validate(dossier)
+        assert "for you to take along" in package.read("index.html").decode()
+    assert "csv/interactions.csv" in names
+    assert not [name for name in names if "decisionTraces" in name or "auditLogs" in name or "portable" in name]
 
 
 def test_an_opt_out_takes_effect_and_counts_what_it_did(jane: m.Customer) -> None:
