@@ -25,8 +25,8 @@ from customers import returns_api as returns
 from dsar.certifying import certificate_api as certificates
 from dsar.erasing import cancel_api as erasure_cancel
 from dsar.erasing import plans_api as erasure_plans
-from dsar.reporting import report_api as dsar_reporting
 from dsar.letters import letters_api as letters
+from dsar.reporting import report_api as dsar_reporting
 from dsar.requests import api as dsar
 from dsar.requests import clocks_api as dsar_clocks
 from dsar.requests import life_api as dsar_life
