@@ -19,7 +19,7 @@ from cron.work import Job, Outcome, Work
 from kaireon.api.logs import request_id
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
-from kaireon.tenancy import resolver
+from kaireon.tenancy import resolver, serving
 from kaireon.tenancy.context import Actor, across_all_tenants, platform_scope, transaction
 
 logger = logging.getLogger("kaireon.cron")
@@ -75,9 +75,10 @@ def run_job(
     the next moment, and to the alarm. Without one it makes up for the newest scheduled moment,
     when that is still owed, so that the schedule does not do it again; otherwise it is extra, and never refused.
 
-    Raises UnknownJob, InsideTransaction.
+    Raises UnknownJob, InsideTransaction, NotServing.
     """
     job = jobs.find(name)
+    serving.require()
     if connection.in_atomic_block:
         raise InsideTransaction(name)
     with only_run(job.name) as free:

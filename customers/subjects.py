@@ -14,7 +14,7 @@ _PURPOSE = "erased subject"
 
 def number_key(customer_id: str) -> str:
     """The key of a customer's number under the newest master key: what erasure writes."""
-    return _newest()(f"number:{customer_id}")
+    return _newest()(number_text(customer_id))
 
 
 def email_key(email: str) -> str:
@@ -24,11 +24,21 @@ def email_key(email: str) -> str:
 
 def number_keys(customer_id: str) -> list[str]:
     """The keys of a number under every master key: what to look up."""
-    return _all(f"number:{customer_id}")
+    return _all(number_text(customer_id))
 
 
 def email_keys(email: str) -> list[str]:
     return _all(f"email:{normal_email(email)}") if email else []
+
+
+def number_hash(version: int) -> KeyedHash:
+    """How numbers were keyed under one master key: for looking through many."""
+    return KeyedHash(keyring=keyring(), tenant_id=context.tenant_id(), purpose=_PURPOSE, version=version)
+
+
+def number_text(customer_id: str) -> str:
+    """What of a number is keyed."""
+    return f"number:{customer_id}"
 
 
 def all_keys(*, customer_id: str, email: str) -> list[str]:

@@ -6,11 +6,13 @@ class DsarConfig(AppConfig):
     verbose_name = "Subject requests"
 
     def ready(self) -> None:
+        from audit.restoring import gate
         from audit.tree import publication
         from dsar import checks, tasks  # noqa: F401  registers the checks, the job types and who listens to moves
         from dsar.dossiers import rewrapping
-        from dsar.journal import writing
+        from dsar.journal import outside, writing
         from kaireon.tenancy.keyring import WRAPPED_KEYS
 
         WRAPPED_KEYS[rewrapping.KEYS.name] = rewrapping.KEYS
         publication.COMPANIONS.append(writing.accompany)
+        gate.LOOKS.append(gate.Look(folder=outside.folder, known=outside.last_known, lost=outside.lost_names))

@@ -84,6 +84,7 @@ MIDDLEWARE = [
     "kaireon.api.middleware.RequestIdMiddleware",
     "kaireon.api.content_security.ContentSecurityMiddleware",
     "kaireon.api.blocked_routes.BlockedRoutesMiddleware",
+    "kaireon.tenancy.serving_middleware.ServingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

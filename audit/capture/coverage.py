@@ -28,6 +28,8 @@ EXEMPT: dict[str, str] = {
     "audit.VerificationRun": "how far a verification came; what it found is recorded itself",
     "audit.SubjectKey": "made by the sequencer with a subject's first sealed value; destroying one records itself",
     "audit.Tombstone": "written with its record, `audit_log.prune`, by the function that removes the prefix",
+    "audit.Restore": "written with its record, `audit_log.restored`; its signature speaks for it",
+    "audit.Incarnation": "which database was compared; that one is older is an event of its own",
     "audit.AuditHead": "where the log ends; moves with every record",
     "tenancy.RefreshToken": "turns over with every session; sign-in and refused access are recorded as events",
     "tenancy.IdempotencyKey": "answers kept for a day; what the request did is recorded itself",

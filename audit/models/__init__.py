@@ -4,6 +4,7 @@ from audit.models.checkpoint import Channel, Checkpoint, Publication, Tile
 from audit.models.export import AuditExport, ExportStatus
 from audit.models.key import SigningKey, SubjectKey, TenantKey
 from audit.models.record import ActorType, Arrival, AuditHead, AuditInbox, AuditRecord, AuditRecordQuerySet
+from audit.models.restore import Incarnation, Restore
 from audit.models.tombstone import Tombstone
 from audit.models.verification import VerificationKind, VerificationRun, VerificationState
 from audit.models.witness import Cosignature, WitnessedLog
@@ -20,7 +21,9 @@ __all__ = [
     "Checkpoint",
     "Cosignature",
     "ExportStatus",
+    "Incarnation",
     "Publication",
+    "Restore",
     "SigningKey",
     "SubjectKey",
     "TenantKey",

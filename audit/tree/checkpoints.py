@@ -17,6 +17,7 @@ from audit.models import Checkpoint
 from audit.tree import merkle, notes, signing, tiles
 from kaireon.lib import clock
 from kaireon.lib.sealing import CannotOpen
+from kaireon.tenancy import serving
 from kaireon.tenancy.context import Actor, scope
 from kaireon.tenancy.context import transaction as tenant_transaction
 
@@ -114,6 +115,9 @@ def make_each_due() -> Iterator[bool]:
     """The same log by log, whether one was made: for who has something else to do in between."""
     for alias in ("default", ALIAS):
         connections[alias].close_if_unusable_or_obsolete()
+    if serving.refusal():
+        # Nothing is signed of a log that others know more of, before somebody said what is lost.
+        return
     for tenant in due(clock.now()):
         try:
             yield make(tenant, wait=False) is not None

@@ -6,6 +6,7 @@ failed is tried again by the next call, and shows until then.
 """
 
 import logging
+import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -15,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.db import connections, transaction
 
-from audit.models import Channel, Checkpoint, Publication
+from audit.models import Channel, Checkpoint, Publication, Restore
 from audit.tree import checkpoints, notes
 from kaireon.api import written_once
 from kaireon.api.written_once import WrittenOtherwise
@@ -25,7 +26,7 @@ from kaireon.outbox import destinations
 from kaireon.outbox.destinations import Endpoint, UnknownDestination
 from kaireon.outbox.models import Destination, Kind
 from kaireon.outbox.sending import Outgoing, Refused
-from kaireon.tenancy.context import PLATFORM, current
+from kaireon.tenancy.context import PLATFORM, current, requires_transaction
 from kaireon.tenancy.context import transaction as tenant_transaction
 
 logger = logging.getLogger("kaireon.audit.publication")
@@ -42,16 +43,37 @@ Publish = Callable[[Checkpoint], str]
 
 # What goes into storage right before each checkpoint of the active scope's log, so that the checkpoint stands for it.
 # Apps above put theirs here as they start. Called outside any transaction, and again after a failure.
-COMPANIONS: list[Callable[[Checkpoint], None]] = []
+# With the checkpoint each gets the file name of its object.
+COMPANIONS: list[Callable[[Checkpoint, str], None]] = []
 
 
 class PublishedOtherwise(RuntimeError):
     """Under the checkpoint's name storage holds something else. Compare them: one of the two was tampered with."""
 
 
-def object_name(checkpoint: Checkpoint) -> str:
-    """Sorted by name is sorted by size."""
-    return f"checkpoints/{checkpoint.tenant_id}/{checkpoint.tree_size:018d}.txt"
+# What has to be looked at before a checkpoint goes into storage under a file name. Each raises when it may not.
+GUARDS: list[Callable[[str], None]] = []
+
+_NAME = re.compile(r"(?:r([0-9]{6})-)?([0-9]{18})\.txt")
+
+
+def object_name(checkpoint: Checkpoint, restores: int = 0) -> str:
+    """Sorted by name is sorted by size, those after a restore behind all before it."""
+    after = f"r{restores:06d}-" if restores else ""
+    return f"checkpoints/{checkpoint.tenant_id}/{after}{checkpoint.tree_size:018d}.txt"
+
+
+def place_of(name: str) -> tuple[int, int] | None:
+    """Of an object's name in its folder, after how many restores and of which size; None for something else."""
+    found = _NAME.fullmatch(name)
+    return (int(found[1] or 0), int(found[2])) if found else None
+
+
+@requires_transaction
+def restores() -> int:
+    """How often the active scope's log went on from an older database."""
+    newest = Restore.objects.filter(tenant_id=current().tenant_id).order_by("-number").first()
+    return newest.number if newest else 0
 
 
 def channels() -> list[str]:
@@ -110,9 +132,13 @@ def _waiting(checkpoint: Checkpoint) -> dict[str, Publish]:
 
 def _store(checkpoint: Checkpoint) -> str:
     """Written once, read back; an object that is there already must say the same."""
+    with tenant_transaction():
+        name = object_name(checkpoint, restores())
+    file_name = name.rpartition("/")[2]
+    for guard in GUARDS:
+        guard(file_name)
     for accompany in COMPANIONS:
-        accompany(checkpoint)
-    name = object_name(checkpoint)
+        accompany(checkpoint, file_name)
     try:
         written_once.put(name, checkpoint.note.encode())
     except WrittenOtherwise as error:

@@ -25,6 +25,8 @@ class Verdict:
     broken_at_id: str | None = None
     broken_at_seq: int | None = None
     broken_reason: Reason | None = None
+    # The restore by which the checkpoint that was asked for was lost, as was acknowledged then.
+    lost_by_restore: int | None = None
 
     @property
     def intact(self) -> bool:
@@ -41,6 +43,8 @@ class Verdict:
             answer["windowOnly"] = True
         if not self.intact:
             answer |= {"brokenAtId": self.broken_at_id, "brokenReason": self.broken_reason}
+        if self.lost_by_restore is not None:
+            answer["lostByRestore"] = self.lost_by_restore
         return answer
 
     def broken(self, fault: Fault) -> None:

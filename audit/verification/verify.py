@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from django.db import connections
 
 from audit.pruning import beginning
+from audit.restoring import acknowledging
 from audit.tree import checkpoints, merkle, notes, signing, tiles
 from audit.verification import checkers, spans
 from audit.verification.checkers import Log
@@ -185,6 +186,10 @@ def verify(
         for found in checkers.checked(examination.log, examination.wanted(), examination.last, jobs=others):
             examination.take(found)
         verdict = examination.finish()
+        if against is not None and verdict.broken_reason == "checkpoint_mismatch":
+            said = examination.commitment
+            lost = acknowledging.covering(said.size, said.root.hex()) if said.root else None
+            verdict.lost_by_restore = lost.number if lost else None
         # A prefix that was pruned while it was read is no fault.
         if verdict.intact or beginning.kept_from(examination.tenant_id) == examination.begins:
             return verdict

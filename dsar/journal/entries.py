@@ -33,11 +33,16 @@ class JournalBroken(RuntimeError):
 
 
 def entry_name(number: int) -> str:
-    return f"erasures/{context.tenant_id()}/{number:018d}.json"
+    return f"{folder()}/{number:018d}.json"
 
 
-def statement_name(tree_size: int) -> str:
-    return f"erasures/{context.tenant_id()}/at/{tree_size:018d}.json"
+def folder() -> str:
+    return f"erasures/{context.tenant_id()}"
+
+
+def statement_name(checkpoint: str) -> str:
+    """`checkpoint`: the file name of its object."""
+    return f"{folder()}/at/{checkpoint.removesuffix('.txt')}.json"
 
 
 def who(customer: Customer) -> dict[str, str | None]:

@@ -76,7 +76,7 @@ def write(*, request_id: UUID | None = None) -> int:
 
 
 @without_transaction
-def accompany(checkpoint: Checkpoint) -> None:
+def accompany(checkpoint: Checkpoint, object_name: str) -> None:
     """State beside a checkpoint that is about to be published how many entries there are.
 
     So whoever takes entries away from the end has to take the checkpoints away too, which others remember.
@@ -85,7 +85,7 @@ def accompany(checkpoint: Checkpoint) -> None:
         return
     with transaction():
         last = ErasureEntry.objects.exclude(written_at=None).in_order().last()
-    name = entries.statement_name(checkpoint.tree_size)
+    name = entries.statement_name(object_name)
     if (there := written_once.read(name)) is not None:
         try:
             entries.opened(there, form=entries.STATEMENT, name=name)

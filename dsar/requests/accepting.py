@@ -17,13 +17,15 @@ from kaireon.tenancy.context import Actor, requires_transaction
 
 
 @requires_transaction
-def accept(request: DsarRequest, *, at_once: bool = False, now: datetime) -> Job | None:
+def accept(request: DsarRequest, *, at_once: bool = False, again: bool = False, now: datetime) -> Job | None:
     """Queue a request that nothing stands in the way of; the caller saves it, and wakes the job after the commit.
 
     No job for what waits for an earlier request, nor for what a person works on, nor for what has a gate before it:
-    that one is saved first, and then goes to `wait_at_gate`. `at_once` waits for no other request.
+    that one is saved first, and then goes to `wait_at_gate`. `at_once` waits for no other request, `again` for nobody.
     """
     request.move_to(State.QUEUED)
+    if again:
+        return _enqueue(request, at_once=False, now=now)
     first = None if at_once else duplicates.first_of(request)
     if first is not None:
         duplicates.follow(request, first)

@@ -66,6 +66,7 @@ def create_request(
     language: str = "",
     identity_by: str = "",
     at_once: bool = False,
+    again: bool = False,
     actor: Actor,
     now: datetime,
 ) -> Filed:
@@ -77,6 +78,7 @@ def create_request(
     `details` is what they want in their own words, kept sealed; `language` is that of letters to them. `at_once` makes
     a failure final, for a caller who waits for the answer. An erasure may have to wait for a second person, or in its
     window; see dsar/erasing/gates.py.
+    `again`: it was carried out before, which a restored database forgot, so it waits for nobody.
     Raises approvals.RequesterMayNot (a second person is demanded, and a job or command asks), subjects.SubjectRefused,
     ReceivedAtRefused, deadlines.UnknownRegulation.
     """
@@ -105,10 +107,10 @@ def create_request(
     if details:
         request.note(details=details)
     may_demand = (law, request_type) not in UNPROVEN
-    waits = bool(identity_by) or (may_demand and demands.is_demanded(Demanded.IDENTITY))
+    waits = bool(identity_by) or (may_demand and not again and demands.is_demanded(Demanded.IDENTITY))
     if waits:
         request.move_to(State.IDENTITY)
-    job = None if waits else accepting.accept(request, at_once=at_once, now=now)
+    job = None if waits else accepting.accept(request, at_once=at_once, again=again, now=now)
     audit.action("dsar.create", entity=request)
     request.save(force_insert=True)
     if waits:

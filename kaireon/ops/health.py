@@ -17,6 +17,7 @@ from kaireon.api import breakers
 from kaireon.jobs import pauses
 from kaireon.lib import clock
 from kaireon.ops.deadline import Asked, Question, TookTooLong, all_at_once
+from kaireon.tenancy import serving
 
 logger = logging.getLogger("kaireon.ops")
 
@@ -133,6 +134,11 @@ def breaker_open() -> bool:
     return any(breakers.states().values())
 
 
+def serves() -> bool:
+    """Whether the database may be served: not one that is older than what was published of it."""
+    return serving.refusal() is None
+
+
 audit_coverage = AuditCoverage()
 
 CHECKS: dict[str, Callable[[], bool]] = {
@@ -140,6 +146,7 @@ CHECKS: dict[str, Callable[[], bool]] = {
     "redis": broker,
     "migrations": MigrationsApplied(),
     "audit_coverage": audit_coverage,
+    "serving": serves,
 }
 # True is bad, but requests are served: no reason to send them elsewhere.
 DEGRADATIONS: dict[str, Callable[[], bool]] = {
@@ -163,7 +170,8 @@ def checked() -> dict[str, bool]:
 
 def reasons() -> dict[str, list[str]]:
     """Why a check failed, where that names tables, triggers and functions and nothing else."""
-    return {"audit_coverage": audit_coverage.reasons[:MOST_REASONS]} if audit_coverage.reasons else {}
+    found = {"audit_coverage": audit_coverage.reasons[:MOST_REASONS]} if audit_coverage.reasons else {}
+    return found | ({"serving": [refused]} if (refused := serving.refusal()) else {})
 
 
 def degraded() -> list[str]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from celery import Task
 
+from kaireon.tenancy import serving
 from kaireon.tenancy.context import Actor, scope
 
 
@@ -24,5 +25,6 @@ class TenantTask(Task):  # type: ignore[type-arg]
         if args or not isinstance(tenant, str) or not tenant:
             raise TenantRequired(f"{self.name} takes keyword arguments only and needs tenant_id.")
         with scope(tenant_id=tenant, actor=Actor.job(self.name), request_id=str(self.request.id or "")):
+            serving.require()
             # Whoever runs tasks has said already which request this is; Celery's own `__call__` would say it again.
             return self.run(**kwargs)

@@ -38,7 +38,7 @@ def test_it_is_ready_with_everything_there(probe: Probe, db: str) -> None:
     while sequencer.sweep():
         pass
     response = probe.get("/readyz")
-    checks = dict.fromkeys(("database", "redis", "migrations", "audit_coverage"), "ok")
+    checks = dict.fromkeys(("database", "redis", "migrations", "audit_coverage", "serving"), "ok")
     assert response.json() == {"status": "ok", "checks": checks}
     assert response.status_code == 200
 

@@ -15,7 +15,7 @@ from tests.cast import ADA
 from tests.live import wait_until
 from tests.ops.stage import Unready, database_away, lines, redis_of_its_own
 
-WELL = {"database": "ok", "redis": "ok", "migrations": "ok", "audit_coverage": "ok"}
+WELL = {"database": "ok", "redis": "ok", "migrations": "ok", "audit_coverage": "ok", "serving": "ok"}
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ APPEND_ONLY: dict[str, set[tuple[str, str]]] = {
     "audit_publication": set(),
     "audit_tombstone": set(),
     "audit_cosignature": set(),
+    "audit_restore": set(),
     "compliance_policyversion": set(),
     "dsar_certificate": set(),
 }

@@ -142,6 +142,12 @@ def _line(tenant: str, verdict: Verdict, *, as_json: bool) -> str:
     where = (
         f"at record {verdict.broken_at_id} (seq {verdict.broken_at_seq})" if verdict.broken_at_id else "at its start"
     )
+    lost = (
+        f" (that checkpoint was lost when the database was restored: restore {verdict.lost_by_restore})"
+        if verdict.lost_by_restore
+        else ""
+    )
     return (
-        f"{tenant}: BROKEN {where}: {verdict.broken_reason}; {verdict.verified} records before it verified{scope_note}"
+        f"{tenant}: BROKEN {where}: {verdict.broken_reason}{lost}; {verdict.verified} records before it"
+        f" verified{scope_note}"
     )

@@ -1,0 +1,1 @@
+"""After a restore: the erasures that the older database forgot are done again, and said so."""
