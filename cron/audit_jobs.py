@@ -35,7 +35,8 @@ def publish_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     if not work.dry_run:
         try:
             journal.write()
-        except (*journal.AWAY, WrittenOtherwise) as error:
+            journal.send()
+        except (*publication.FAILURES, WrittenOtherwise) as error:
             errors.append(f"journal: {type(error).__name__}")
     return {"published": _published(work)}, errors
 

@@ -37,7 +37,7 @@ DESTINATION = "audit-checkpoints"
 # Makes the id of a message from what it says: the same checkpoint sent twice is known for the same.
 _IDS = UUID("b1c4f9a2-6d57-4c1e-9a53-2f6f0f7f7c11")
 # What a channel may fail with. Anything else is a defect, and stops the rest too.
-_FAILURES = (OSError, BotoCoreError, ClientError, Refused, CannotOpen, UnknownDestination)
+FAILURES = (OSError, BotoCoreError, ClientError, Refused, CannotOpen, UnknownDestination)
 
 Publish = Callable[[Checkpoint], str]
 
@@ -108,7 +108,7 @@ def publish() -> Checkpoint | None:
         assert newest is not None  # noqa: S101  there are no ways without one
         try:
             name = send(newest)
-        except (PublishedOtherwise, *_FAILURES) as error:
+        except (PublishedOtherwise, *FAILURES) as error:
             logger.warning("not_published", extra={"channel": str(channel), "error_type": type(error).__name__})
             failures.append(error)
         else:
@@ -173,6 +173,17 @@ def outgoing(checkpoint: Checkpoint, channel: str) -> Outgoing:
             "checkpoint": checkpoint.note,
         },
     )
+
+
+def others() -> dict[str, Callable[[], Endpoint]]:
+    """Where the active scope's checkpoints go besides storage, by channel. Each opens transactions of its own."""
+    found: dict[str, Callable[[], Endpoint]] = {}
+    if settings.AUDIT_PUBLISH_URL:
+        found[Channel.WEBHOOK] = _operators
+    with tenant_transaction():
+        if _tenant_has_one():
+            found[Channel.DESTINATION] = _tenants
+    return found
 
 
 def _operators() -> Endpoint:

@@ -8,16 +8,18 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.db import connection
 
 from audit.models import Checkpoint
+from audit.tree import publication
 from dsar.journal import entries
 from dsar.models import ErasureEntry
 from kaireon.api import written_once
 from kaireon.lib import clock
+from kaireon.outbox.sending import Outgoing
 from kaireon.tenancy import context
 from kaireon.tenancy.context import PLATFORM, requires_transaction, transaction, without_transaction
 
@@ -25,6 +27,12 @@ logger = logging.getLogger("kaireon.dsar.journal")
 
 # What storage raises when it is away or full; the next attempt goes on.
 AWAY = (OSError, BotoCoreError, ClientError)
+
+TOPIC = "dsar.erasure"
+# Makes the id of a message from what it says.
+_IDS = UUID("5b0f4a0e-70c7-4b39-9d0e-2f8f0c7a6d52")
+# Sent in one go: the job that does it is everybody's.
+_MOST_AT_ONCE = 1000
 
 
 @requires_transaction
@@ -73,6 +81,37 @@ def write(*, request_id: UUID | None = None) -> int:
         with transaction():
             ErasureEntry.objects.unwritten().filter(pk=row.pk).update(written_at=clock.now())
     return len(rows)
+
+
+@without_transaction
+def send() -> int:
+    """Send what is in storage to the webhooks that checkpoints go to, in order; how many. None: there are none.
+
+    Raises what publication.FAILURES names; what was not taken is sent again by the next call, with the same id.
+    """
+    ways = publication.others()
+    if not ways:
+        return 0
+    with transaction():
+        rows = list(ErasureEntry.objects.unsent().in_order()[:_MOST_AT_ONCE])
+    for row in rows:
+        for channel, endpoint in ways.items():
+            endpoint().send(outgoing(row, channel))
+        with transaction():
+            ErasureEntry.objects.filter(pk=row.pk).update(sent_at=clock.now())
+    return len(rows)
+
+
+def outgoing(row: ErasureEntry, channel: str) -> Outgoing:
+    """The message that carries an entry, to the byte: what is in it can be put back into storage."""
+    content = bytes(row.content).decode()
+    return Outgoing(
+        id=uuid5(_IDS, f"{channel}\n{row.sha256}"),
+        tenant_id=context.tenant_id(),
+        topic=TOPIC,
+        created_at=row.made_at,
+        payload={"number": row.number, "sha256": row.sha256, "entry": content},
+    )
 
 
 @without_transaction

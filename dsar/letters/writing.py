@@ -198,7 +198,7 @@ def _customer_ref(request: DsarRequest) -> Any:
 def _accepted(*, request: DsarRequest, now: datetime, at_once: bool = False, **_more: object) -> None:
     settings = manner.of_tenant()
     # Who waits for the answer needs no word that it will come.
-    if settings.automatic and not at_once:
+    if settings.automatic and not at_once and not request.is_repeated:
         kind = LetterKind.DUPLICATE if request.duplicate_of else LetterKind.ACKNOWLEDGEMENT
         _write(request, kind, settings, now=now)
 
@@ -213,7 +213,7 @@ def _extended(*, request: DsarRequest, now: datetime, **_more: object) -> None:
 @receiver(signals.closed)
 def _closed(*, request: DsarRequest, now: datetime, **_more: object) -> None:
     settings = manner.of_tenant()
-    if not settings.automatic:
+    if not settings.automatic or request.is_repeated:
         forget_address(request)
         return
     if request.is_shredded and request.request_type != RequestType.DELETE:
@@ -225,13 +225,13 @@ def _closed(*, request: DsarRequest, now: datetime, **_more: object) -> None:
 @receiver(signals.deferred)
 def _deferred(*, request: DsarRequest, now: datetime, **_more: object) -> None:
     settings = manner.of_tenant()
-    if settings.automatic:
+    if settings.automatic and not request.is_repeated:
         _write(request, LetterKind.DEFERRAL, settings, now=now)
 
 
 @receiver(signals.erasing)
 def _erasing(*, request: DsarRequest, now: datetime, **_more: object) -> None:
-    if manner.of_tenant().automatic:
+    if manner.of_tenant().automatic and not request.is_repeated:
         keep_address(request, now=now)
 
 

@@ -23,7 +23,7 @@ BEGIN
 END $$;
 CREATE TRIGGER entry_stays BEFORE UPDATE OR DELETE ON public.dsar_erasureentry
     FOR EACH ROW EXECUTE FUNCTION public.dsar_erasure_entry_stays();
-GRANT UPDATE (written_at, taken_over_at, replayed_at) ON public.dsar_erasureentry TO kaireon_app;
+GRANT UPDATE (written_at, sent_at, taken_over_at, replayed_at) ON public.dsar_erasureentry TO kaireon_app;
 """
 
 
@@ -70,6 +70,10 @@ class Migration(migrations.Migration):
                 (
                     "written_at",
                     models.DateTimeField(blank=True, help_text="When the object was read back.", null=True),
+                ),
+                (
+                    "sent_at",
+                    models.DateTimeField(blank=True, help_text="When every webhook had it.", null=True),
                 ),
                 (
                     "taken_over_at",

@@ -18,10 +18,21 @@ from dsar.models.letter import (
     LetterTemplate,
     LetterText,
 )
-from dsar.models.request import SHREDDED, DsarRequest, Outcome, Proof, RequestType, State, Status, SubjectType
+from dsar.models.request import (
+    REPEATED_BY,
+    SHREDDED,
+    DsarRequest,
+    Outcome,
+    Proof,
+    RequestType,
+    State,
+    Status,
+    SubjectType,
+)
 
 __all__ = [
     "ANSWERS_TO_ERASURE",
+    "REPEATED_BY",
     "SHREDDED",
     "Certificate",
     "ClockPause",

@@ -14,6 +14,10 @@ class ErasureEntryQuerySet(TenantQuerySet["ErasureEntry"]):
         """Those that are not known to be outside yet."""
         return self.filter(written_at=None)
 
+    def unsent(self) -> "ErasureEntryQuerySet":
+        """Those in storage that not every webhook has; one that was taken over was sent before it was lost."""
+        return self.filter(sent_at=None, written_at__isnull=False, taken_over_at=None)
+
     def to_replay(self) -> "ErasureEntryQuerySet":
         """Erasures that a restored database did not have, and that were not done again yet."""
         return self.filter(taken_over_at__isnull=False, replayed_at=None)
@@ -33,6 +37,7 @@ class ErasureEntry(TenantModel):
     sha256 = models.CharField(max_length=64, help_text="Of the content.")
     made_at = models.DateTimeField()
     written_at = models.DateTimeField(null=True, blank=True, help_text="When the object was read back.")
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="When every webhook had it.")
     taken_over_at = models.DateTimeField(null=True, blank=True, help_text="When a restored database learned of it.")
     replayed_at = models.DateTimeField(null=True, blank=True, help_text="When the erasure was done again.")
 

@@ -108,6 +108,9 @@ class DsarRequestQuerySet(TenantQuerySet["DsarRequest"]):
         return self.open().filter(duplicate_of=request.pk).order_by("received_at", "requested_at", "id")
 
 
+# Who files anew what a restored database forgot; see dsar/restoring.
+REPEATED_BY = "restore-check"
+
 # What takes the person out of a request: `update(**SHREDDED, pseudonym=…)`.
 SHREDDED: dict[str, str | None] = {"subject_sealed": None, "subject_key": "", "notes_sealed": None}
 
@@ -253,6 +256,11 @@ class DsarRequest(TenantModel):
     @property
     def _notes_context(self) -> str:
         return f"dsar-notes:{self.tenant_id}:{self.pk}"
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether a restored database forgot what it asked for and was carried out: the subject has their answer."""
+        return self.requested_by == REPEATED_BY
 
     @property
     def is_shredded(self) -> bool:

@@ -21,18 +21,19 @@ from customers.models import Customer
 from dsar.erasing import log_keys, residue
 from dsar.journal import entries
 from dsar.journal.outside import Outside
-from dsar.models import DsarRequest, ErasureEntry, RequestType, State, Status
+from dsar.models import REPEATED_BY, DsarRequest, ErasureEntry, RequestType, State, Status
 from dsar.requests import services
 from dsar.restoring import forgotten
 from kaireon.jobs import runner
 from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job, JobState
 from kaireon.lib import clock
+from kaireon.lib.progress import Progress
 from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, requires_transaction, transaction, without_transaction
 
 # By which the requests that it files are known.
-ACTOR = Actor(id="restore-check", name="command:compliance_restore_check", type="system")
+ACTOR = Actor(id=REPEATED_BY, name="command:compliance_restore_check", type="system")
 REPLAYED_VERB = "dsar.erasure.replayed"
 TAKEN_OVER_VERB = "dsar.erasure.taken_over"
 # Between two looks whether a lease that somebody left has run out, and for how long at most.
@@ -98,7 +99,12 @@ def replay_all(*, quiet: bool = False) -> list[Replayed]:
         keys = [key for row in rows for one in forgotten.said(row) for key in (one["number"], one["email"]) if key]
         returns.shut_out_keys(dict.fromkeys(keys), now=clock.now())
         found = forgotten.find(rows, label=f"{context.tenant_id()}: people", quiet=quiet)
-    return [_replay(row, found) for row in rows]
+    with Progress(f"{context.tenant_id()}: erasures", total=len(rows), quiet=quiet or not rows) as progress:
+        done = []
+        for row in rows:
+            done.append(_replay(row, found))
+            progress.advance(1)
+    return done
 
 
 def _replay(row: ErasureEntry, found: forgotten.Found) -> Replayed:

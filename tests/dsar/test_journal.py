@@ -18,9 +18,12 @@ from dsar.models import DsarRequest, ErasureEntry
 from kaireon.api import written_once
 from kaireon.jobs.models import Job
 from kaireon.lib import clock
+from kaireon.outbox import webhooks
+from kaireon.outbox.sending import Refused
 from kaireon.tenancy.context import PLATFORM, scope, transaction
 from tests.cast import ACME, SETUP
 from tests.dsar.conftest import EMAIL, NUMBER, SECRETS, again, answer, file, make_customer
+from tests.outbox.conftest import SECRET, receiver_on, say
 from tests.s3 import Bucket
 
 
@@ -167,6 +170,27 @@ def test_each_published_checkpoint_says_how_many_erasures_there_were(jane: m.Cus
         checkpoints.make(PLATFORM)
         assert publication.publish() is not None
     assert written_once.names_after(f"erasures/{PLATFORM}/at") == []
+
+
+def test_webhooks_get_each_entry_in_order_and_again_until_they_took_it(jane: m.Customer, settings: Any) -> None:
+    answer(file("delete"))
+    with transaction():
+        make_customer("C-18", "bob@example.com")
+    answer(file("delete", "C-18"))
+    assert writing.send() == 0
+    with receiver_on() as here:
+        settings.AUDIT_PUBLISH_URL, settings.AUDIT_PUBLISH_SECRET = here.url, SECRET
+        settings.ALLOW_PRIVATE_DESTINATIONS = True
+        webhooks._pool.cache_clear()
+        here.answers = [say(503)]
+        with pytest.raises(Refused):
+            writing.send()
+        assert (writing.send(), writing.send()) == (2, 0)
+        bodies = [json.loads(got.body) for got in here.got]
+    assert [body["data"]["number"] for body in bodies] == [1, 1, 2]
+    assert {body["topic"] for body in bodies} == {"dsar.erasure"}
+    assert bodies[0] == bodies[1]
+    assert bodies[2]["data"]["entry"].encode() == written_once.read(f"erasures/{ACME}/{2:018d}.json")
 
 
 def test_a_bucket_holds_it_as_a_folder_does(s3: Bucket, jane: m.Customer) -> None:

@@ -23,7 +23,8 @@ from audit.tree import checkpoints, publication
 from audit.verification.verify import verify
 from cron import runner as cron
 from customers import models as m
-from dsar.models import DsarRequest, ErasureEntry
+from dsar.letters import manner
+from dsar.models import DsarRequest, ErasureEntry, Letter
 from dsar.restoring import replay
 from kaireon.api import written_once
 from kaireon.jobs.models import Job
@@ -58,6 +59,8 @@ def people(db: str) -> None:
         make_customer("C-99", "neighbour@example.com")
         make_customer()
         make_customer("C-18", "bob@example.com")
+        # Whoever was erased has their answer: the second time nobody writes.
+        manner.change({"automatic": True}, now=clock.now())
     with MALLORY.here(), transaction():
         make_customer()
 
@@ -168,6 +171,7 @@ def test_a_dump_is_restored_checked_and_served_again(db: str, tmp_path: Path) ->
         assert not SubjectKey.objects.filter(subject_id=str(jane), destroyed_at=None).exists()
         again = list(DsarRequest.objects.filter(requested_by=replay.ACTOR.id))
         assert {one.outcome for one in again} == {"completed"}
+        assert not Letter.objects.exists()
     [report] = [name for name in written_once.names_after(f"restores/{ACME}") if name.startswith("report-")]
     assert json.loads(written_once.read(f"restores/{ACME}/{report}") or b"")["reason"] == REASON
 
@@ -227,6 +231,7 @@ def test_what_a_hold_keeps_is_deferred_and_a_killed_run_goes_on(db: str, monkeyp
         # Each once, though it was killed in between.
         assert sorted(asked.values_list("state", flat=True)) == ["deferred", "deferred"]
         assert not ErasureEntry.objects.to_replay().exists()
+        assert not Letter.objects.exists()
         assert m.DecisionTrace.objects.count() == 1
         assert m.Interaction.objects.count() == 9
         names = set(m.Customer.objects.exclude(customer_id="C-99").values_list("email", flat=True))

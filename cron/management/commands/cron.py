@@ -10,6 +10,7 @@ from cron.jobs import JOBS, UnknownJob
 from cron.models import JobRun, RunState, Trigger
 from cron.overview import Line
 from kaireon.lib import clock
+from kaireon.tenancy.serving import NotServing
 
 
 class Command(BaseCommand):
@@ -39,7 +40,7 @@ class Command(BaseCommand):
     def _run(self, options: dict[str, Any]) -> None:
         try:
             ran = runner.run_job(options["name"], trigger=Trigger.COMMAND, dry_run=options["dry_run"])
-        except UnknownJob as e:
+        except (UnknownJob, NotServing) as e:
             raise CommandError(str(e)) from e
         self.stdout.write(json.dumps(ran.body, indent=None if options["json"] else 2))
         if not ran.ok:
