@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: venv ## Start everything here, with demo data; Ctrl-C stops all of it (PORT, OPS_PORT, DATABASE_URL, REDIS_URL)
+run: venv ## Start everything here, with demo data; Ctrl-C stops all of it (PORT, OPS_PORT, DATABASE_URL, REDIS_URL, DEMO_EVERY)
 	@exec $(BIN)/python -m kaireon.local run
 
 servers: venv ## PostgreSQL and Redis alone, in the background, for work on the code

@@ -64,11 +64,11 @@ def run(local: LocalFolder) -> int:
         full["DJANGO_SETTINGS_MODULE"] = "kaireon.settings"
         full["PYTHONUNBUFFERED"] = "1"
         full["PROMETHEUS_MULTIPROC_DIR"] = str(_fresh_metrics(local))
-        credentials = local.path / "credentials.json"
+        credentials, every = local.path / "credentials.json", os.environ.get("DEMO_EVERY") or "1"
         with step("Tables"):
             _manage(local, full, "migrate", "--database", "owner", "--no-input")
         with step("Demo data"):
-            _manage(local, full, "load_demo", "--credentials", str(credentials))
+            _manage(local, full, "load_demo", "--credentials", str(credentials), "--every", every)
         group = ProcessGroup(local=local, environment=full, processes=_processes())
         with step("Web, workers, schedule and sequencer"):
             group.start()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from customers.catalogue import CATALOGUE, Erasure
 from customers.demo import histories, loader
@@ -62,6 +62,19 @@ def test_every_section_is_filled_for_every_complete_customer(small_demo, tenant)
             rows = Counter(entity.queryset().values_list(entity.subject, flat=True))
             assert all(rows[customer.pk] for customer in complete), entity.name
             assert list(entity.rows_for_dossier(complete[0].pk)), entity.name
+
+
+def test_fewer_customers_can_be_had(db, tmp_path):
+    for every in (0, 501):
+        with pytest.raises(CommandError, match="--every must be a number from 1 to 500"):
+            call_command("load_demo", credentials=tmp_path / "none.json", every=every)
+    assert not (tmp_path / "none.json").exists()
+    call_command("load_demo", credentials=tmp_path / "some.json", every=400)
+    for tenant, numbers in (("acme", ["AC-00001", "AC-00801"]), ("globex", ["GX-00800", "GX-01600"])):
+        with acting(tenant), transaction():
+            found = list(Customer.objects.order_by("customer_id").values_list("customer_id", flat=True))
+            assert found[:2] == numbers
+            assert 25 < len(found) < 35
 
 
 def test_both_tenants_share_the_purchases_and_no_customer(small_demo):

@@ -5,7 +5,7 @@ import os
 import secrets
 from argparse import ArgumentParser
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from kaireon.tenancy.roles import Role
 
 DEMO = Actor.system("demo")
 KEY_NAME = "demo"
+# With more each tenant would have a handful of customers.
+MOST_LEFT_OUT = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +91,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--credentials", type=Path, required=True, help="Where logins and keys are kept (0600).")
+        parser.add_argument(
+            "--every", type=int, default=1, metavar="N", help="Take each tenant's every Nth customer alone."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION:
             raise CommandError("The demo is not for production: its customers are invented. Set ENVIRONMENT.")
+        every: int = options["every"]
+        if not 1 <= every <= MOST_LEFT_OUT:
+            raise CommandError(f"--every must be a number from 1 to {MOST_LEFT_OUT}.")
         path: Path = options["credentials"]
         known = _read(path)
         passwords = {u["email"]: u["password"] for t in known.get("tenants", []) for u in t["users"]}
@@ -118,14 +126,14 @@ class Command(BaseCommand):
         _write(path, _credentials(passwords, api_keys))
         for tenant in TENANTS:
             with scope(tenant_id=tenant.id, actor=DEMO):
-                self._load(tenant)
+                self._load(tenant, replace(tenant.share, of=tenant.share.of * every))
 
-    def _load(self, tenant: DemoTenant) -> None:
+    def _load(self, tenant: DemoTenant, share: loader.Share) -> None:
         with transaction():
             if loader.is_loaded():
                 return
         now = clock.now()
-        with Progress(tenant.name, total=loader.rows_of(tenant.share, now=now)) as progress:
+        with Progress(tenant.name, total=loader.rows_of(share, now=now)) as progress:
             done = 0
 
             def advance(rows: int) -> None:
@@ -133,7 +141,7 @@ class Command(BaseCommand):
                 done += rows
                 progress.advance(rows, f"{done:,} rows")
 
-            count = loader.load(tenant.share, now=now, advance=advance)
+            count = loader.load(share, now=now, advance=advance)
         self.stdout.write(f"{tenant.name} ({tenant.id}): {count:,} customers, {done:,} rows.")
 
 
