@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run servers stop reset test check lint types layers migrations settings generated \
-        format generate bench chaos precedence browser screenshots lock venv dev
+        format generate bench chaos precedence fire-drill browser screenshots lock venv dev
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ chaos: dev ## Kill everything at random, and see that nothing is lost or done tw
 precedence: dev ## Purge worlds made at random, and see that what must stay does and the rest goes (N=100000 rows, SEED= repeats a run)
 	@KAIREON_PRECEDENCE_CASES=$(or $(N),100000) KAIREON_PRECEDENCE_SEED=$(or $(SEED),long) \
 	    $(BIN)/python -m pytest tests/compliance/precedence
+
+fire-drill: dev ## Requests of data subjects as on their worst day, case by case; docs/dsar.md says how to read it
+	@$(BIN)/python -m pytest -v tests/dsar/fire_drill
 
 browser: dev ## Fetch a headless Chromium where none is installed
 	@$(BIN)/python -m kaireon.local chromium
