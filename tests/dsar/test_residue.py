@@ -17,7 +17,7 @@ from customers import models as m
 from customers.catalogue import CATALOGUE
 from dsar.erasing import erasure
 from dsar.erasing.residue import residue
-from dsar.models import Dossier, DsarRequest, ErasureStep, Step
+from dsar.models import Dossier, DsarRequest, ErasureStep, LetterText, Step
 from dsar.requests import services
 from kaireon.flows.models import FlowCheckpoint
 from kaireon.jobs.models import Job
@@ -83,6 +83,9 @@ def in_every_table(pk: UUID, number: str = "C-17-again") -> None:
         ArchiveKey.objects.create(
             letter_ref=uuid4(), subject_ref=pk, archive_name="x", key_sealed=b"x", archived_at=clock.now()
         )
+        letter = LetterText(pk=uuid4(), customer_ref=pk)
+        letter.content = {"to": EMAIL, "subject": "x", "text": "x"}
+        letter.save(force_insert=True)
         first = DsarRequest.objects.order_by("requested_at").first()
         assert first is not None
         request = DsarRequest.objects.get(pk=first.pk)
