@@ -13,8 +13,27 @@ NAME_KEY_LENGTH = 400
 
 
 def normal_email(text: str) -> str:
-    """One spelling of an e-mail address, so that equality finds it: NFC, no outer spaces, lower case."""
-    return unicodedata.normalize("NFC", text.strip()).lower()
+    """One spelling of an e-mail address, so that equality finds it: NFC, no outer spaces, lower case, and of an
+    international domain its letters, not the form with `xn--` that mail servers write.
+    """
+    address = unicodedata.normalize("NFC", text.strip()).lower()
+    local, at, domain = address.rpartition("@")
+    if not at or "xn--" not in domain:
+        return address
+    return f"{local}{at}{'.'.join(_in_letters(label) for label in domain.split('.'))}"
+
+
+def _in_letters(label: str) -> str:
+    """A label of a domain in its letters (RFC 5891); what is no such label stays, so that no two domains become one."""
+    if not label.startswith("xn--"):
+        return label
+    try:
+        letters = label[4:].encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label
+    fits = letters.isprintable() and not letters.isascii() and unicodedata.normalize("NFC", letters).lower() == letters
+    # The codec takes spellings that nobody writes, too: they do not come back the same.
+    return letters if fits and letters.encode("punycode").decode() == label[4:] else label
 
 
 def normal_name(text: str) -> str:

@@ -33,10 +33,20 @@ return 0
 
 @dataclass(frozen=True)
 class Rate:
-    """At most `per_minute` times a minute for each principal of a tenant."""
+    """At most `per_minute` times a minute, or `per_hour` times an hour, for each principal of a tenant."""
 
     name: str
-    per_minute: int
+    per_minute: int = 0
+    per_hour: int = 0
+
+    @property
+    def most(self) -> int:
+        return self.per_minute or self.per_hour
+
+    @property
+    def window(self) -> int:
+        """In seconds."""
+        return WINDOW_SECONDS if self.per_minute else 60 * WINDOW_SECONDS
 
 
 @dataclass
@@ -69,7 +79,7 @@ def attempt(rate: Rate, who: str) -> Iterator[Attempt]:
 
 def _take(rate: Rate, who: str) -> str:
     place = uuid.uuid4().hex
-    wait = _client().eval(_TAKE, 1, _key(rate, who), str(time.time()), str(WINDOW_SECONDS), str(rate.per_minute), place)
+    wait = _client().eval(_TAKE, 1, _key(rate, who), str(time.time()), str(rate.window), str(rate.most), place)
     if wait:
         raise TooManyRequests(max(1, int(str(wait))))
     return place
