@@ -15,7 +15,8 @@ from cron.work import Work
 from dsar.certifying import certificates
 from dsar.erasing import deferrals, log_keys
 from dsar.letters import sending
-from dsar.requests import retention
+from dsar.public import following
+from dsar.requests import mail_room, retention
 from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import IdempotencyKey, RefreshToken
@@ -94,6 +95,9 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     ):
         with transaction():
             purged.add(name, rows.count() if work.dry_run else rows.delete()[0])
+    for name, forget in (("mailText", mail_room.forget_ended), ("followLink", following.forget_ended)):
+        with transaction():
+            purged.add(name, forget(now=work.now, dry_run=work.dry_run))
     # Before retention takes the pseudonym out of their requests.
     certified = 0 if work.dry_run else certificates.issue_missing(now=work.now)
     with transaction():

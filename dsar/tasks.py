@@ -3,6 +3,7 @@
 from dsar.dossiers import export
 from dsar.erasing import deferrals, erasure
 from dsar.letters import sending, writing
+from dsar.public import filing
 from dsar.requests import opting_out, services
 from kaireon.jobs.registry import job_type
 from kaireon.jobs.runner import JobRun
@@ -31,3 +32,8 @@ def dsar_resume(run: JobRun) -> None:
 @job_type(writing.JOB, queue="dsar-jobs", gave_up=sending.gave_up)
 def dsar_letter(run: JobRun) -> None:
     sending.send(run)
+
+
+@job_type(filing.JOB, queue="dsar-jobs")
+def dsar_public_filing(run: JobRun) -> None:
+    filing.process(run)

@@ -79,6 +79,7 @@ CRON_JOBS: dict[str, str] = {
 }
 HOLD_COOLING_OFF_HOURS: int = whole_number("HOLD_COOLING_OFF_HOURS", default=24)
 HOLD_REMINDER_DAYS: int = whole_number("HOLD_REMINDER_DAYS", default=7)
+PUBLIC_URL: str = env.str("PUBLIC_URL", default="").strip().rstrip("/")
 DSAR_ERASURE_WINDOW_HOURS: int = whole_number("DSAR_ERASURE_WINDOW_HOURS", default=0)
 JOB_RUN_DAYS: int = whole_number("JOB_RUN_DAYS", default=90)
 OPERATOR_TENANT: str = env.str("OPERATOR_TENANT", default="")

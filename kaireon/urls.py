@@ -153,6 +153,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api_v1)),
+    path("privacy/", include("dsar.public.urls")),
     path("witness/v1/add-checkpoint", witness_api.add_checkpoint, name="witness-add-checkpoint"),
 ]
 

@@ -68,6 +68,7 @@ SCOPES: dict[str, Scope] = {
     "outbox_payload": Scope(entity="outboxPayload", clock="finished_at", subject="subject_ref"),
     "outbox_archivekey": Scope(entity="archivedDeadLetter", clock="archived_at", subject="subject_ref"),
     "dsar_lettertext": Scope(entity="letterText", clock="settled_at", subject="customer_ref"),
+    "dsar_publicfiling": Scope(entity="publicFiling", clock="ends_at", subject="subject_ref"),
     "dsar_dossier": Scope(entity="dossier", clock="expires_at", subject="customer_ref", columns=("created_at",)),
     "dsar_dsarrequest": Scope(
         entity="dsarRequest",

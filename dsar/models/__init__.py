@@ -29,6 +29,8 @@ from dsar.models.request import (
     Status,
     SubjectType,
 )
+from dsar.models.public import FollowLink, PublicFiling, PublicPage
+from dsar.models.request import SHREDDED, DsarRequest, Outcome, Proof, RequestType, State, Status, SubjectType
 
 __all__ = [
     "ANSWERS_TO_ERASURE",
@@ -44,6 +46,7 @@ __all__ = [
     "ErasurePlan",
     "ErasureSearch",
     "ErasureStep",
+    "FollowLink",
     "IdentityCheck",
     "Letter",
     "LetterKind",
@@ -53,6 +56,8 @@ __all__ = [
     "LetterText",
     "Outcome",
     "Proof",
+    "PublicFiling",
+    "PublicPage",
     "RequestType",
     "State",
     "Status",

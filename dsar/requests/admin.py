@@ -26,6 +26,7 @@ from dsar.requests import (
     retrying_admin,
     subjects,
 )
+from dsar.public.page_admin import PublicPageVerbs
 from dsar.requests import today as days
 from dsar.requests.clocks_admin import ClockVerbs
 from dsar.requests.filing_admin import FilingVerbs
@@ -51,6 +52,7 @@ class DsarRequestAdmin(
     plans_admin.ErasurePlanVerbs,
     letters_admin.LetterVerbs,
     manner_admin.MannerPages,
+    PublicPageVerbs,
     ClockVerbs,
 ):
     view_permission = Permission.READ_DSAR
@@ -86,6 +88,7 @@ class DsarRequestAdmin(
         *("board", "report"),
         *FilingVerbs.filing_actions_list,
         *ClockVerbs.clock_actions_list,
+        *PublicPageVerbs.page_actions_list,
         *manner_admin.PAGES,
     )
     actions_detail = (

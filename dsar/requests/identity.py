@@ -4,33 +4,25 @@ A request that waits for this is in the state `identity`, and nothing is done ab
 code proves once, and of two that come at once the second finds nothing waiting.
 """
 
-import hmac
-import secrets
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 
 import audit
 from customers.models import Customer
 from dsar import signals
 from dsar.models import DsarRequest, IdentityCheck, Proof, State, SubjectType
-from dsar.requests import accepting, subjects
+from dsar.requests import accepting, codes, mail_room, subjects
+from dsar.requests.codes import CODE_LIVES, MOST_CODES, MOST_WRONG, CodeTooSoon, Verdict
+from dsar.requests.codes import CodeRefused as IdentityRefused
+from kaireon.approvals import services as approvals
 from kaireon.jobs.models import Job
-from kaireon.lib.masking import KeyedHash, keyed_hashes
-from kaireon.outbox import services as outbox
-from kaireon.outbox.models import Destination, Message
-from kaireon.outbox.models import Kind as DestinationKind
+from kaireon.outbox.models import Message
 from kaireon.tenancy import context
-from kaireon.tenancy.context import requires_transaction
-from kaireon.tenancy.keyring import keyring
+from kaireon.tenancy.context import requires_transaction, transaction
 from kaireon.tenancy.models import Tenant
 
-CODE_DIGITS = 8
-CODE_LIVES = timedelta(minutes=30)
-RESEND_AFTER = timedelta(minutes=1)
-MOST_CODES = 3
-MOST_WRONG = 5
+__all__ = ["CODE_LIVES", "MOST_CODES", "MOST_WRONG", "CodeTooSoon", "IdentityRefused", "NotWaiting", "Verdict"]
+
 MOST_TEXT = 500
-_PURPOSE = "dsar identity code"
 
 # What an officer can have seen. The document itself is never kept.
 EVIDENCE: dict[str, str] = {
@@ -41,34 +33,11 @@ EVIDENCE: dict[str, str] = {
 }
 
 
-class IdentityRefused(RuntimeError):
-    """It cannot be done so. `code` is a snake_case fact; nothing personal."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 class NotWaiting(IdentityRefused):
     """The request does not wait for proof: it was given, never demanded, or the request has ended."""
 
     def __init__(self) -> None:
         super().__init__("identity_not_waiting", "This request does not wait for proof of identity.")
-
-
-class CodeTooSoon(IdentityRefused):
-    """A code was sent a moment ago. `seconds` says how long to wait."""
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__("code_too_soon", f"A code was sent a moment ago: wait {seconds} s.")
-        self.seconds = seconds
-
-
-class Verdict(StrEnum):
-    PROVED = "proved"
-    WRONG = "wrong_code"
-    EXPIRED = "code_expired"
-    LOCKED = "identity_locked"
 
 
 @requires_transaction
@@ -85,27 +54,14 @@ def send_code(*, request: DsarRequest, now: datetime) -> Message:
     `identity_locked`, `too_many_codes`, `no_address`, `no_mail`.
     """
     row, check = _waiting(request)
-    if check.wrong_codes >= MOST_WRONG:
-        raise IdentityRefused(Verdict.LOCKED, "Too many wrong codes: an officer has to make sure otherwise.")
-    if check.codes_sent >= MOST_CODES:
-        raise IdentityRefused("too_many_codes", f"{MOST_CODES} codes were sent: an officer has to make sure otherwise.")
-    if check.sent_at is not None and now < check.sent_at + RESEND_AFTER:
-        raise CodeTooSoon(int((check.sent_at + RESEND_AFTER - now).total_seconds()) + 1)
+    codes.may_send(check, now=now)
     address = _address(row)
-    destination = Destination.objects.filter(kind=DestinationKind.EMAIL, is_enabled=True).order_by("created_at").first()
-    if destination is None:
-        raise IdentityRefused("no_mail", "This tenant has no destination for mail: manage.py destination makes one.")
-    code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
-    audit.action("dsar.identity.code_sent", entity=check)
-    check.code_hash = KeyedHash(keyring=keyring(), tenant_id=context.tenant_id(), purpose=_PURPOSE)(_named(row, code))
-    check.sent_at, check.expires_at, check.codes_sent = now, now + CODE_LIVES, check.codes_sent + 1
-    check.save()
-    return outbox.publish(
-        topic="mail",
-        destination=destination.name,
-        payload={"to": [address], "subject": "Your code", "text": _letter(code)},
-        now=now,
-        subject_ref=row.customer_ref,
+    room = mail_room.find()
+    code = codes.make(check, verb="dsar.identity.code_sent", owner=row.pk, now=now)
+    ends_at = now + CODE_LIVES
+    about = row.customer_ref
+    return mail_room.post(
+        room, to=address, subject="Your code", text=_letter(code), about=about, ends_at=ends_at, now=now
     )
 
 
@@ -116,16 +72,9 @@ def verify(*, request: DsarRequest, code: str, now: datetime) -> tuple[Verdict, 
     A wrong one is counted: commit the transaction whatever the verdict. Raises NotWaiting.
     """
     row, check = _waiting(request)
-    if check.wrong_codes >= MOST_WRONG:
-        return Verdict.LOCKED, None
-    if not check.code_hash or check.expires_at is None or check.expires_at <= now:
-        return Verdict.EXPIRED, None
-    given = keyed_hashes(_named(row, code), keyring=keyring(), tenant_id=context.tenant_id(), purpose=_PURPOSE)
-    if not any(hmac.compare_digest(one, check.code_hash) for one in given):
-        audit.action("dsar.identity.wrong_code", entity=check)
-        check.wrong_codes += 1
-        check.save()
-        return (Verdict.LOCKED if check.wrong_codes >= MOST_WRONG else Verdict.WRONG), None
+    verdict = codes.check(check, code, verb="dsar.identity.wrong_code", owner=row.pk, now=now)
+    if verdict != Verdict.PROVED:
+        return verdict, None
     return Verdict.PROVED, _prove(row, check, Proof.CODE, now)
 
 
@@ -137,6 +86,27 @@ def vouch(*, request: DsarRequest, method: str, reason: str, evidence: str = "",
     row, check = _waiting(request)
     row.note(identity=reason, **({"evidence": evidence} if evidence else {}))
     return _prove(row, check, Proof(method), now)
+
+
+@requires_transaction
+def proved_elsewhere(*, request: DsarRequest, now: datetime) -> Job | None:
+    """The code came back before the request was filed; it is accepted. Gives the job to be woken. Raises NotWaiting.
+
+    Where a second person must agree to it, nobody of the tenant has asked for that yet: it is failed then, with
+    `approval_needed`, and an officer who tries it again asks.
+    """
+    row, check = _waiting(request)
+    try:
+        with transaction():
+            return _prove(row, check, Proof.CODE, now)
+    except approvals.RequesterMayNot:
+        row, check = _waiting(request)
+        audit.action("dsar.identity.proved", entity=row)
+        row.identity_method, row.identity_proved_at = Proof.CODE, now
+        row.move_to(State.FAILED)
+        row.error = "approval_needed"
+        row.save()
+        return None
 
 
 @requires_transaction
@@ -168,11 +138,6 @@ def _address(row: DsarRequest) -> str:
     if customer is None or not customer.email:
         raise IdentityRefused("no_address", "No e-mail address of the subject is known: an officer has to make sure.")
     return customer.email
-
-
-def _named(row: DsarRequest, code: str) -> str:
-    # A code is good for its request alone.
-    return f"{row.pk}:{code}"
 
 
 def _letter(code: str) -> str:

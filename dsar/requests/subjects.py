@@ -84,6 +84,13 @@ def resolve(subject_type: str, subject_id: str) -> Customer | None:
     return Customer.objects.filter(pk__in=ids).first()
 
 
+def has_address(customer: Customer, address: str) -> bool:
+    """Whether this address is the customer's, in the profile or by an identity link."""
+    email = normal(SubjectType.EMAIL, address)
+    links = IdentityLink.objects.resolving(IdentityKind.EMAIL, email).filter(customer=customer)
+    return customer.email == email or links.exists()
+
+
 def customer_of(request: DsarRequest) -> Customer | None:
     """The customer a request is about: as resolved when it was filed, or else now. Raises AmbiguousSubject."""
     known = Customer.objects.filter(pk=request.customer_ref).first() if request.customer_ref else None

@@ -21,6 +21,14 @@ PAGE: Mapping[str, str] = {
     "font-src": "'self'",
     "connect-src": "'self'",
 }
+# Pages for everybody: forms, and no script at all.
+FORMS: Mapping[str, str] = {
+    **DATA,
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "font-src": "'self'",
+    "form-action": "'self'",
+}
 ADMIN: Mapping[str, str] = {
     **PAGE,
     # Alpine, which unfold is made with, turns the attributes of our own templates into functions.
@@ -34,7 +42,11 @@ class ContentSecurityMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        self.places = ((reverse("admin:index"), header(ADMIN)), (reverse("docs"), header(PAGE)))
+        self.places = (
+            (reverse("admin:index"), header(ADMIN)),
+            (reverse("docs"), header(PAGE)),
+            (reverse("privacy:nowhere"), header(FORMS)),
+        )
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)

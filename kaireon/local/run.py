@@ -59,8 +59,10 @@ def run(local: LocalFolder) -> int:
         say("Kaireon Compliance")
         running = servers.start(local, leashed=True)
         environment = servers.environment(local, running)
-        servers.write_env_file(local, environment | {"PORT": str(port), "OPS_PORT": str(ops_port)})
-        full = {**os.environ, **environment, "PORT": str(port), "OPS_PORT": str(ops_port)}
+        address = os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}"
+        environment |= {"PORT": str(port), "OPS_PORT": str(ops_port), "PUBLIC_URL": address}
+        servers.write_env_file(local, environment)
+        full = {**os.environ, **environment}
         full["DJANGO_SETTINGS_MODULE"] = "kaireon.settings"
         full["PYTHONUNBUFFERED"] = "1"
         full["PROMETHEUS_MULTIPROC_DIR"] = str(_fresh_metrics(local))

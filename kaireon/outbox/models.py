@@ -111,11 +111,13 @@ class Payload(TenantModel):
     sealed = models.BinaryField(editable=False)
     subject_ref = models.UUIDField(null=True, blank=True, help_text="The customer it is about.")
     finished_at = models.DateTimeField(null=True, blank=True, help_text="Its retention counts from here.")
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="Of no use from here on, whatever retention says.")
 
     class Meta(TenantModel.Meta):
         indexes = [
             models.Index(fields=["tenant", "subject_ref"], condition=~Q(subject_ref=None), name="payload_by_subject"),
             models.Index(fields=["tenant", "finished_at"], name="payload_by_end"),
+            models.Index(fields=["tenant", "ends_at"], condition=~Q(ends_at=None), name="payload_by_own_end"),
         ]
 
     def __str__(self) -> str:

@@ -33,10 +33,17 @@ def encoded(payload: Mapping[str, Any], name: str) -> bytes:
 
 
 @requires_transaction
-def store(*, ref: UUID, text: bytes, subject_ref: UUID | None = None, now: datetime | None = None) -> None:
+def store(
+    *,
+    ref: UUID,
+    text: bytes,
+    subject_ref: UUID | None = None,
+    ends_at: datetime | None = None,
+    now: datetime | None = None,
+) -> None:
     """Seal a payload under the id of what it belongs to; `now` when its retention counts from here."""
     sealed = seal(text, context=_context(ref), keyring=keyring())
-    Payload.objects.create(id=ref, sealed=sealed, subject_ref=subject_ref, finished_at=now)
+    Payload.objects.create(id=ref, sealed=sealed, subject_ref=subject_ref, ends_at=ends_at, finished_at=now)
 
 
 @requires_transaction

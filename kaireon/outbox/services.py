@@ -115,11 +115,13 @@ def publish(
     now: datetime,
     ordering_key: str = "",
     subject_ref: UUID | None = None,
+    ends_at: datetime | None = None,
 ) -> Message:
     """Write a message down in the caller's transaction: both happen or neither. Call `wake` after the commit.
 
     Messages of one `ordering_key` (an id, at most 128 characters) are delivered in the order in which their
     transactions published them; publishers of one key wait for each other. `subject_ref` is the customer it is about.
+    From `ends_at` on what it says is of no use, and the nightly cleanup deletes it, delivered or not.
 
     Raises topics.UnknownTopic, topics.PayloadOffSchema, payloads.PayloadTooLarge, destinations.UnknownDestination,
     OrderingKeyTooLong.
@@ -139,7 +141,7 @@ def publish(
         due_at=now,
         created_at=now,
     )
-    payloads.store(ref=message.pk, text=text, subject_ref=subject_ref)
+    payloads.store(ref=message.pk, text=text, subject_ref=subject_ref, ends_at=ends_at)
     return message
 
 

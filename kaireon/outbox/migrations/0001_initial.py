@@ -141,6 +141,12 @@ class Migration(migrations.Migration):
                     models.DateTimeField(blank=True, help_text="Its retention counts from here.", null=True),
                 ),
                 (
+                    "ends_at",
+                    models.DateTimeField(
+                        blank=True, help_text="Of no use from here on, whatever retention says.", null=True
+                    ),
+                ),
+                (
                     "tenant",
                     models.ForeignKey(
                         db_constraint=False,
@@ -338,5 +344,13 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="payload",
             index=models.Index(fields=["tenant", "finished_at"], name="payload_by_end"),
+        ),
+        migrations.AddIndex(
+            model_name="payload",
+            index=models.Index(
+                condition=models.Q(("ends_at", None), _negated=True),
+                fields=["tenant", "ends_at"],
+                name="payload_by_own_end",
+            ),
         ),
     ]

@@ -97,7 +97,7 @@ ANCHORS = {
 }
 OF_NOBODY = ("suppressionTombstone", "flowRun", "flowCheckpoint")
 # They name a person, who need not be a customer any more; the others refer to the customer's row.
-BY_NAME = ("outboxPayload", "archivedDeadLetter", "letterText", "dossier", "dsarRequest")
+BY_NAME = ("outboxPayload", "archivedDeadLetter", "letterText", "publicFiling", "dossier", "dsarRequest")
 PLAIN = tuple(name for name in KINDS if name not in ("customer", "dossier", "flowCheckpoint"))
 
 

@@ -63,6 +63,7 @@ KINDS: dict[str, Kind] = {
     "outboxPayload": Kind(data_class="jobs"),
     "archivedDeadLetter": Kind(data_class="jobs"),
     "letterText": Kind(data_class="dsar"),
+    "publicFiling": Kind(data_class="dsar", ends=True),
     "dossier": Kind(data_class="dsar", ends=True),
     # Gone means here: nobody can read any more whose it is.
     "dsarRequest": Kind(data_class="dsar", erasure="shred"),

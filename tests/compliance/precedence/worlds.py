@@ -12,7 +12,7 @@ from compliance.models import Hold, HoldSubject, Matter
 from compliance.retention import binding, policies
 from customers import models as m
 from customers.partitions import PARTITIONED, ensure_months
-from dsar.models import Dossier, DsarRequest, LetterText
+from dsar.models import Dossier, DsarRequest, LetterText, PublicFiling
 from kaireon.flows.models import FlowCheckpoint, FlowRun
 from kaireon.outbox.models import ArchiveKey, Payload
 from kaireon.tenancy import tenants
@@ -40,6 +40,7 @@ TABLES: dict[str, tuple[Any, str]] = {
     "outboxPayload": (Payload, "finished_at"),
     "archivedDeadLetter": (ArchiveKey, "archived_at"),
     "letterText": (LetterText, "settled_at"),
+    "publicFiling": (PublicFiling, "ends_at"),
     "dossier": (Dossier, "expires_at"),
     "dsarRequest": (DsarRequest, "closed_at"),
     "identityLink": (m.IdentityLink, "last_seen_at"),
@@ -114,6 +115,7 @@ def _made(model: Any, clock: str, row: Row, world: World) -> Any:
             "subject_ref": row.subject,
         },
         "letterText": {"sealed": b"x", "customer_ref": row.subject},
+        "publicFiling": {"sealed": b"x", "handle_hash": unique, "received_at": then, "subject_ref": row.subject},
         "dossier": {"sealed": b"x", "sha256": "", "size": 1, "created_at": then, "customer_ref": row.subject},
         "dsarRequest": {
             "subject_sealed": b"x",

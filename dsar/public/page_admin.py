@@ -1,0 +1,62 @@
+"""The public page in the admin: opened, changed and closed above the list of requests."""
+
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
+
+from dsar.models import DsarRequest
+from dsar.public import page
+from dsar.requests.codes import CodeRefused
+from kaireon.lib import clock
+from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, verb
+from kaireon.tenancy.roles import Permission
+
+
+class PublicPageForm(forms.Form):
+    is_open = forms.BooleanField(
+        label="People without an account can ask on a page of yours",
+        required=False,
+        help_text="They confirm by a code that is mailed to them. Nothing is done before.",
+        widget=UnfoldBooleanWidget(),
+    )
+    contact = forms.CharField(
+        label="How else to reach you",
+        required=False,
+        max_length=page.MOST_CONTACT,
+        help_text="An address of your office, shown to everybody.",
+        widget=UnfoldAdminTextInputWidget(),
+    )
+
+
+class PublicPageVerbs(TenantModelAdmin[DsarRequest]):
+    page_actions_list = ("public_page",)
+
+    @verb(permission=Permission.MANAGE_DSAR, description="Public page", icon="public", url_path="public-page")
+    def public_page(self, request: HttpRequest) -> HttpResponse:
+        found = page.find()
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            if given["is_open"]:
+                page.open_page(contact=given["contact"], now=clock.now())
+                self.succeed(request, f"The page is open: {page.address()}")
+            else:
+                page.close_page()
+                self.succeed(request, "The page is closed. Requests that came in by it go on.")
+            return HttpResponseRedirect(self.url("changelist"))
+
+        lead = f"It is open: {page.address()}" if found else "It is closed: its address leads nowhere."
+        return self.ask(
+            request,
+            title="Public page",
+            lead=lead,
+            form=PublicPageForm(
+                given_by(request),
+                initial={"is_open": found is not None, "contact": found.contact if found else ""},
+            ),
+            do=do,
+            refusals={page.NoPublicUrl: "", CodeRefused: ""},
+            submit="Save",
+            cancel=self.url("changelist"),
+        )
