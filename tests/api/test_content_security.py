@@ -4,7 +4,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client, RequestFactory, override_settings
 
-from kaireon.api.content_security import ADMIN, DATA, PAGE, ContentSecurityMiddleware, header
+from kaireon.api.content_security import ADMIN, DATA, FORMS, PAGE, ContentSecurityMiddleware, header
 from tests.admin.conftest import SignIn, sign_in  # noqa: F401
 from tests.admin.inline import refused
 from tests.cast import ADA, KEYS
@@ -14,12 +14,13 @@ KEY = {"HTTP_AUTHORIZATION": f"Bearer {KEYS['ada']}"}
 
 
 def test_no_policy_lets_in_what_is_not_ours() -> None:
-    for policy in (DATA, PAGE, ADMIN):
+    for policy in (DATA, PAGE, FORMS, ADMIN):
         assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
         assert set(" ".join(policy.values()).split()) <= {"'none'", "'self'", "'unsafe-eval'", "data:"}
         assert "data:" not in policy.get("script-src", "")
     assert [name for name, sources in ADMIN.items() if "unsafe" in sources] == ["script-src"]
-    assert "unsafe" not in header(PAGE) + header(DATA)
+    assert "unsafe" not in header(PAGE) + header(FORMS) + header(DATA)
+    assert "script-src" not in FORMS
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,9 @@ def test_no_policy_lets_in_what_is_not_ours() -> None:
         ("/", 302, DATA),
         ("/admin/login/", 200, ADMIN),
         ("/admin/", 302, ADMIN),
+        ("/privacy/", 404, FORMS),
+        ("/privacy/acme/", 404, FORMS),
+        ("/privacy/acme/nowhere/at/all", 404, FORMS),
         ("/api/v1/docs/", 200, PAGE),
         ("/api/v1/docs/?script=", 200, PAGE),
     ],
