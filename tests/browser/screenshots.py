@@ -1,5 +1,6 @@
 """The pictures of README and docs, taken of the product itself: `make screenshots` writes docs/img/*.png."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from cron.jobs import JOBS
 from cron.models import Trigger
 from customers.models import Customer, Interaction
 from dsar.deadlines import Ground
+from dsar.public import guard
 from dsar.requests import clocks, services
 from kaireon.approvals import members as approved_members
 from kaireon.approvals import services as approvals
@@ -26,6 +28,8 @@ from kaireon.flows import pipelines
 from kaireon.flows.models import Pipeline
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
+from kaireon.outbox import payloads
+from kaireon.outbox.models import Message
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import Membership
 from tests.approvals.conftest import BEA, admins  # noqa: F401
@@ -34,7 +38,8 @@ from tests.browser.steps import follow, sign_in
 from tests.browser.test_admin_story import until_completed
 from tests.browser.test_operations_story import locked, put_file
 from tests.cast import ACME, ADA
-from tests.live import Worker
+from tests.dsar.public.conftest import open_page
+from tests.live import Worker, wait_until
 from tests.outbox.conftest import Receiver, deliver_until_settled, destination, publish, receiver, say  # noqa: F401
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
@@ -145,6 +150,36 @@ def test_take_the_engine_room(
         page.reload()
         take(page, "pipeline-run")
     assert watched.faults == []
+
+
+def test_take_the_public_page(watched: Watched, settings: Any) -> None:
+    settings.PUBLIC_URL = "https://privacy.acme.example"
+    open_page(ADA, contact="Acme, Data protection officer, 12 Mill Lane, Springfield")
+    page = watched.page
+    page.goto("/privacy/acme/")
+    page.get_by_role("radio", name="Correct my data").check()
+    page.get_by_label("Your e-mail address").fill("nora.lind@example.com")
+    page.get_by_label("What we should know").fill("You have my old name. It is Lind now, since 2 May.")
+    page.evaluate("window.scrollTo(0, 0)")
+    take(page, "public-page")
+    page.wait_for_timeout(guard.LEAST.total_seconds() * 1000)
+    follow(page, page.get_by_role("button", name="Send"))
+    take(page, "public-code")
+    page.get_by_label("The code from the mail").fill(mailed_code())
+    follow(page, page.get_by_role("button", name="Confirm"))
+    page.set_viewport_size({"width": 390, "height": 844})
+    take(page, "public-request")
+    assert watched.faults == []
+
+
+def mailed_code() -> str:
+    def newest() -> str:
+        with ADA.here(), transaction():
+            message = Message.objects.order_by("-created_at").first()
+            mail = payloads.read(message.pk) if message else None
+        return mail["text"] if mail else ""
+
+    return re.search(r"\b[0-9]{8}\b", wait_until(newest))[0]  # type: ignore[index]
 
 
 def plan_and_apply() -> UUID:
