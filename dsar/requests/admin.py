@@ -15,6 +15,7 @@ from dsar.desk.list_filters import AssignedFilter, UrgencyFilter
 from dsar.erasing import plans_admin
 from dsar.letters import letters_admin, manner_admin
 from dsar.models import DsarRequest, SubjectType
+from dsar.public.page_admin import PublicPageVerbs
 from dsar.reporting.report_admin import ReportPage
 from dsar.requests import (
     answer_page,
@@ -26,7 +27,6 @@ from dsar.requests import (
     retrying_admin,
     subjects,
 )
-from dsar.public.page_admin import PublicPageVerbs
 from dsar.requests import today as days
 from dsar.requests.clocks_admin import ClockVerbs
 from dsar.requests.filing_admin import FilingVerbs
