@@ -90,10 +90,6 @@ class DsarRequestAdmin(
         *ClockVerbs.clock_actions_list,
         *PublicPageVerbs.page_actions_list,
         *manner_admin.PAGES,
-        "board",
-        *FilingVerbs.filing_actions_list,
-        *ClockVerbs.clock_actions_list,
-        *PublicPageVerbs.page_actions_list,
     )
     actions_detail = (
         *package_admin.VERBS,
