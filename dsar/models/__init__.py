@@ -18,6 +18,7 @@ from dsar.models.letter import (
     LetterTemplate,
     LetterText,
 )
+from dsar.models.public import FollowLink, PublicFiling, PublicPage
 from dsar.models.request import (
     REPEATED_BY,
     SHREDDED,
@@ -29,8 +30,6 @@ from dsar.models.request import (
     Status,
     SubjectType,
 )
-from dsar.models.public import FollowLink, PublicFiling, PublicPage
-from dsar.models.request import SHREDDED, DsarRequest, Outcome, Proof, RequestType, State, Status, SubjectType
 
 __all__ = [
     "ANSWERS_TO_ERASURE",
