@@ -11,16 +11,21 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 from django.db import connection, models
+from django.db.models import QuerySet
 
 from audit import copied
 from kaireon.lib.canonical import SAFE_INTEGER, loads_exact
+from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
-from kaireon.tenancy.managers import TenantQuerySet
 
 # Before each row. JSON has no line break inside a value.
 BEFORE = b",\n"
 # Stands before a row in which JSON of others' may hold a number that a double cannot; in no JSON.
 _HARD = b"\x02"
+# Stands around the name of a section, between its rows and those of the one before.
+_BEGINS = b"\x01"
+_NAME = "\\x01"
+_PLACE = re.compile("%.")
 _MANY_DIGITS = "[0-9.]{16}"
 # Less than such a number needs as jsonb.
 _HARMLESS_BYTES = 16
@@ -43,18 +48,61 @@ class NotSpelled(TypeError):
     """No rule says how a column of this type is written in a dossier."""
 
 
-@requires_transaction
-def blocks(rows: TenantQuerySet[Any], columns: Mapping[str, str]) -> Generator[bytes]:
-    """The rows as `,\\n{…},\\n{…}`, some at a time, each block of whole rows. Read it to its end, or close it.
+def named(rows: QuerySet[Any, Any], **given: object) -> str:
+    """The statement of a query that asks for the active tenant and these values, with places for them: `%(tenant)s`.
 
-    `columns` has the names in a dossier and the columns they stand for, which may lead over a reference. The connection
+    It can be kept, and asked for others, where the ORM would make it anew each time. Raises NotSpelled for any other
+    value.
+    """
+    sql, parameters = rows.query.sql_with_params()
+    names = {context.tenant_id(): "tenant"} | {value: name for name, value in given.items()}
+    if unknown := [value for value in parameters if value not in names]:
+        raise NotSpelled(type(unknown[0]).__name__)
+    places = iter([f"%({names[value]})s" for value in parameters])
+    return _PLACE.sub(lambda found: next(places) if found[0] == "%s" else found[0], sql)
+
+
+def spelled(sql: str, fields: Mapping[str, "models.Field[Any, Any]"]) -> str:
+    """The statement that gives the rows of `sql` as `,\\n{…}` in their order, its columns being these fields."""
+    given = ", ".join(f"c{n}" for n in range(len(fields)))
+    columns = ", ".join(
+        f"{_spelled(f'c{n}', field)} AS {_quoted(name)}" for n, (name, field) in enumerate(fields.items())
+    )
+    hard = " OR ".join(
+        f"pg_column_size(c{n}) > {_HARMLESS_BYTES} AND c{n}::text ~ '{_MANY_DIGITS}'"
+        for n, field in enumerate(fields.values())
+        if isinstance(field, models.JSONField)
+    )
+    mark = f"CASE WHEN {hard} THEN E'\\x{_HARD.hex()}' ELSE '' END || " if hard else ""
+    # The order is the inner one's: whole objects are not sorted, only rows.
+    return (
+        f"SELECT E',\\n' || {mark}row_to_json(spelled)::text"  # noqa: S608 - a statement of our own and names of columns
+        f" FROM ({sql}) given ({given}), LATERAL (SELECT {columns}) spelled"
+    )
+
+
+@requires_transaction
+def sections(selects: Mapping[str, str], given: Mapping[str, object]) -> Generator[tuple[str, bytes]]:
+    """The rows of these statements, each made by `spelled`, one after the other: the section's name, and its rows as
+    `,\\n{…},\\n{…}`, some at a time. Each section begins with no rows at all.
+
+    They are one statement, so that many small sections take one trip. Read it to its end, or close it: the connection
     is busy until then. Memory does not grow with the rows.
     """
-    fields = {name: field_of(rows.model, path) for name, path in columns.items()}
-    sql, parameters = rows.values_list(*columns.values()).query.sql_with_params()
-    with connection.cursor() as cursor, cursor.copy(_copy(sql, fields), parameters) as copy:
-        for block in copied.texts(copy, size=_BLOCK_BYTES):
-            yield _softened(block) if _HARD in block else block
+    rows = " UNION ALL ".join(f"SELECT E'{_NAME}{name}{_NAME}' UNION ALL {select}" for name, select in selects.items())
+    values = {**given, "tenant": context.tenant_id()}
+    with connection.cursor() as cursor:
+        # One process brings them in the order in which they are asked for; several would mix them.
+        cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+        with cursor.copy(f"COPY ({rows}) TO STDOUT (FORMAT binary)", values) as copy:
+            name = ""
+            for block in copied.texts(copy, size=_BLOCK_BYTES):
+                before, *parts = block.split(_BEGINS)
+                if before:
+                    yield name, _softened(before)
+                for title, part in zip(parts[::2], parts[1::2], strict=True):
+                    name = title.decode()
+                    yield name, _softened(part)
 
 
 def objects(rows: Iterator[bytes]) -> Iterator[dict[str, Any]]:
@@ -71,24 +119,6 @@ def field_of(model: type[models.Model], path: str) -> "models.Field[Any, Any]":
     if rest:
         return field_of(field.related_model, rest)
     return field.target_field if isinstance(field, models.ForeignKey) else field
-
-
-def _copy(sql: str, fields: Mapping[str, "models.Field[Any, Any]"]) -> str:
-    given = ", ".join(f"c{n}" for n in range(len(fields)))
-    spelled = ", ".join(
-        f"{_spelled(f'c{n}', field)} AS {_quoted(name)}" for n, (name, field) in enumerate(fields.items())
-    )
-    hard = " OR ".join(
-        f"pg_column_size(c{n}) > {_HARMLESS_BYTES} AND c{n}::text ~ '{_MANY_DIGITS}'"
-        for n, field in enumerate(fields.values())
-        if isinstance(field, models.JSONField)
-    )
-    mark = f"CASE WHEN {hard} THEN E'\\x{_HARD.hex()}' ELSE '' END || " if hard else ""
-    # The order is the inner one's: whole objects are not sorted, only rows.
-    return f"""
-        COPY (SELECT E',\\n' || {mark}row_to_json(spelled)::text
-                FROM ({sql}) given ({given}), LATERAL (SELECT {spelled}) spelled) TO STDOUT (FORMAT binary)
-    """  # noqa: S608 - composed of the ORM's own statement and the names of columns
 
 
 def _spelled(column: str, field: "models.Field[Any, Any]") -> str:
@@ -109,6 +139,8 @@ def _quoted(name: str) -> str:
 
 
 def _softened(block: bytes) -> bytes:
+    if _HARD not in block:
+        return block
     return re.sub(_HARD + b"(.*?)(?=,\n|$)", _soft, block, flags=re.DOTALL)
 
 

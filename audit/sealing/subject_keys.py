@@ -38,6 +38,12 @@ UNION ALL
 SELECT tenant_id, NULL, NULL, version, key_sealed FROM public.audit_tenantkey
  WHERE tenant_id = ANY(%s) AND retired_at IS NULL
 """
+_OWN_KEY = """
+SELECT k.id, k.key_version, k.key_wrapped, t.key_sealed
+  FROM public.audit_subjectkey k
+  LEFT JOIN public.audit_tenantkey t ON t.tenant_id = k.tenant_id AND t.version = k.key_version
+ WHERE k.tenant_id = %s AND k.subject_id = %s
+"""
 _MAKE_TENANT_KEY = """
 INSERT INTO public.audit_tenantkey (id, tenant_id, version, key_sealed, created_at) VALUES (%s, %s, %s, %s, now())
 """
@@ -167,10 +173,21 @@ def destroyed(subject_ids: Iterable[str]) -> list[tuple[UUID, datetime]]:
 
 
 @requires_transaction
-def id_of(subject_id: str) -> UUID | None:
-    """The id by which sealed values name the subject's key; None when there never was one."""
-    keys = SubjectKey.objects.filter(tenant_id=current().tenant_id, subject_id=subject_id)
-    return keys.values_list("id", flat=True).first()
+def of_subject(subject_id: str) -> dict[UUID, Sealer | None]:
+    """The subject's key in the active log by the id under which sealed values name it; empty when there never was one.
+
+    Raises what `by_id` raises.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_OWN_KEY, [current().tenant_id, subject_id])
+        row = cursor.fetchone()
+    if row is None:
+        return {}
+    key_id, version, wrapped, sealed = row
+    if wrapped is None:
+        return {key_id: None}
+    opens = None if sealed is None else tenant_cipher(current().tenant_id, version, bytes(sealed))
+    return {key_id: _opened(opens, subject_id, key_id, bytes(wrapped))}
 
 
 @requires_transaction

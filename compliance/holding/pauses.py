@@ -21,9 +21,10 @@ def pause_retention(*, request_id: UUID, subject_id: UUID, actor: Actor, now: da
 @requires_transaction
 def resume_retention(*, request_id: UUID, now: datetime) -> None:
     """Nothing happens when it was resumed before, or never paused."""
-    for hold in Hold.objects.effective().filter(kind=Kind.REQUEST, request_ref=request_id):
-        audit.action("legal_hold.resume", entity=hold, entity_type=ENTITY)
-        Hold.objects.effective().filter(pk=hold.pk).update(state=HoldState.RELEASED, released_at=now)
+    paused = Hold.objects.effective().filter(kind=Kind.REQUEST, request_ref=request_id)
+    for pk in paused.values_list("pk", flat=True):
+        audit.action("legal_hold.resume", entity=Hold(pk=pk), entity_type=ENTITY)
+        Hold.objects.effective().filter(pk=pk).update(state=HoldState.RELEASED, released_at=now)
 
 
 @requires_transaction

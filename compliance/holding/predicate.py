@@ -64,6 +64,12 @@ def free(
 
 
 @requires_transaction
+def is_any(*, kinds: Collection[str]) -> bool:
+    """Whether there is a hold of these kinds at all: where there is none, no row need be asked about."""
+    return Hold.objects.effective().filter(kind__in=kinds).exists()
+
+
+@requires_transaction
 def would_hold(entity: Entity, data_class: str, hold: Hold, subjects: Collection[UUID]) -> Q | None:
     """The condition of a hold that is not placed yet: True of the rows it would find. None: it finds them all."""
     if hold.entity not in ("", entity.name) or hold.data_class not in ("", data_class):
@@ -113,8 +119,10 @@ def touching_log(data_class: str) -> TenantQuerySet[Hold]:
 def subject_held(data_class: str, subject_id: str) -> bool:
     """Whether a matter's hold covers what a class keeps of a person beside rows, such as their key in the log."""
     holds = Hold.objects.effective().for_matters().filter(entity="", data_class__in=["", data_class])
-    everybody = holds.filter(of_subjects=False).exists()
-    return everybody or HoldSubject.objects.filter(subject_id=subject_id, hold__in=holds).exists()
+    scopes = set(holds.values_list("of_subjects", flat=True).distinct())
+    if not scopes or False in scopes:
+        return bool(scopes)
+    return HoldSubject.objects.filter(subject_id=subject_id, hold__in=holds).exists()
 
 
 @requires_transaction

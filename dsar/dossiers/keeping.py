@@ -22,6 +22,7 @@ from customers import removals
 from dsar.dossiers.writing import Tee
 from dsar.models import Dossier
 from dsar.models.dossier import object_name
+from kaireon.api.storage import FAULTS
 from kaireon.lib import sealed_stream, sealing
 from kaireon.lib.ids import uuid7
 from kaireon.lib.sealed_stream import StreamSealer
@@ -35,6 +36,10 @@ _PIECE_BYTES = 48 * 1024
 
 class DossierMissing(FileNotFoundError):
     """The object of a dossier is not in storage any more: file a new request."""
+
+
+class StorageAway(ConnectionError):
+    """The object of a dossier cannot be fetched now: try again later."""
 
 
 @dataclass(kw_only=True)
@@ -90,7 +95,8 @@ def abandon(made: Draft, *, now: datetime) -> None:
 def opened(dossier: Dossier) -> Iterator[bytes]:
     """The portable JSON, chunk by chunk. Needs no transaction.
 
-    Raises DossierMissing, and what kaireon.lib.sealing raises, before the first chunk or at one that was altered.
+    Raises DossierMissing and StorageAway before the first chunk, and what kaireon.lib.sealing raises, where one was
+    altered.
     """
     if dossier.key_wrapped is None:
         # Of an earlier version, sealed in one piece.
@@ -127,7 +133,11 @@ def _body(dossier: Dossier) -> Iterator[IO[bytes]]:
         return
     try:
         file = default_storage.open(str(dossier.file.name))
+        # A bucket's is fetched at the first reading.
+        file.read(0)
     except FileNotFoundError as e:
         raise DossierMissing("The object of this dossier is not in storage any more.") from e
+    except FAULTS as e:
+        raise StorageAway("Storage cannot be asked for this dossier now.") from e
     with file:
         yield file

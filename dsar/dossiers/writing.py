@@ -15,25 +15,24 @@ without holding the whole. In one section after the other:
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
-from itertools import islice
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Protocol
+from uuid import UUID
 
 import orjson
 from django.db.models import Q
 
-from audit.models import AuditRecord
-from audit.sealing import reveal, subject_keys
 from customers import spelling
 from customers.catalogue import CATALOGUE
 from customers.models import Customer
 from customers.particulars import PROVIDED
+from dsar.dossiers import records
 from dsar.models import DsarRequest, RequestType
 from kaireon.lib import clock
-from kaireon.lib.canonical import exact
 from kaireon.tenancy.context import requires_transaction
 
 SECTIONS = (
@@ -58,16 +57,11 @@ CLOSING = b'}, "counts": '
 BEGINNING = b": [\n"
 ENDING = b"]"
 
-# Their changes are recorded by the statement, not by the row.
-_IN_BULK = frozenset({"Interaction", "InteractionSummary", "DecisionTrace", "Delivery"})
-# Columns that name who acted for the tenant, and what stands in their place.
-_IN_OFFICE = re.compile(r"_by(_name)?$|^(assign|vouch)")
-REDACTED = {"redacted": True}
-_IDS_PER_QUERY = 2000
-_RECORDS_AT_ONCE = 500
-_BLOCK_BYTES = 64 * 1024
-_RECORD_COLUMNS = ("id", "seq", "timestamp", "action", "entity_type", "entity_id", "changes", "actor_type")
-
+# What is shown of requests, and whose they are.
+_OF_REQUESTS = (
+    *("tenant", "request_type", "subject_type", "subject_sealed", "pseudonym", "customer_ref"),
+    *("regulation", "received_at", "due_on", "status", "outcome", "closed_at"),
+)
 _ENTITIES = {entity.section: entity for entity in CATALOGUE if entity.section}
 
 
@@ -97,25 +91,23 @@ class Tee:
 def write(
     sink: Sink,
     *,
-    request: DsarRequest,
+    sections: Sequence[str],
+    asked: Sequence[DsarRequest],
     customer: Customer | None,
     customer_id: str | None,
     now: datetime,
     between: Callable[[], object] = lambda: None,
 ) -> dict[str, int]:
-    """Write everything about a subject, or what they may take along; returns the number of rows by section.
+    """Write these sections about a subject, with what they `asked`; returns the number of rows by section.
 
-    `between` is called now and then. Call it in a transaction that sees one moment (REPEATABLE READ).
+    `between` is called now and then. Call it in a transaction that sees one moment.
     """
     head = {"customerId": customer_id, "exportedAt": clock.rfc3339(now), "encrypted": False}
     sink.write(json.dumps(head, ensure_ascii=False).encode()[:-1] + b", " + OPENING)
     counts: dict[str, int] = {}
-    for number, section in enumerate(sections_of(request.request_type)):
-        name = json.dumps(section).encode()
-        write_section = _one if section == "profile" else _many
-        # Closed whatever happens: until then the connection may be busy with them, and could not roll back.
-        with closing(_blocks(section, request, customer)) as blocks:
-            counts[section] = write_section(sink, (b",\n" if number else b"") + name, blocks, between)
+    for section, blocks in _read(sections, asked, customer):
+        name = (b",\n" if counts else b"") + json.dumps(section).encode()
+        counts[section] = (_one if section == "profile" else _many)(sink, name, blocks, between)
     sink.write(b"\n" + CLOSING + json.dumps(counts).encode() + b"}")
     return counts
 
@@ -127,12 +119,41 @@ def sections_of(request_type: str) -> tuple[str, ...]:
     return SECTIONS
 
 
-def requests_about(request: DsarRequest, customer: Customer | None) -> list[DsarRequest]:
+def requests_about(request_id: UUID, customer_pk: UUID | None) -> list[DsarRequest]:
     """The subject's requests, this one among them, oldest first."""
-    about = Q(pk=request.pk)
-    if customer is not None:
-        about |= Q(customer_ref=customer.pk)
-    return list(DsarRequest.objects.filter(about).order_by("requested_at", "pk"))
+    about = Q(pk=request_id)
+    if customer_pk is not None:
+        about |= Q(customer_ref=customer_pk)
+    return list(DsarRequest.objects.filter(about).only(*_OF_REQUESTS).order_by("requested_at", "pk"))
+
+
+def _read(
+    sections: Sequence[str], asked: Sequence[DsarRequest], customer: Customer | None
+) -> Generator[tuple[str, Iterable[bytes]]]:
+    """Each section with its rows, as customers/spelling.py gives them. Read each to its end."""
+    keys = records.own_key(customer)
+    selects = {section: _select(section, customer) for section in sections}
+    given = {"customer": customer and customer.pk, "requests": [str(one.pk) for one in asked]}
+    # Closed whatever happens: until then the connection may be busy with them, and could not roll back.
+    with closing(spelling.sections({name: sql for name, sql in selects.items() if sql}, given)) as rows:
+        found = groupby(rows, key=itemgetter(0))
+        for section, select in selects.items():
+            if select:
+                # As they are asked for, so they come: a section without rows, too.
+                _, parts = next(found)
+                blocks = (block for _, block in parts if block)
+                yield section, records.shown(blocks, keys) if section == "auditLogs" else blocks
+            else:
+                yield section, _together(map(_request_row, asked)) if section == "dsarRequests" else ()
+
+
+def _select(section: str, customer: Customer | None) -> str:
+    """The statement of a section's rows; empty where there are none in the database, or none of its own form."""
+    if section == "auditLogs":
+        return records.select(customer)
+    if section == "dsarRequests" or customer is None:
+        return ""
+    return _ENTITIES[section].spelled_select()
 
 
 def _one(sink: Sink, name: bytes, blocks: Iterable[bytes], between: Callable[[], object]) -> int:
@@ -155,26 +176,10 @@ def _many(sink: Sink, name: bytes, blocks: Iterable[bytes], between: Callable[[]
     return rows
 
 
-def _blocks(section: str, request: DsarRequest, customer: Customer | None) -> Generator[bytes]:
-    """The rows of a section as customers/spelling.py gives them."""
-    if section == "dsarRequests":
-        yield from _together(_request_row(row) for row in requests_about(request, customer))
-    elif section == "auditLogs":
-        yield from _together(_records(request, customer))
-    elif customer is not None:
-        yield from _ENTITIES[section].spelled_for_dossier(customer.pk)
-
-
 def _together(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    block = bytearray()
-    for row in rows:
-        block += spelling.BEFORE
-        block += orjson.dumps(row)
-        if len(block) >= _BLOCK_BYTES:
-            yield bytes(block)
-            block.clear()
+    block = b"".join(spelling.BEFORE + orjson.dumps(row) for row in rows)
     if block:
-        yield bytes(block)
+        yield block
 
 
 def _request_row(request: DsarRequest) -> dict[str, Any]:
@@ -190,55 +195,3 @@ def _request_row(request: DsarRequest) -> dict[str, Any]:
         "outcome": request.outcome,
         "closedAt": clock.rfc3339(request.closed_at) if request.closed_at else None,
     }
-
-
-def _records(request: DsarRequest, customer: Customer | None) -> Iterator[dict[str, Any]]:
-    """The audit records of the subject's rows, by the row's kind, with the subject's own sealed values opened.
-
-    Without our own people: who acted in office is not the subject's data (CJEU C-579/21, Pankki S). That goes for what
-    the rows themselves say of it too.
-    """
-    keys: reveal.Keys | None = None if customer is None else _own_key(customer)
-    for entity_type, ids in _recorded(request, customer):
-        for some in _batches(str(pk) for pk in ids):
-            rows = AuditRecord.objects.filter(entity_type=entity_type, entity_id__in=some).order_by("seq")
-            for row in rows.values(*_RECORD_COLUMNS).iterator(chunk_size=_RECORDS_AT_ONCE):
-                yield {
-                    "id": str(row["id"]),
-                    "seq": row["seq"],
-                    "timestamp": clock.rfc3339(row["timestamp"]),
-                    "action": row["action"],
-                    "entityType": row["entity_type"],
-                    "entityId": row["entity_id"],
-                    "changes": exact(_readable(row["entity_type"], row["changes"], keys)),
-                    "actorType": row["actor_type"],
-                }
-
-
-def _recorded(request: DsarRequest, customer: Customer | None) -> Iterator[tuple[str, Iterable[object]]]:
-    """The kinds of rows that have records of their own, and the ids of those of the dossier."""
-    if customer is not None:
-        for entity in CATALOGUE:
-            kind = entity.model_class.__name__
-            if entity.section and entity.section != "dsarRequests" and kind not in _IN_BULK:
-                yield kind, entity.ids_for_dossier(customer.pk)
-    yield DsarRequest.__name__, (row.pk for row in requests_about(request, customer))
-
-
-def _own_key(customer: Customer) -> reveal.Keys:
-    """The one key whose values are shown: what else stands in these records is somebody else's."""
-    key_id = subject_keys.id_of(str(customer.pk))
-    return {} if key_id is None else subject_keys.by_id([key_id])
-
-
-def _readable(entity_type: str, changes: Any, keys: reveal.Keys | None) -> Any:
-    shown = reveal.open_contents(entity_type, changes, keys).value if keys else changes
-    if not isinstance(shown, dict):
-        return shown
-    return {column: REDACTED if _IN_OFFICE.search(column) else value for column, value in shown.items()}
-
-
-def _batches(values: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(values)
-    while some := list(islice(rest, _IDS_PER_QUERY)):
-        yield some

@@ -30,7 +30,7 @@ from kaireon.jobs.runner import JobError, JobRun, code_of
 from kaireon.jobs.services import LeaseLost
 from kaireon.lib import clock
 from kaireon.tenancy import context
-from kaireon.tenancy.context import requires_transaction, transaction
+from kaireon.tenancy.context import not_durably, requires_transaction, transaction
 
 ROWS_VERB = "dsar.erasure.rows_erased"
 COMPLETED_VERB = "dsar.erasure.completed"
@@ -71,13 +71,16 @@ def process_erasure(run: JobRun) -> None:
     request_id = UUID(run.payload["request_id"])
     with transaction():
         # What was let go keeps nothing any more, also when nobody has purged since.
-        matters.finish_releases(now=clock.now())
+        if not matters.finish_releases(now=clock.now()):
+            # A server that crashes may forget that somebody came, as if nobody had. The next commit makes it so.
+            not_durably()
         request = services.start(request_id=request_id, now=clock.now())
         if request is None:
             run.finish()
             return
         steps.begin(request_id)
-    while (step := _begun(request_id)) is not None:
+        step = steps.begin_next(request_id, now=clock.now())
+    while step is not None:
         try:
             _WORK[step](run, request_id)
         except _Withdrawn:
@@ -90,14 +93,10 @@ def process_erasure(run: JobRun) -> None:
             with transaction():
                 steps.failed(request_id, step, code=code_of(e))
             raise
-
-
-def _begun(request_id: UUID) -> Step | None:
-    with transaction():
-        step = steps.next_of(request_id)
-        if step is not None:
-            steps.attempt(request_id, step, now=clock.now())
-    return step
+        with transaction():
+            # As above: that somebody tries is no promise.
+            not_durably()
+            step = steps.begin_next(request_id, now=clock.now())
 
 
 def _do_rows(run: JobRun, request_id: UUID) -> None:

@@ -123,6 +123,37 @@ class Work:
     now: datetime
     planning: bool = False
     erased: Erased = field(default_factory=Erased)
+    # Mostly there are none, and then it is not asked for each entity.
+    beside_holds: bool = field(init=False)
+    # How many rows there are when the walk begins; what it writes itself is of entities that it asks about anyway.
+    found: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.beside_holds = predicate.is_any(kinds=predicate.FOR_ERASURE)
+        self.found = {} if self.planning else residue(self.customer.pk, [])
+
+    def has_none(self, entity: Entity) -> bool:
+        """Whether there are no such rows, and none can come: while the customer is locked, nobody refers to them.
+
+        Of rows that no reference holds to the customer, that is never known.
+        """
+        return not self.planning and entity.subject in REFERENCES and entity.name not in self.found
+
+    def held_part(self, entity: Entity, data_class: str) -> Q:
+        """True of the rows that a matter's hold keeps."""
+        return held_part(entity, data_class) if self.beside_holds else Q(pk__in=[])
+
+    def kept(self, entity: Entity, data_class: str, rows: TenantQuerySet[Any]) -> int:
+        """How many of these are held; noted as retained."""
+        if not self.beside_holds:
+            return 0
+        count = rows.filter(held_part(entity, data_class)).count()
+        self.retain(entity, data_class, count)
+        return count
+
+    def free(self, rows: TenantQuerySet[Any], data_class: str) -> TenantQuerySet[Any]:
+        """The others."""
+        return predicate.free(rows, data_class, kinds=predicate.FOR_ERASURE) if self.beside_holds else rows
 
     def retain(self, entity: Entity, data_class: str, count: int) -> None:
         """What a hold keeps, with the day it ends where one is known."""
@@ -191,15 +222,17 @@ def held_part(entity: Entity, data_class: str) -> Q:
 
 
 def _delete(entity: Entity, work: Work) -> None:
+    if work.has_none(entity):
+        work.erased.deleted[entity.name] = 0
+        return
     deleted = 0
     for data_class in entity.data_classes():
         rows = _rows(entity, work, data_class)
         if data_class in work.held:
             work.retain(entity, data_class, rows.count())
             continue
-        kept = rows.filter(held_part(entity, data_class)).count()
-        work.retain(entity, data_class, kept)
-        rows = predicate.free(rows, data_class, kinds=predicate.FOR_ERASURE)
+        kept = work.kept(entity, data_class, rows)
+        rows = work.free(rows, data_class)
         if entity.name == "customer" and not kept and _referring(work):
             _empty_profile(work)
             continue
@@ -235,8 +268,8 @@ def _reduce_to_evidence(entity: Entity, work: Work) -> None:
     if entity.data_class in work.held:
         work.retain(entity, entity.data_class, rows.count())
         return
-    work.retain(entity, entity.data_class, rows.filter(held_part(entity, entity.data_class)).count())
-    rows = predicate.free(rows, entity.data_class, kinds=predicate.FOR_ERASURE)
+    work.kept(entity, entity.data_class, rows)
+    rows = work.free(rows, entity.data_class)
     if work.planning:
         reduced = rows.count()
     elif work.was_remnant:
@@ -256,9 +289,11 @@ def _shred(entity: Entity, work: Work) -> None:
     if entity.data_class in work.held:
         work.retain(entity, entity.data_class, len(readable))
         return
-    found = DsarRequest.objects.filter(pk__in=[r.pk for r in readable]).filter(held_part(entity, entity.data_class))
+    found = DsarRequest.objects.filter(pk__in=[r.pk for r in readable]).filter(
+        work.held_part(entity, entity.data_class)
+    )
     kept = set(found.values_list("pk", flat=True))
-    if predicate.names_subject(entity, work.customer.pk):
+    if work.beside_holds and predicate.names_subject(entity, work.customer.pk):
         # Filed before it was known whose they are, they do not name the customer by whom the hold would find them.
         kept |= {r.pk for r in readable if r.customer_ref is None}
     work.retain(entity, entity.data_class, len(kept))
@@ -296,7 +331,7 @@ def _key_held_consents(work: Work) -> None:
     """Statements that stay under hold get their keys now: later nobody knows the number any more."""
     rows = ConsentRecord.objects.filter(customer=work.customer)
     if "consents" not in work.held:
-        rows = rows.filter(held_part(catalogue.entity("consentRecord"), "consents"))
+        rows = rows.filter(work.held_part(catalogue.entity("consentRecord"), "consents"))
     if not work.was_remnant:
         rows.update(
             subject_key=customer_keys.number_key(work.customer.customer_id),

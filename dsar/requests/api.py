@@ -143,7 +143,7 @@ class DsarDownloadView(TenantAPIView):
     @extend_schema(
         responses={
             200: OpenApiResponse(OpenApiTypes.BINARY, description="The portable dossier, or a zip to read."),
-            **dict.fromkeys((404, 409, 410), ErrorBodySerializer),
+            **dict.fromkeys((404, 409, 410, 503), ErrorBodySerializer),
         },
         operation_id="dsar_download",
         parameters=[OpenApiParameter("format", str, enum=list(handing_out.FORMATS))],
@@ -170,6 +170,8 @@ class DsarDownloadView(TenantAPIView):
             raise Conflict(str(error), code="encrypted_package") from error
         except keeping.DossierMissing as error:
             raise Gone("The package is not in storage any more: file a new request.", code="package_gone") from error
+        except keeping.StorageAway as error:
+            raise Unavailable("Storage does not answer: try again shortly.", code="storage_away") from error
         _record_reading(row, via="download")
         return response
 

@@ -46,7 +46,10 @@ def follow(request: DsarRequest, first: DsarRequest) -> None:
 
 @requires_transaction
 def settle(first: DsarRequest, *, now: datetime) -> int:
-    """End those that waited for this one, which is answered. Returns how many."""
+    """End those that waited for this one, which is answered, and whose row is locked. Returns how many."""
+    # Mostly nobody does; and who files the same now waits for the lock.
+    if not DsarRequest.objects.filter(duplicate_of=first.pk).exists():
+        return 0
     waiting = list(DsarRequest.objects.waiting_for(first).select_for_update())
     for request in waiting:
         audit.action("dsar.duplicate.answered", entity=request)

@@ -4,6 +4,7 @@ Each move locks the request's row, so of two that come at once the second sees w
 that ended so is left alone: its worker finds the request closed, and drops what it made.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 import audit
@@ -45,16 +46,21 @@ class WaitsForAnother(RuntimeError):
 
 
 @requires_transaction
-def answer(request: DsarRequest, *, outcome: str, verb: str, now: datetime) -> None:
-    """Close the locked `request` as answered, or put its package before an officer where the tenant demands that."""
+def answer(
+    request: DsarRequest, *, outcome: str, verb: str, changed: Collection[str] | None = None, now: datetime
+) -> None:
+    """Close the locked `request` as answered, or put its package before an officer where the tenant demands that.
+
+    `changed` names what the caller changed in it, if not anything: to write few columns takes half the time.
+    """
     request.outcome = outcome
     request.error = ""
     if KINDS[request.request_type].has_package and request.package_expires_at and is_demanded(Demanded.REVIEW):
         audit.action("dsar.review", entity=request)
         request.move_to(State.REVIEW)
-        request.save()
+        request.save(update_fields=_fields(changed))
         return
-    _close(request, verb=verb, now=now)
+    _close(request, verb=verb, changed=changed, now=now)
 
 
 @requires_transaction
@@ -122,15 +128,19 @@ def withdraw(*, request: DsarRequest, actor: Actor, now: datetime, verb: str = "
 
 
 @requires_transaction
-def _close(row: DsarRequest, *, verb: str, now: datetime) -> None:
+def _close(row: DsarRequest, *, verb: str, changed: Collection[str] | None = None, now: datetime) -> None:
     audit.action(verb, entity=row)
     row.move_to(State.COMPLETED)
     row.error = ""
     row.closed_at = now
-    row.save()
+    row.save(update_fields=_fields(changed))
     pauses.resume_retention(request_id=row.pk, now=now)
     duplicates.settle(row, now=now)
     signals.closed.send(sender=DsarRequest, request=row, now=now)
+
+
+def _fields(changed: Collection[str] | None) -> list[str] | None:
+    return None if changed is None else ["state", "status", "outcome", "error", "closed_at", *changed]
 
 
 def _open(request: DsarRequest) -> DsarRequest:

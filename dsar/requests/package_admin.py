@@ -54,6 +54,9 @@ class PackageVerbs(TenantModelAdmin[DsarRequest]):
         except keeping.DossierMissing:
             self.message_user(request, "The package is not in storage any more: file a new request.", messages.ERROR)
             return HttpResponseRedirect(self.url("change", row.pk))
+        except keeping.StorageAway:
+            self.message_user(request, "Storage does not answer: try again shortly.", messages.ERROR)
+            return HttpResponseRedirect(self.url("change", row.pk))
         audit.record(
             action=DOWNLOADED_VERB, entity_type="DsarRequest", entity_id=str(row.pk), changes={"via": {"new": "admin"}}
         )

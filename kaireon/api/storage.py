@@ -10,12 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 
 from kaireon.api.breakers import STORAGE, Breaker
+
+# What storages raise when they cannot be asked; a file that is not there is one of them.
+FAULTS = (OSError, BotoCoreError, ClientError)
 
 
 class Guarded:

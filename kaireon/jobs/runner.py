@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db.transaction import on_commit
 
 from kaireon.api.breakers import BreakerOpen
 from kaireon.jobs import progress, registry, services
 from kaireon.jobs.heartbeat import Heartbeat
-from kaireon.jobs.models import Job
+from kaireon.jobs.models import Job, JobState
 from kaireon.jobs.services import LeaseLost
 from kaireon.lib import clock
 from kaireon.tenancy import context
@@ -56,7 +58,9 @@ class JobRun:
     @requires_transaction
     def finish(self, result: Mapping[str, object] | None = None) -> None:
         """Raises LeaseLost when another worker took over: let it roll the transaction back."""
-        services.finish(job=self.job, now=clock.now(), result=result)
+        now = clock.now()
+        services.finish(job=self.job, now=now, result=result)
+        on_commit(partial(services.ended, job=self.job, now=now, result=result))
 
     def progress(self, percent: Callable[[], float]) -> None:
         """Write down how far it has come, 0 to 100, in a transaction of its own; asks at most once a second.
@@ -143,6 +147,8 @@ def _put_off(job: Job, waits: BreakerOpen) -> None:
 
 def _finished(run: JobRun) -> Job:
     """Mark done what the handler did not finish itself."""
+    if run.job.state == JobState.DONE:
+        return run.job
     return run.job if services.finish_at_once(job=run.job, now=clock.now()) else _again(run.job)
 
 

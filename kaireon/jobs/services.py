@@ -161,9 +161,14 @@ def finish_at_once(*, job: Job, now: datetime) -> bool:
     """As `finish`, in a transaction of its own, and `job` says so afterwards. False when it is not held any more."""
     if not _finish(job, now, None):
         return False
-    job.state, job.lease_token, job.lease_until = JobState.DONE, None, None
-    job.error, job.result, job.finished_at = "", None, now
+    ended(job=job, now=now)
     return True
+
+
+def ended(*, job: Job, now: datetime, result: Mapping[str, object] | None = None) -> None:
+    """Let `job` say what its row says once it was finished: after the commit."""
+    job.state, job.lease_token, job.lease_until = JobState.DONE, None, None
+    job.error, job.result, job.finished_at = "", None if result is None else dict(result), now
 
 
 @requires_transaction

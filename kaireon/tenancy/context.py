@@ -118,17 +118,30 @@ def platform_scope(*, actor: Actor, request_id: str = "") -> Iterator[Scope]:
 
 
 @contextmanager
-def transaction(*, durable: bool = False, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """A database transaction that knows the scope; nested, a savepoint. All or nothing, reads included."""
+def transaction(*, durable: bool = False, one_moment: bool = False, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """A database transaction that knows the scope; nested, a savepoint. All or nothing, reads included.
+
+    With `one_moment` it sees the database as it was at its first look and changes nothing; it is never nested.
+    """
     here = current()
     connection = connections[using]
     surrounded = connection.in_atomic_block
-    with django_transaction.atomic(using=using, durable=durable), _told(connection, here, surrounded=surrounded):
-        yield
+    with django_transaction.atomic(using=using, durable=durable or one_moment):
+        if one_moment:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with _told(connection, here, surrounded=surrounded):
+            yield
 
 
 def in_transaction(using: str = DEFAULT_DB_ALIAS) -> bool:
     return _applied(connections[using]) is not None
+
+
+def not_durably() -> None:
+    """Let the commit of this transaction not wait for the disk: for what may be forgotten when a server crashes."""
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
 
 
 def requires_transaction(service: Callable[P, R]) -> Callable[P, R]:

@@ -7,6 +7,7 @@ import sys
 from tests.bench import document, lag, masking, options
 from tests.bench.append import bench as append
 from tests.bench.dossier import bench as dossier
+from tests.bench.erasure import bench as erasure
 from tests.bench.export import bench as export
 from tests.bench.flows import bench as flows
 from tests.bench.jobs import bench as jobs
@@ -30,6 +31,7 @@ BENCHES = {
     "export": export,
     "purge": purge,
     "dossier": dossier,
+    "erasure": erasure,
 }
 CORES = 2
 

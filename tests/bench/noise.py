@@ -53,3 +53,14 @@ def reached(ratios: Sequence[float], target: float) -> str:
     if low >= target:
         return "holds"
     return "missed" if high < target else f"not settled: somewhere between {low:.2f} and {high:.2f}"
+
+
+def within(values: Sequence[float], limit: float) -> str:
+    """The same of what may be at most so much."""
+    between = median_between(values)
+    if between is None:
+        return "not settled: too few rounds"
+    low, high = between
+    if high <= limit:
+        return "holds"
+    return "missed" if low > limit else f"not settled: somewhere between {low:.2f} and {high:.2f}"

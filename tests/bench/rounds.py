@@ -40,6 +40,11 @@ class Contender:
     def ratio_range(self) -> tuple[float, float]:
         return (min(self.ratios), max(self.ratios)) if self.ratios else (1.0, 1.0)
 
+    @property
+    def times(self) -> list[float]:
+        """How many times as long as the floor it took, each time."""
+        return [1 / ratio for ratio in self.ratios]
+
     def median_of(self, name: str) -> float:
         return median(turn.more[name] for turn in self.turns)
 

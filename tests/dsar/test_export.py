@@ -105,7 +105,7 @@ def test_it_refuses_the_future_and_unknown_laws(ada: None) -> None:
 
 
 def test_one_moment_sees_nothing_of_what_comes_after_its_first_look(jane: m.Customer, superuser_url: str) -> None:
-    with export.one_moment():
+    with transaction(one_moment=True):
         before = m.Interaction.objects.filter(customer=jane).count()
         with psycopg.connect(superuser_url) as other:
             other.execute("SELECT set_config('app.tenant_id', 'acme', true), set_config('app.actor_name', 'x', true)")

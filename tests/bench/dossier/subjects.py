@@ -43,6 +43,14 @@ SELECT gen_random_uuid(), %(tenant)s, %(customer)s, 'offer', 'web', 'offer-' || 
 """
 
 
+# Where the floor puts what it wrote.
+_PACKAGES = """
+CREATE TABLE public.bench_package (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number text, name text,
+                                   content bytea);
+GRANT SELECT, INSERT ON public.bench_package TO kaireon_app
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """A customer, by how many rows they have."""
@@ -65,6 +73,7 @@ def load(
     """Write `others` customers of `each` interactions, and the subjects, whose numbers come before theirs."""
     with psycopg.connect(url, autocommit=True) as server:
         server.execute("SELECT set_config('app.tenant_id', %s, false)", [tenant])
+        server.execute(_PACKAGES)
         server.execute("SET session_replication_role = replica")
         first = len(subjects)
         server.execute(_CUSTOMERS, {"tenant": tenant, "customers": first + others})

@@ -25,6 +25,11 @@ class Worker:
         self._log = log
         self._process: subprocess.Popen[bytes] = spawn(command, log=log, leashed=True, env=environment)
 
+    @property
+    def pid(self) -> int:
+        """Of its first process, and of the session that all of them are in."""
+        return self._process.pid
+
     @contextmanager
     def working(self) -> Iterator[None]:
         """Until the block ends. Held otherwise: what is asked for meanwhile waits in the queue."""
