@@ -53,7 +53,7 @@ def begin_turn(request_id: UUID) -> int:
 def begin_next(request_id: UUID, *, now: datetime) -> Step | None:
     """The first step of the turn that is not done, with one attempt more; None when all are."""
     with connection.cursor() as cursor:
-        cursor.execute(_BEGIN_NEXT, {**_named(request_id), "done": StepState.DONE, "now": now})
+        cursor.execute(_BEGIN_NEXT, {**_named(request_id), "done": str(StepState.DONE), "now": now})
         row = cursor.fetchone()
     return Step(row[0]) if row else None
 
@@ -62,8 +62,13 @@ def begin_next(request_id: UUID, *, now: datetime) -> Step | None:
 def done(request_id: UUID, step: Step, *, counts: dict[str, Any], now: datetime) -> None:
     """In the transaction of its effect."""
     with connection.cursor() as cursor:
-        given = {"name": step, "done": StepState.DONE, "counts": json.dumps(counts), "now": now}
-        cursor.execute(_DONE, {**_named(request_id), **given})
+        given: dict[str, Any] = {
+            "name": str(step),
+            "done": str(StepState.DONE),
+            "counts": json.dumps(counts),
+            "now": now,
+        }
+        cursor.execute(_DONE, _named(request_id) | given)
 
 
 @requires_transaction
@@ -104,7 +109,7 @@ def _turn(request_id: UUID, turn: int) -> None:
     )
 
 
-def _named(request_id: UUID) -> dict[str, object]:
+def _named(request_id: UUID) -> dict[str, Any]:
     return {"tenant": context.tenant_id(), "request": request_id}
 
 
