@@ -130,7 +130,18 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         )
     if asked_to_keep(request):
         own.append({"title": custodians_admin.TITLE, "icon": "inventory_2", "link": reverse(custodians_admin.ASKED)})
-    return [{"items": own}, *groups]
+    return _with_place([{"items": own}, *groups], request.path)
+
+
+def _with_place(groups: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
+    """Mark where one is: one item alone, the one whose address says most of the page's."""
+    items = [item for group in groups for item in group["items"]]
+    home = reverse("admin:index")
+    leading = [item["link"] for item in items if path.startswith(item["link"]) and item["link"] != home]
+    here = max(leading, key=len, default=path)
+    for item in items:
+        item["active"] = item["link"] == here
+    return groups
 
 
 def asked_to_keep(request: HttpRequest) -> int:

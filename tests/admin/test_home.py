@@ -136,3 +136,19 @@ def test_a_pipeline_whose_newest_run_failed_is_named_until_one_succeeds(sign_in:
 def end(run: FlowRun, state: str) -> None:
     with ADA.here(), transaction():
         FlowRun.objects.filter(pk=run.pk).update(state=state, finished_at=clock.now())
+
+
+def test_the_menu_marks_one_place(sign_in: SignIn) -> None:
+    client = sign_in(ADA)
+    places = {
+        "/admin/": "Home",
+        "/admin/dsar/dsarrequest/": "Subject requests",
+        "/admin/dsar/dsarrequest/board/": "Request desk",
+        "/admin/dsar/dsarrequest/report/": "Subject requests",
+        "/admin/approvals/approvalrequest/inbox/": "For your decision",
+        "/admin/approvals/approvalrequest/": "Approvals",
+    }
+    for path, name in places.items():
+        page = client.get(path).content.decode()
+        marked = re.findall(r'aria-current="page">\s*<span[^>]*>[^<]*</span> ([^<]+?)\s*<', page)
+        assert marked == [name], path

@@ -33,9 +33,10 @@ from kaireon.outbox.models import Message
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import Membership
 from tests.approvals.conftest import BEA, admins  # noqa: F401
+from tests.browser import request_scenes
 from tests.browser.conftest import Watched
 from tests.browser.steps import follow, sign_in
-from tests.browser.test_admin_story import until_completed
+from tests.browser.test_admin_story import until, until_completed
 from tests.browser.test_operations_story import locked, put_file
 from tests.cast import ACME, ADA
 from tests.dsar.public.conftest import open_page
@@ -59,7 +60,7 @@ DISPUTES = (
 WAITING = {"A-00240": 33, "A-00360": 28, "A-00480": 12, "A-00600": 3}
 
 
-def test_take_them(watched: Watched) -> None:
+def test_take_them(watched: Watched, tmp_path: Path) -> None:
     prepare()
     page = watched.page
     sign_in(page)
@@ -72,6 +73,7 @@ def test_take_them(watched: Watched) -> None:
         "title => title.parentElement.scrollIntoView({block: 'end'})"
     )
     take(page, "request")
+    request_scenes.take_the_package(page, IMAGES, tmp_path)
     take_the_clock(page)
     sequencer.drain(ACME)
     # What the sequencer's process and the schedule do every minute.
@@ -105,7 +107,10 @@ def test_take_them(watched: Watched) -> None:
     take_the_desk(page)
     page.goto("/admin/audit/auditrecord/")
     take(page, "audit")
+    request_scenes.take_the_confirmation(page, take)
     take_the_certificate(page)
+    request_scenes.take_the_board(page, take)
+    request_scenes.take_the_report(page, take)
     page.goto("/admin/audit/auditrecord/?entity_type=RetentionPolicy&action=retention_config.legal_hold")
     follow(page, page.locator("#result_list tbody").get_by_role("link").first)
     take(page, "audit-record")
@@ -137,6 +142,8 @@ def test_take_the_engine_room(
     take(page, "dead-letter")
 
     ask()
+    page.goto("/admin/approvals/approvalrequest/inbox/")
+    take(page, "inbox")
     page.goto("/admin/approvals/approvalrequest/?waiting=me")
     follow(page, page.locator("#result_list tbody").get_by_role("link").first)
     take(page, "approval")
@@ -239,7 +246,12 @@ def take_the_certificate(page: Page) -> None:
             )
         services.wake(filed)
     page.goto(f"/admin/dsar/dsarrequest/{filed.request.pk}/change/")
+    until(page, "Deferred")
+    # It goes on by itself.
+    with ADA.here(uuid4().hex), transaction():
+        holds.release_hold(data_class="decisions", actor=ADA.actor, now=clock.now())
     until_completed(page)
+    request_scenes.take_the_steps(page, take, filed.request.pk)
     page.goto(f"/admin/dsar/dsarrequest/{filed.request.pk}/certificate/")
     take(page, "certificate")
     page.goto("/admin/customers/erasedsubject/")
