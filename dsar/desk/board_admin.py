@@ -29,6 +29,11 @@ _IN_THE_LIST = {
 
 
 class BoardPage(TenantModelAdmin[DsarRequest]):
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        # The menu leads to the board, and the board to the report.
+        shown: list[Any] = super().get_actions_list(request)
+        return [a for a in shown if a.action_name.rsplit("_", 1)[-1] not in ("board", "report")]
+
     @verb(
         permission=Permission.READ_DSAR,
         description="Board",
@@ -88,7 +93,8 @@ def _card(card: Card) -> dict[str, Any]:
     return {
         "row": row,
         "kind": title_of(row),
-        "law": deadlines.law_pack(row.regulation).title,
+        # Its title is too long for a card.
+        "law": row.regulation.upper().replace("_", " "),
         "look": countdown.LOOKS[urgency],
         "icon": countdown.ICONS[urgency],
         "text": card.standing.text,
@@ -107,6 +113,6 @@ def _says(row: DsarRequest) -> str:
         return answer_page.deferral(row)
     if row.state == State.COMPLETED:
         return str(row.get_outcome_display())
-    if row.state in (State.IDENTITY, State.REVIEW):
+    if row.state in (State.IDENTITY, State.REVIEW, State.QUEUED):
         return ""
     return str(row.get_state_display())

@@ -242,7 +242,7 @@ def take_the_certificate(page: Page) -> None:
     with ADA.here(uuid4().hex):
         with transaction():
             filed = services.create_request(
-                request_type="delete", subject_id="A-00960", actor=ADA.actor, now=clock.now()
+                request_type="delete", subject_id="A-02040", actor=ADA.actor, now=clock.now()
             )
         services.wake(filed)
     page.goto(f"/admin/dsar/dsarrequest/{filed.request.pk}/change/")

@@ -16,7 +16,7 @@ from kaireon.tenancy import tenants
 from kaireon.tenancy.context import scope, transaction
 from tests.approvals.conftest import BEA
 from tests.browser.conftest import Watched, demo
-from tests.browser.steps import focus_on, overflow, press, sign_in, tab_to
+from tests.browser.steps import focus_on, follow, overflow, press, sign_in, tab_to
 from tests.cast import ACME, ADA, PASSWORD, SETUP
 from tests.servers import SUITE
 
@@ -63,6 +63,12 @@ def test_the_desk_from_the_board_to_the_certificate(watched: Watched, browser: B
     expect(page.locator("[data-lane=review] [data-card]")).to_have_count(2)
     press(page, wanted)
     expect(page.get_by_text("What happened")).to_be_visible()
+    # From the list too.
+    page.goto("/admin/dsar/dsarrequest/")
+    expect(page.get_by_role("button", name="Assign together")).to_be_hidden()
+    page.locator("input.action-select").first.check()
+    follow(page, page.get_by_role("button", name="Assign together"))
+    expect(page.get_by_role("button", name="Assign 1")).to_be_visible()
 
     page.goto("/admin/dsar/dsarrequest/erasure/")
     page.locator("#id_subject_id").fill(ERASED)
