@@ -56,7 +56,7 @@ class Findings:
         return {
             "tenantId": self.tenant_id,
             "older": self.is_older,
-            "records": self.kept_size,
+            "newestCheckpoint": self.kept_size,
             "lostCheckpoint": {"size": lost.size, "root": lost.root.hex(), "checkpoints": lost.count} if lost else None,
             "forgottenErasures": [
                 {"entry": one.number, "requestId": one.said["requestId"], "erasedAt": one.said["erasedAt"]}

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from kaireon.jobs import bursts, pauses, registry, runner, services
 from kaireon.lib import clock
-from kaireon.tenancy import context
+from kaireon.tenancy import context, serving
 from kaireon.tenancy.context import Actor, scope, transaction
 from kaireon.tenancy.tasks import TenantTask
 
@@ -83,6 +83,9 @@ def sweep(*, queue: str, **_newer: object) -> int:
     Each queue has a sweep of its own, which waits in that queue: whoever is free for the work is free to look for it,
     and no other queue's backlog stands before it.
     """
+    if serving.refusal():
+        # Nobody would take them up: they are found as soon as somebody may.
+        return 0
     pauses.announce()
     return sweep_due(now=clock.now(), queues=[queue])
 
@@ -127,6 +130,8 @@ def _waiting(queue: str) -> int:
 def sweep_at_start(**_kwargs: Any) -> None:
     """A worker that starts looks for work at once: its predecessor may have died, or Redis may have been wiped."""
     try:
+        if serving.refusal():
+            return
         pauses.announce()
         sweep_due(now=clock.now())
     except (DatabaseError, BrokerUnavailable, KombuError, RedisError, OSError) as error:

@@ -9,6 +9,7 @@ from django.db import connection
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.outbox import delivery, services, shifts
+from kaireon.tenancy import serving
 from kaireon.tenancy.tasks import TenantTask
 
 logger = logging.getLogger("kaireon.outbox")
@@ -42,7 +43,7 @@ def deliver(*, tenant_id: str, **_newer: object) -> int:
 @shared_task(name=SWEEP_TASK, acks_late=True, expires=SWEEP_SECONDS * 2)
 def sweep(**_newer: object) -> int:
     """Wake a worker for every tenant with something due; how many."""
-    return sweep_due(now=clock.now())
+    return 0 if serving.refusal() else sweep_due(now=clock.now())
 
 
 def sweep_due(*, now: datetime) -> int:

@@ -1,5 +1,6 @@
 """Dumps and restores of the test's database, and what is published of it before and after."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -35,7 +36,9 @@ def publish() -> None:
 def dump(database: str, folder: Path) -> Path:
     """As an operator does it, with the role that reads everything."""
     path = folder / "kaireon.dump"
-    _run("pg_dump", "--format=custom", f"--file={path}", SUITE.superuser_url(database))
+    password = json.loads((SUITE.folder / "passwords.json").read_text())["kaireon_backup"]
+    url = databases.with_login(SUITE.superuser_url(database), "kaireon_backup", password)
+    _run("pg_dump", "--format=custom", f"--file={path}", url)
     return path
 
 
