@@ -352,6 +352,8 @@ EXEMPT: dict[str, str] = {
     "dsar.ErasureEntry": "Keyed hashes, counts and times: what the journal outside the database says.",
     "dsar.ErasureSearch": "The names of a person, sealed, between the end of the profile and the answer.",
     "dsar.Letter": "Which letter was written and sent when; what it says is in the table, as letterText.",
+    "dsar.Recipient": "Organisations that get data, and how they are told.",
+    "dsar.RecipientNotice": "Which recipient was told of what and when; whom it is about says an outbox payload.",
     "dsar.LetterSettings": "How a tenant writes to subjects.",
     "dsar.LetterTemplate": "A tenant's own words for a kind of letter.",
     "dsar.FollowLink": "Keyed and plain hashes of a secret link and of a code, how often it was tried, and times.",

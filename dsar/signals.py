@@ -13,5 +13,7 @@ extended = Signal()
 closed = Signal()
 # An erasure did what it could; `request.retained` waits for the end of a hold.
 deferred = Signal()
-# The rows of a person are about to be erased; whom they are of is known for the last time. `customers` are locked.
+# The rows of `customers`, locked, went: `items` says what became of them, as in a plan.
+erased = Signal()
+# The rows of a person are about to be erased; whom they are of is known for the last time.
 erasing = Signal()

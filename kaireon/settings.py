@@ -257,6 +257,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RequestStatusEnum": "dsar.models.Status",
         "RequestStateEnum": "dsar.models.State",
         "RequestOutcomeEnum": "dsar.models.Outcome",
+        "SubjectTypeEnum": "dsar.models.SubjectType",
         "LetterKindEnum": "dsar.models.LetterKind",
         "LetterStateEnum": "dsar.models.LetterState",
         "ClockPauseGroundEnum": "dsar.models.clock_pause.GROUNDS",

@@ -26,6 +26,7 @@ from dsar.certifying import certificate_api as certificates
 from dsar.erasing import cancel_api as erasure_cancel
 from dsar.erasing import plans_api as erasure_plans
 from dsar.letters import letters_api as letters
+from dsar.recipients import recipients_api as recipients
 from dsar.reporting import report_api as dsar_reporting
 from dsar.requests import api as dsar
 from dsar.requests import clocks_api as dsar_clocks
@@ -134,6 +135,13 @@ api_v1 = [
         "dsar/<uuid:request_id>/letters/<uuid:letter_id>/mark",
         letters.DsarLetterMarkView.as_view(),
         name="dsar-letter-mark",
+    ),
+    path("dsar/recipients", recipients.RecipientsView.as_view(), name="recipients"),
+    path("dsar/<uuid:request_id>/notices", recipients.DsarNoticesView.as_view(), name="dsar-notices"),
+    path(
+        "dsar/<uuid:request_id>/notices/<uuid:notice_id>/not-told",
+        recipients.DsarNotToldView.as_view(),
+        name="dsar-notice-not-told",
     ),
     path("gdpr/erasure", dsar.ErasureView.as_view(), name="gdpr-erasure"),
     path("pipelines", flows.PipelinesView.as_view(), name="pipelines"),

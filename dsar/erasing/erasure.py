@@ -176,6 +176,8 @@ def erase_rows(*, request_id: UUID, now: datetime) -> bool:
     plans.keep(plan, erased)
     _write_down(request, erased, now)
     if erased.took:
+        customers = [there[ref] for ref in refs if ref in there]
+        signals.erased.send(sender=DsarRequest, request=request, customers=customers, items=erased.items, now=now)
         writing.note(request_id=request.pk, subjects=subjects_there, counts=erased.sums(), now=now)
     return True
 

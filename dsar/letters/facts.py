@@ -16,6 +16,7 @@ from dsar.deadlines import Clock, local_date
 from dsar.letters.words import LANGUAGES
 from dsar.letters.words.language import Language
 from dsar.models import DsarRequest, LetterKind, LetterSettings, Outcome, RequestType
+from dsar.recipients.telling import Told
 from dsar.requests import clocks, grounds
 from dsar.requests.kinds import BY_PERSON, WITH_PACKAGE
 from kaireon.tenancy import context
@@ -37,16 +38,6 @@ PLACEHOLDERS: dict[str, frozenset[str]] = {
 }
 SINGLE_LINE = frozenset({"organisation", "reference", "request", "received_on", "due_on", "new_due_on"})
 _WITH_REMEDIES = (LetterKind.EXTENSION, LetterKind.REFUSAL, LetterKind.DEFERRAL)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """The recipients of the data by name, told or not. `article` says where the law wants them told."""
-
-    article: str = ""
-    told: tuple[str, ...] = ()
-    being_told: tuple[str, ...] = ()
-    not_told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +185,7 @@ def _retained_line(entry: Mapping[str, Any], about: About) -> str:
 
 def _recipients(about: About) -> str:
     words, told = about.words, about.told
-    article = words.cite(told.article)
+    article = f" ({words.cite(told.article)})" if told.article else ""
     blocks = (
         (words.told_lead, told.told),
         (words.being_told, told.being_told),

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from dsar.letters import facts, texts
-from dsar.letters.facts import About, Supposed, Told
+from dsar.letters.facts import About, Supposed
 from dsar.letters.texts import Template
 from dsar.models import DsarRequest, LetterKind, LetterSettings, Outcome, RequestType
 from dsar.requests import clocks, grounds
@@ -26,7 +26,7 @@ def shown(template: Template, kind: str, language: str, settings: LetterSettings
     elif kind == LetterKind.REFUSAL:
         known = grounds.allowed(request_type=request.request_type, regulation=request.regulation)
         supposed = Supposed(ground=known[0], reason="…")
-    about = About(request=request, settings=settings, language=language, told=Told(), supposed=supposed)
+    about = About(request=request, settings=settings, language=language, supposed=supposed)
     return texts.filled(template, facts.of(about, kind))
 
 

@@ -27,6 +27,9 @@ from dsar.models import (
     RequestType,
     State,
 )
+
+# Before what follows here listens: recipients are told first, so that a letter can say so.
+from dsar.recipients import notices, telling  # noqa: F401
 from dsar.requests import clocks, grounds, subjects
 from kaireon.jobs import services as jobs
 from kaireon.tenancy.context import requires_transaction
@@ -85,6 +88,7 @@ def preview(
         request=request,
         settings=settings,
         language=language or addressing.language_of(request, settings),
+        told=telling.of(request),
         supposed=supposed,
     )
     try:
@@ -151,7 +155,7 @@ def _write(
     letter = (is_last and kept) or Letter(request=request, kind=kind, number=_next(request, kind))
     to = kept_text.content["to"] if kept_text else addressing.address_of(request)
     language = language or (kept.language if kept else addressing.language_of(request, settings))
-    about = About(request=request, settings=settings, language=language)
+    about = About(request=request, settings=settings, language=language, told=telling.of(request))
     template = texts.template_for(kind, language)
     subject, text = texts.filled(template, facts.of(about, kind))
     letter.language, letter.template_version, letter.written_at = language, template.version, now

@@ -19,6 +19,7 @@ from dsar.models.letter import (
     LetterText,
 )
 from dsar.models.public import FollowLink, PublicFiling, PublicPage
+from dsar.models.recipient import Effort, NoticeKind, NoticeState, Recipient, RecipientNotice
 from dsar.models.request import (
     REPEATED_BY,
     SHREDDED,
@@ -41,6 +42,7 @@ __all__ = [
     "Demanded",
     "Dossier",
     "DsarRequest",
+    "Effort",
     "ErasureEntry",
     "ErasurePlan",
     "ErasureSearch",
@@ -53,10 +55,14 @@ __all__ = [
     "LetterState",
     "LetterTemplate",
     "LetterText",
+    "NoticeKind",
+    "NoticeState",
     "Outcome",
     "Proof",
     "PublicFiling",
     "PublicPage",
+    "Recipient",
+    "RecipientNotice",
     "RequestType",
     "State",
     "Status",

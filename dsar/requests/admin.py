@@ -16,6 +16,7 @@ from dsar.erasing import plans_admin
 from dsar.letters import letters_admin, manner_admin
 from dsar.models import DsarRequest, SubjectType
 from dsar.public.page_admin import PublicPageVerbs
+from dsar.recipients import recipients_admin
 from dsar.reporting.report_admin import ReportPage
 from dsar.requests import (
     answer_page,
@@ -53,6 +54,7 @@ class DsarRequestAdmin(
     letters_admin.LetterVerbs,
     manner_admin.MannerPages,
     PublicPageVerbs,
+    recipients_admin.NoticeVerbs,
     ClockVerbs,
 ):
     view_permission = Permission.READ_DSAR
@@ -96,6 +98,7 @@ class DsarRequestAdmin(
         *("again", "plan", "cancel"),
         *life_admin.VERBS,
         *letters_admin.VERBS,
+        *recipients_admin.VERBS,
         *ClockVerbs.clock_actions_detail,
     )
     when_empty = "File one when a customer asks what you know about them, or to be forgotten."
@@ -142,6 +145,7 @@ class DsarRequestAdmin(
                 "paused_since": pauses.paused_since(row.pk),
                 **life_admin.page_of(row),
                 **letters_admin.page_of(row),
+                **recipients_admin.page_of(row),
             }
         return super().changeform_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from audit.models import AuditRecord
-from dsar.models import DsarRequest, IdentityCheck, Letter
+from dsar.models import DsarRequest, IdentityCheck, Letter, RecipientNotice
 from kaireon.tenancy.context import requires_transaction
 
 # A request has some dozens at most; whoever looks at it more often than that is found in the log itself.
@@ -28,7 +28,7 @@ class Event:
 
 @requires_transaction
 def timeline(request: DsarRequest) -> list[Event]:
-    """The records of the request, its proof of identity and its letters, oldest first.
+    """The records of the request, its proof of identity, its letters and notices, oldest first.
 
     Drain the inbox before the transaction.
     """
@@ -39,6 +39,9 @@ def timeline(request: DsarRequest) -> list[Event]:
     letters = [str(pk) for pk in Letter.objects.filter(request=request).values_list("pk", flat=True)]
     if letters:
         about |= Q(entity_type="Letter", entity_id__in=letters)
+    notices = [str(pk) for pk in RecipientNotice.objects.filter(request=request).values_list("pk", flat=True)]
+    if notices:
+        about |= Q(entity_type="RecipientNotice", entity_id__in=notices)
     found = AuditRecord.objects.filter(about).order_by("seq")[:MOST_EVENTS]
     return [
         Event(

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from kaireon.lib.naming import Names
 from kaireon.lib.sealing import CannotOpen
-from kaireon.outbox import archive, payloads
-from kaireon.outbox.models import ArchiveKey, DeadLetter, Payload
+from kaireon.outbox import archive, payloads, topics
+from kaireon.outbox.models import ArchiveKey, DeadLetter, Message, Payload
 from kaireon.tenancy.context import requires_transaction, transaction, without_transaction
+from kaireon.tenancy.managers import TenantQuerySet
 
 logger = logging.getLogger("kaireon.outbox")
 
@@ -26,7 +27,7 @@ def claim(names: Names, *, subject_ref: UUID) -> int:
     claimed, after = 0, UUID(int=0)
     while True:
         with transaction():
-            rows = list(Payload.objects.filter(subject_ref=None, pk__gt=after).order_by("pk")[:_AT_ONCE])
+            rows = list(_nobodys().filter(pk__gt=after).order_by("pk")[:_AT_ONCE])
             claimed += _claim([row.pk for row in rows if _says(row, names)], subject_ref)
         if len(rows) < _AT_ONCE:
             return claimed + _claim_archived(names, subject_ref)
@@ -36,8 +37,13 @@ def claim(names: Names, *, subject_ref: UUID) -> int:
 @requires_transaction
 def count(names: Names) -> int:
     """How many payloads there are that would be claimed. Nothing changes."""
-    nobodys = Payload.objects.filter(subject_ref=None)
-    return sum(_says(row, names) for row in nobodys.iterator(chunk_size=_AT_ONCE))
+    return sum(_says(row, names) for row in _nobodys().iterator(chunk_size=_AT_ONCE))
+
+
+def _nobodys() -> TenantQuerySet[Payload]:
+    """Those that were published about nobody, but for what has to tell of an erasure after it."""
+    telling = Message.objects.filter(topic__in=topics.outliving()).values("pk")
+    return Payload.objects.filter(subject_ref=None).exclude(pk__in=telling)
 
 
 def _says(row: Payload, names: Names) -> bool:

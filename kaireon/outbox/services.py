@@ -97,12 +97,14 @@ WITH delivered AS (
     UPDATE public.outbox_message
        SET state = 'done', lease_token = NULL, lease_until = NULL, error = '', finished_at = %(now)s
      WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND state = 'sending' AND lease_token = %(token)s
-    RETURNING id
+    RETURNING id, topic
 ), said AS (
     UPDATE public.outbox_payload SET finished_at = %(now)s
      WHERE tenant_id = %(tenant)s AND id IN (SELECT id FROM delivered)
 )
-SELECT count(*) FROM delivered
+SELECT count(*), array_agg(id) FILTER (WHERE topic = ANY(%(watched)s)),
+       array_agg(topic) FILTER (WHERE topic = ANY(%(watched)s))
+  FROM delivered
 """
 
 
@@ -208,8 +210,12 @@ def claim(
 def done(*, lease_token: UUID, ids: Collection[UUID], now: datetime) -> int:
     """Mark delivered what this lease still holds; how many."""
     with connection.cursor() as cursor:
-        cursor.execute(_DONE, {"tenant": context.tenant_id(), "token": lease_token, "ids": list(ids), "now": now})
-        return int(cursor.fetchone()[0])
+        given: dict[str, Any] = {"tenant": context.tenant_id(), "token": lease_token, "ids": list(ids), "now": now}
+        cursor.execute(_DONE, {**given, "watched": topics.watched()})
+        count, watched, names = cursor.fetchone()
+    for message_id, topic in zip(watched or (), names or (), strict=True):
+        topics.tell(topic, message_id, delivered=True, now=now)
+    return int(count)
 
 
 @requires_transaction
@@ -305,6 +311,7 @@ def _bury(message: Message | Claimed, *, code: str, permanent: bool, now: dateti
         finished_at=now,
     ):
         return False
+    topics.tell(message.topic, message.pk, delivered=False, error=code[:64], now=now)
     # Without its payload there is nothing to replay or to archive.
     if Payload.objects.filter(pk=message.pk).update(finished_at=now):
         dead_letters.add(

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -20,10 +22,24 @@ class PayloadOffSchema(ValueError):
     """The payload is not what its topic's schema says. Names the broken rule of the schema, never a value."""
 
 
+class Settled(Protocol):
+    """What is told of the end of a message, in its transaction. One that is replayed after its death ends again."""
+
+    def __call__(self, message_id: UUID, *, delivered: bool, error: str, now: datetime) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Topic:
+    """`settled` hears of each of its messages that was delivered or died.
+
+    `outlives` says that its messages tell of somebody's erasure, and so have to arrive after it, with the name: who
+    publishes them sees to it that they go as soon as they have arrived.
+    """
+
     name: str
     schema: Mapping[str, Any]
+    settled: Settled | None = None
+    outlives: bool = False
 
     @cached_property
     def _validator(self) -> Draft202012Validator:
@@ -54,16 +70,33 @@ MAIL: dict[str, Any] = {
 TOPICS: dict[str, Topic] = {"mail": Topic(name="mail", schema=MAIL)}
 
 
-def register(name: str, *, schema: Mapping[str, Any]) -> Topic:
-    """Let `name` be published, with payloads that fit the JSON Schema (draft 2020-12).
+def register(name: str, *, schema: Mapping[str, Any], settled: Settled | None = None, outlives: bool = False) -> Topic:
+    """Let `name` be published, with payloads that fit the JSON Schema (draft 2020-12); `settled` hears of their ends.
 
     Raises TopicTaken, and jsonschema.SchemaError for what is no schema.
     """
     Draft202012Validator.check_schema(dict(schema))
-    topic = Topic(name=name, schema=schema)
+    topic = Topic(name=name, schema=schema, settled=settled, outlives=outlives)
     if TOPICS.setdefault(name, topic) != topic:
         raise TopicTaken(name)
     return TOPICS[name]
+
+
+def watched() -> list[str]:
+    """The topics whose ends somebody wants to hear of."""
+    return [topic.name for topic in TOPICS.values() if topic.settled is not None]
+
+
+def outliving() -> list[str]:
+    """The topics whose messages an erasure does not look into."""
+    return [topic.name for topic in TOPICS.values() if topic.outlives]
+
+
+def tell(name: str, message_id: UUID, *, delivered: bool, error: str = "", now: datetime) -> None:
+    """Say that a message of this topic was delivered or died, to who wants to hear of it."""
+    known = TOPICS.get(name)
+    if known is not None and known.settled is not None:
+        known.settled(message_id, delivered=delivered, error=error, now=now)
 
 
 def get(name: str) -> Topic:

@@ -23,7 +23,13 @@ PERSONAL_LOOKING = re.compile(
     r"e?mail$|phone|(^|_)name$|birth|address|destination|attributes|(^|_)value$|subject_(id|sealed)|context|inputs"
 )
 # Columns that look personal and are not, by what they are.
-NAMES_OF_THINGS = {"customers.DynamicSchema.name", "customers.ObjectRemoval.object_name", "dsar.ErasureStep.name"}
+NAMES_OF_THINGS = {
+    "customers.DynamicSchema.name",
+    "customers.ObjectRemoval.object_name",
+    "dsar.ErasureStep.name",
+    "dsar.Recipient.name",
+    "dsar.Recipient.destination_id",
+}
 # A member in office, who acts for the tenant.
 IN_OFFICE = {
     "customers.ErasedSubject.released_by_name",

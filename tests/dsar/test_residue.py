@@ -97,6 +97,7 @@ def in_every_table(pk: UUID, number: str = "C-17-again") -> None:
         dossier.sealed, dossier.key_wrapped, dossier.size, dossier.file.name = b"", b"x", 6, OBJECT
         default_storage.save(OBJECT, ContentFile(b"sealed"))
         dossier.save(force_insert=True)
+        LetterText.objects.create(sealed=b"x", customer_ref=pk)
 
 
 def try_again(filed: services.Filed) -> DsarRequest:

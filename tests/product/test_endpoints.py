@@ -12,9 +12,10 @@ from audit import services as log
 from audit.models import AuditRecord
 from audit.tree import checkpoints
 from customers.models import Customer
-from dsar.models import DsarRequest, Letter
+from dsar.models import DsarRequest, Letter, RecipientNotice
 from kaireon.approvals import services as approvals
 from kaireon.lib import clock
+from kaireon.outbox import destinations
 from kaireon.tenancy import tenants
 from kaireon.tenancy.context import Actor, scope, transaction
 from kaireon.tenancy.models import ApiKey
@@ -49,6 +50,7 @@ EXPORT = {"export_id": "export"}
 CUSTOMER = {"customer_id": "customer"}
 REQUEST = {"request_id": "request"}
 LETTER = {**REQUEST, "letter_id": "letter"}
+NOTICE = {**REQUEST, "notice_id": "notice"}
 PIPELINE = {"pipeline_id": "pipeline"}
 FLOW = {
     "name": "flow",
@@ -177,6 +179,10 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "dsar-letter-retry"): Rule(ADMIN, 409, names=LETTER),
     # There is one already.
     ("POST", "dsar-letters"): Rule(ADMIN, 409, {"kind": "acknowledgement"}, names=REQUEST),
+    ("GET", "recipients"): Rule(ADMIN),
+    ("POST", "recipients"): Rule(ADMIN, body={"name": "The Shop", "destination": "shop"}),
+    ("GET", "dsar-notices"): Rule(ADMIN, names=REQUEST),
+    ("POST", "dsar-notice-not-told"): Rule(ADMIN, 409, {"effort": "impossible", "reason": "Closed"}, names=NOTICE),
     ("POST", "dsar-withdraw"): Rule(ADMIN, names=REQUEST),
     # It was withdrawn a moment before.
     ("POST", "dsar-reject"): Rule(ADMIN, 409, {"ground": "excessive", "reason": "often"}, names=REQUEST),
@@ -222,6 +228,12 @@ def things(db: str) -> dict[str, str]:
     letter = with_key("ada").post(letters, {"kind": "acknowledgement"}).json()["id"]
     with ADA.here(), transaction():
         Letter.objects.filter(pk=letter).update(state="failed")
+    with ADA.here(), transaction():
+        destinations.save(name="shop", kind="stream", given={"stream": "shop"}, now=clock.now())
+    shop = with_key("ada").post("/dsar/recipients", {"name": "The Shop", "destination": "shop"}).json()["id"]
+    with ADA.here(), transaction():
+        told = {"kind": "erasure", "state": "told", "made_at": clock.now()}
+        notice = RecipientNotice.objects.create(request_id=filed["requestId"], recipient_id=shop, **told)
     pipeline = with_key("ada").post("/pipelines", FLOW).json()["id"]
     run = with_key("ada").post(f"/pipelines/{pipeline}/execute").json()["runId"]
     made = with_key("ada").post("/api-keys", {"name": "target", "role": "viewer"}).json()
@@ -249,6 +261,7 @@ def things(db: str) -> dict[str, str]:
         "plan": with_key("ada").post("/retention/plans", {}).json()["id"],
         "request": filed["requestId"],
         "letter": letter,
+        "notice": str(notice.pk),
         "key": made["id"],
         "policy": policy["id"],
         "record": str(record.pk),

@@ -133,7 +133,7 @@ WORDS = Language(
         "customer": "Ihr Kundenprofil",
         "subjectKey": "der Schlüssel zu Einträgen unseres Protokolls über Sie",
     },
-    told_lead="Diese Empfänger Ihrer Daten haben wir unterrichtet ({article}):",
+    told_lead="Diese Empfänger Ihrer Daten haben wir unterrichtet{article}:",
     not_told_lead="Diese Empfänger konnten wir nicht oder nur mit unverhältnismäßigem Aufwand unterrichten:",
-    being_told="Diese Empfänger Ihrer Daten werden unterrichtet ({article}):",
+    being_told="Diese Empfänger Ihrer Daten werden unterrichtet{article}:",
 )

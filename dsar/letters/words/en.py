@@ -105,7 +105,7 @@ WORDS = Language(
         "customer": "your profile",
         "subjectKey": "the key to entries of our log about you",
     },
-    told_lead="We told these recipients of your data ({article}):",
+    told_lead="We told these recipients of your data{article}:",
     not_told_lead="We could not tell these recipients, or only with disproportionate effort:",
-    being_told="These recipients of your data are being told ({article}):",
+    being_told="These recipients of your data are being told{article}:",
 )
