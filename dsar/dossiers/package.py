@@ -4,7 +4,8 @@
     dossier.json           the portable dossier, byte for byte; schema.json describes it
     csv/{section}.csv      to open with a spreadsheet
     portable/dossier.json  what the person provided, to take along (Article 20 GDPR); where the whole is that, left out
-    manifest.json          SHA-256 and size of every other file
+    attachments/{id}/…     the files themselves, as storage has them by then
+    manifest.json          SHA-256 and size of every other file, and which attachments are gone since
 
 It goes through the sealed dossier once for each of the four, so that memory does not grow with the rows: to open it
 again costs less than to keep a second sealed copy, which an erasure would have to find too.
@@ -24,11 +25,12 @@ from typing import Any
 import orjson
 
 from customers.particulars import PROVIDED
-from dsar.dossiers import keeping, pages, reading, schema
+from dsar.dossiers import files, keeping, pages, reading, schema
 from dsar.dossiers.cover import Cover
 from dsar.models import Dossier
 from kaireon.lib.canonical import canonical
 from kaireon.lib.csv_safe import neutral_row
+from kaireon.tenancy import context
 
 FORMAT = "kaireon-dossier-1"
 _BLOCK_BYTES = 64 * 1024
@@ -66,6 +68,9 @@ class _Zip:
         self._cover = cover
         self._outlet = _Outlet()
         self._files: dict[str, dict[str, Any]] = {}
+        self._missing: list[str] = []
+        # It is sent when the request's own scope is over.
+        self._here = context.current()
         self._outline = reading.Outline()
         self._made_at = (1980, 1, 1, 0, 0, 0)
 
@@ -84,6 +89,7 @@ class _Zip:
             for section, rows in self._sections():
                 for name, page in _pages(section, rows, counts[section]):
                     yield from self._add(out, name, [page])
+            yield from self._attachments(out)
             yield from self._add(out, "manifest.json", [self._manifest(counts)], listed=False)
         yield self._outlet.taken()
 
@@ -103,6 +109,14 @@ class _Zip:
                     yield some
         if listed:
             self._files[name] = {"sha256": digest.hexdigest(), "bytes": size}
+
+    def _attachments(self, out: zipfile.ZipFile) -> Iterator[bytes]:
+        rows = next((rows for section, rows in self._sections() if section == "attachments"), iter(()))
+        for attachment, name, content in files.files(rows, here=self._here):
+            if content is None:
+                self._missing.append(attachment)
+            else:
+                yield from self._add(out, name, content)
 
     def _sections(self) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
         found = reading.rows(keeping.opened(self._dossier))
@@ -136,6 +150,7 @@ class _Zip:
             "counts": counts,
             "dossier": {"sha256": self._dossier.sha256, "bytes": self._dossier.size},
             "files": self._files,
+            "missingAttachments": self._missing,
         }
         return canonical(said)
 

@@ -76,7 +76,8 @@ def index(head: Mapping[str, Any], counts: Mapping[str, int], cover: Cover) -> s
     body = (
         f'<h1>Your personal data</h1><p class="lead">{escape(lead)}</p><ul class="facts">'
         + "".join(f"<li><span>{escape(n)}</span><b>{escape(str(v))}</b></li>" for n, v in facts.items())
-        + f'</ul>{cards}{more}<p class="small">“manifest.json” has the SHA-256 of every file of this package,'
+        + f'</ul>{cards}{more}<p class="small">“attachments” has the files themselves, in folders by their ids;'
+        " “manifest.json” has the SHA-256 of every file of this package,"
         " “schema.json” describes “dossier.json”.</p>"
     )
     return _page("Your personal data", body)
