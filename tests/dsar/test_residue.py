@@ -17,7 +17,7 @@ from customers import models as m
 from customers.catalogue import CATALOGUE
 from dsar.erasing import erasure
 from dsar.erasing.residue import residue
-from dsar.models import Dossier, DsarRequest, ErasureStep, LetterText, Step
+from dsar.models import Dossier, DsarRequest, ErasureStep, LetterText, PublicFiling, Step
 from dsar.requests import services
 from kaireon.flows.models import FlowCheckpoint
 from kaireon.jobs.models import Job
@@ -86,6 +86,15 @@ def in_every_table(pk: UUID, number: str = "C-17-again") -> None:
         letter = LetterText(pk=uuid4(), customer_ref=pk)
         letter.content = {"to": EMAIL, "subject": "x", "text": "x"}
         letter.save(force_insert=True)
+        PublicFiling.objects.create(
+            handle_hash="0" * 64,
+            request_type="export",
+            regulation="gdpr",
+            sealed=b"x",
+            subject_ref=pk,
+            received_at=clock.now(),
+            ends_at=clock.now(),
+        )
         first = DsarRequest.objects.order_by("requested_at").first()
         assert first is not None
         request = DsarRequest.objects.get(pk=first.pk)
@@ -97,7 +106,6 @@ def in_every_table(pk: UUID, number: str = "C-17-again") -> None:
         dossier.sealed, dossier.key_wrapped, dossier.size, dossier.file.name = b"", b"x", 6, OBJECT
         default_storage.save(OBJECT, ContentFile(b"sealed"))
         dossier.save(force_insert=True)
-        LetterText.objects.create(sealed=b"x", customer_ref=pk)
 
 
 def try_again(filed: services.Filed) -> DsarRequest:

@@ -7,8 +7,17 @@ from typing import Any
 
 import psycopg
 
-# These grow with what happens and with every try: the log itself is asked for its verbs.
-_GROWING = ("audit_arrival", "audit_audithead", "audit_auditinbox", "audit_auditrecord", "audit_record", "audit_tile")
+# These grow with what happens, with time and with every try: the log itself is asked for its verbs.
+_GROWING = (
+    "audit_checkpoint",
+    "audit_publication",
+    "audit_arrival",
+    "audit_audithead",
+    "audit_auditinbox",
+    "audit_auditrecord",
+    "audit_record",
+    "audit_tile",
+)
 _TABLES = """
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
    AND NOT c.relispartition AND c.relname NOT LIKE 'django%%' AND NOT c.relname = ANY(%s)

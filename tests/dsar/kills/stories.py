@@ -38,7 +38,7 @@ class Told:
 
 
 def names(number: int) -> tuple[str, str]:
-    return f"K-{number}", f"killed-{number}@example.com"
+    return f"K-{number:06}", f"killed-{number:06}@example.com"
 
 
 def export(number: int) -> Told:
