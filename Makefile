@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Some tests only: make test TESTS="tests/audit -k chain"
 TESTS ?=
-# One process per core.
-JOBS ?= 2
+# One more than there are cores: a test waits for processes of the product much of the time.
+JOBS ?= 3
 # Packages come uncompiled, and everything here starts processes: the first compiles for all, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -1,9 +1,9 @@
 """One run of a job at a time, whoever starts it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 
 @contextmanager
@@ -22,5 +22,9 @@ def only_run(job: str) -> Iterator[bool]:
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('cron:' || %s, 0))", [job])
             taken = cursor.fetchone() == (True,)
         yield taken
+        # Given back before anybody hears that the run is over: a closed connection the server notices a moment later.
+        # One that was lost has given it back already.
+        with suppress(Error):
+            connection.rollback()
     finally:
         connection.close()

@@ -2,6 +2,7 @@
 
 import html
 import re
+from itertools import groupby, islice
 from typing import Any
 
 import pytest
@@ -98,11 +99,17 @@ def test_every_filter_that_is_offered_works(rows: Rows, sign_in: SignIn) -> None
     tried = 0
     for model in admin.site._registry:
         path = url(model, "changelist")
-        links = set(re.findall(r'href="(\?[^"]+)"', client.get(path).content.decode()))
-        for link in links:
+        links = sorted(set(re.findall(r'href="(\?[^"]+)"', client.get(path).content.decode())))
+        # Every way to sort, and of each filter two of its choices.
+        chosen = [link for _, same in groupby(links, _offered) for link in islice(same, 2)]
+        for link in chosen:
             assert client.get(path + html.unescape(link)).status_code == 200, path + link
-        tried += len(links)
+        tried += len(chosen)
     assert tried > 100
+
+
+def _offered(link: str) -> str:
+    return link if link.startswith("?o=") else link.partition("=")[0]
 
 
 @pytest.mark.parametrize("path", ["search/?s=a", "r/1/1/", "no/such/page/", "auth/group/", "tenancy/user/"])

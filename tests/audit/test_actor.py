@@ -74,8 +74,12 @@ class Table:
         for trigger, declaration in declared.expected().triggers[name].items():
             if declaration.function.startswith("public.audit_capture"):
                 root.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER {}").format(self.name, sql.Identifier(trigger)))
+        # Some tables have one row of a tenant.
         checks = root.execute(
-            "SELECT conname FROM pg_constraint WHERE conrelid = ('public.' || %s)::regclass AND contype = 'c'", [name]
+            "SELECT conname FROM pg_constraint c WHERE conrelid = ('public.' || %s)::regclass AND (contype = 'c'"
+            " OR contype = 'u' AND conkey = ARRAY(SELECT attnum FROM pg_attribute"
+            "                                    WHERE attrelid = c.conrelid AND attname = 'tenant_id'))",
+            [name],
         ).fetchall()
         for (check,) in checks:
             root.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(self.name, sql.Identifier(check)))

@@ -53,6 +53,14 @@ def left_lying(stage: Stage) -> list[str]:
             f"checkpoints/{tenant}/{size:018d}.txt"
             for tenant, size in connection.execute("SELECT tenant_id, tree_size FROM audit_checkpoint")
         }
+        # The journal of erasures, and beside each checkpoint how long it was.
+        journal = {
+            f"erasures/{tenant}/{number:018d}.json"
+            for tenant, number in connection.execute("SELECT tenant_id, number FROM dsar_erasureentry")
+        } | {
+            f"erasures/{tenant}/at/{size:018d}.json"
+            for tenant, size in connection.execute("SELECT tenant_id, tree_size FROM audit_checkpoint")
+        }
         flows = {str(row[0]) for row in connection.execute("SELECT name FROM flows_pipeline")}
     faults = []
     for path in found:
@@ -61,6 +69,7 @@ def left_lying(stage: Stage) -> list[str]:
         known = {
             "outbox": lambda: path.stem in messages,  # noqa: B023  called at once
             "checkpoints": lambda: name in signed,  # noqa: B023
+            "erasures": lambda: name in journal,  # noqa: B023
             "flows": lambda: "/out/" in name and path.stem in flows,  # noqa: B023
         }.get(top, lambda: name in attached)  # noqa: B023
         if not known():

@@ -130,7 +130,7 @@ def test_of_another_tenants_rows_it_knows_nothing(db):
 @pytest.mark.parametrize("number", range(2))
 def test_a_purge_takes_what_was_said(db, number, settings):
     settings.RETENTION_COOLING_OFF_HOURS = oracle.COOLING_OFF // timedelta(hours=1)
-    maker = Maker(seed=f"preview {number}", now=MOMENTS[number], rows_in_it=260, people_in_it=12)
+    maker = Maker(seed=f"preview {number}a", now=MOMENTS[number], rows_in_it=260, people_in_it=12)
     world = maker.make()
     # Their end would free rows in between; until then they hold.
     world = replace(world, holds=tuple(h for h in world.holds if h.state != "releasing"))

@@ -128,6 +128,7 @@ WORDS = Language(
         "archivedDeadLetter": "unzustellbare Nachrichten",
         "dossier": "für Sie zusammengestellte Auskünfte",
         "letterText": "Schreiben an Sie",
+        "publicFiling": "was Sie über unsere Seite gesendet haben",
         "dsarRequest": "Ihre Anträge",
         "identityLink": "Kennungen",
         "customer": "Ihr Kundenprofil",

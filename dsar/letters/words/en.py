@@ -100,6 +100,7 @@ WORDS = Language(
         "archivedDeadLetter": "messages that could not be delivered",
         "dossier": "packages made for you",
         "letterText": "letters to you",
+        "publicFiling": "what you sent from our page",
         "dsarRequest": "your requests",
         "identityLink": "identifiers",
         "customer": "your profile",
