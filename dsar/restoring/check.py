@@ -17,7 +17,7 @@ from audit.tree import checkpoints, notes, publication, signing
 from dsar.journal import outside
 from dsar.journal.outside import Outside
 from dsar.models import ErasureEntry
-from dsar.restoring import replay
+from dsar.restoring import kept, replay
 from dsar.restoring.replay import ACTOR, Replayed
 from kaireon.api import written_once
 from kaireon.lib import clock
@@ -40,6 +40,8 @@ class Findings:
     entries: list[Outside] = field(default_factory=list)
     # Taken over by a run that was stopped.
     waiting: int = 0
+    # Numbers of those, and of the entries, that left something under a hold.
+    kept: list[int] = field(default_factory=list)
     # Acknowledged by one that was stopped before it was said outside.
     unsaid: bool = False
 
@@ -63,6 +65,7 @@ class Findings:
                 for one in self.entries
             ],
             "begun": self.waiting,
+            "keptByHolds": self.kept,
         }
 
 
@@ -110,6 +113,7 @@ def find(tenant: str, *, trusted: list[notes.PublicKey]) -> Findings:
             outside.check_length(checkpoint=last, tree_size=place[1], read=found.entries)
         with transaction():
             found.waiting = ErasureEntry.objects.to_replay().count()
+            found.kept = kept.kept(found.entries)
         return found
 
 

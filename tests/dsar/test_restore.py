@@ -250,6 +250,35 @@ def test_what_a_hold_keeps_is_deferred_and_a_killed_run_goes_on(db: str, monkeyp
         assert names == {""}
 
 
+@pytest.mark.usefixtures("production", "people")
+def test_what_was_held_when_it_was_erased_waits_for_its_hold(db: str) -> None:
+    publish()
+    with snapshot(db) as copy:
+        with ADA.here():
+            _hold("interactions")
+        erase(NUMBER, "C-18")
+        with ADA.here(), transaction():
+            assert m.Interaction.objects.count() == 9
+        go_back(db, copy)
+    # The hold is forgotten with the erasures.
+    code, said = check("--dry-run", "--json")
+    assert (code, [json.loads(line)["keptByHolds"] for line in said.splitlines()]) == (1, [[1, 2], [], []])
+    code, said = check("--reason", REASON)
+    assert code == 1
+    assert "Place those holds again" in said
+    assert f"{ACME}: 1, 2" in said
+    assert (numbers(), statuses()) == (["C-17", "C-18", "C-99"], (503, 503, 503))
+    with ADA.here():
+        _hold("interactions")
+    assert check("--reason", REASON, "--holds-are-back")[0] == 0
+    assert statuses() == (200, 200, 200)
+    with ADA.here(), transaction():
+        assert m.Interaction.objects.count() == 9
+        assert m.DecisionTrace.objects.count() == 1
+        again = DsarRequest.objects.filter(requested_by=replay.ACTOR.id)
+        assert set(again.values_list("state", flat=True)) == {"deferred"}
+
+
 def _killed_after(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
     real: Callable[..., Any] = getattr(module, name)
 

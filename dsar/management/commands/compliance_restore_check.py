@@ -42,6 +42,12 @@ class Command(BaseCommand):
             metavar="KEY",
             help="A verifier key that signed checkpoints which were lost, when the log's key was changed meanwhile.",
         )
+        parser.add_argument(
+            "--holds-are-back",
+            action="store_true",
+            help="Every hold that was placed since the backup is placed again: erasures that left what was held may be"
+            " done again.",
+        )
         parser.add_argument("--json", action="store_true", help="One JSON object a line for each log.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -56,6 +62,8 @@ class Command(BaseCommand):
             to_do = [found for found in findings if found.has_work]
             if to_do:
                 _check_reason(options["reason"])
+            if not options["holds_are_back"]:
+                _refuse_kept(to_do)
             done = [check.do(found, reason=options["reason"], quiet=options["json"]) for found in to_do]
             older = gate.compare()
         except (JournalBroken, NotTheLogs, WrittenOtherwise) as error:
@@ -106,9 +114,22 @@ def _line(found: Findings) -> str:
         )
     if found.entries:
         parts.append(f"{len(found.entries)} erasures forgotten")
+    if found.kept:
+        parts.append(f"what a hold kept of entries {', '.join(map(str, found.kept))} needs that hold again")
     if found.waiting:
         parts.append(f"{found.waiting} erasures to go on with")
     return f"{found.tenant_id}: {', '.join(parts)}"
+
+
+def _refuse_kept(findings: list[Findings]) -> None:
+    told = [f"{one.tenant_id}: {', '.join(map(str, one.kept))}" for one in findings if one.kept]
+    if told:
+        raise CommandError(
+            f"Erasures left rows under a hold (entries of {'; '.join(told)}), and a hold that was placed since the"
+            " backup is not in this database. Place those holds again (manage.py hold), so that nothing held is erased;"
+            " then give --holds-are-back. Nothing was changed.",
+            returncode=LEFT,
+        )
 
 
 def _key(text: str) -> notes.PublicKey:
