@@ -90,8 +90,9 @@ def remove_doomed(
 ) -> Removed:
     """Remove what is written down, oldest first, until done or out of time; what an earlier call left behind too.
 
-    `reference` limits it to the objects of one request. A crash in between leaves an object that is gone and still
-    written down: the next call finds it missing. What storage does not let go is counted, and stays written down.
+    `reference` limits it to the objects of one request. Whether an object was there is noted before the first of its
+    slice goes: after a crash in between, the next call finds one gone and still says truly that it was removed. What
+    storage does not let go is counted, and stays written down.
     """
     counts = {"attempted": 0, "deleted": 0, "missing": 0, "failed": 0}
     with transaction():
@@ -142,7 +143,9 @@ def _doom_abandoned(now: datetime) -> None:
 
 def _remove(removal: ObjectRemoval) -> str:
     try:
-        was_there = remove_object(removal.object_name)
+        if removal.reference is not None and removal.was_missing is None:
+            _note_whether_there(removal)
+        was_there = remove_object(removal.object_name) or removal.was_missing is False
     except Exception:
         # Every storage raises its own; the row stays and the next call tries again.
         logger.exception("object_removal_failed", extra={"removal": str(removal.pk)})
@@ -155,7 +158,13 @@ def _remove(removal: ObjectRemoval) -> str:
         if removal.reference is None:
             mine.delete()
         else:
-            mine.update(gone_at=clock.now(), was_missing=not was_there, object_name="")
+            mine.update(gone_at=clock.now(), object_name="")
     if not was_there:
         logger.warning("object_was_missing", extra={"removal": str(removal.pk)})
     return "deleted" if was_there else "missing"
+
+
+def _note_whether_there(removal: ObjectRemoval) -> None:
+    removal.was_missing = not default_storage.exists(removal.object_name)
+    with transaction():
+        ObjectRemoval.objects.doomed().filter(pk=removal.pk).update(was_missing=removal.was_missing)

@@ -49,7 +49,7 @@ class ObjectRemoval(TenantModel):
     created_at = models.DateTimeField()
     doomed_at = models.DateTimeField(null=True, blank=True, help_text="Empty while an upload's row may still come.")
     gone_at = models.DateTimeField(null=True, blank=True, help_text="When storage confirmed it.")
-    was_missing = models.BooleanField(default=False, help_text="It was gone before we asked.")
+    was_missing = models.BooleanField(null=True, help_text="It was gone before we asked. Empty until we looked.")
     failures = models.PositiveIntegerField(default=0)
 
     objects = TenantManager.from_queryset(ObjectRemovalQuerySet)()

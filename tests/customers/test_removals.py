@@ -226,6 +226,29 @@ def test_what_answers_a_request_stays_as_evidence_without_its_name(ada):
     assert stored_objects() == [stored[1]]
 
 
+def test_who_died_after_an_object_went_is_not_taken_for_whoever_found_it_missing(ada, monkeypatch):
+    request = uuid7()
+    [stored] = [str(row.file) for row in store(b"one")]
+    with transaction():
+        claim([stored])
+        doom([stored], cause=Cause.ERASURE, reference=request, now=NOW)
+    remove = removals.remove_object
+
+    def dies_after(name: str) -> bool:
+        remove(name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(removals, "remove_object", dies_after)
+    with pytest.raises(KeyboardInterrupt):
+        remove_doomed(now=NOW, reference=request)
+    monkeypatch.undo()
+    assert stored_objects() == []
+    assert remove_doomed(now=NOW, reference=request).deleted == 1
+    with transaction():
+        done = removed_of(request)
+    assert (done.attempted, done.deleted, done.missing) == (1, 1, 0)
+
+
 def test_its_records_say_what_became_of_an_object_and_never_its_name(ada):
     with transaction():
         doom(["attachments/acme/00/secret"], cause=Cause.PURGE, now=NOW)
