@@ -21,7 +21,7 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from kaireon.flows import diagram, nodes, pipelines, schedule
+from kaireon.flows import building, diagram, nodes, pipelines, schedule
 from kaireon.flows.api import next_runs
 from kaireon.flows.definition import FlowInvalid
 from kaireon.flows.models import FlowRun, Pipeline, RunTrigger
@@ -138,7 +138,7 @@ class PipelineAdmin(TenantModelAdmin[Pipeline]):
     @column("Steps")
     def picture(self, row: Pipeline) -> SafeString | str:
         try:
-            return diagram.svg(pipelines.build(row.name, row.definition))
+            return diagram.svg(building.build(row.name, row.definition))
         except FlowInvalid as e:
             return f"{e.field}: {e}"
 

@@ -13,7 +13,7 @@ from django.core.files.base import File
 from django.db.models import Sum
 
 from kaireon.api.breakers import BreakerOpen
-from kaireon.flows import batches, engine, pipelines, progress
+from kaireon.flows import batches, building, engine, pipelines, progress
 from kaireon.flows.definition import Flow, FlowInvalid
 from kaireon.flows.engine import DefinitionChanged, StepFailed
 from kaireon.flows.models import FlowCheckpoint, FlowRun, Pipeline, RunState
@@ -112,7 +112,7 @@ def flow_of(run: FlowRun) -> Flow:
     """The flow of the run's pipeline, as it is now. Raises FlowInvalid, DefinitionChanged."""
     with transaction():
         pipeline = Pipeline.objects.get(runs=run)
-    flow = pipelines.build(pipeline.name, pipeline.definition)
+    flow = building.build(pipeline.name, pipeline.definition)
     if flow.code_version != run.code_version:
         raise DefinitionChanged(
             f"The run began with version {run.pipeline_version} of the pipeline, which is now {pipeline.version}, "
@@ -181,7 +181,7 @@ def _end(run: FlowRun, state: RunState, *, now: datetime, error: str = "", flow:
 def _kinds(run: FlowRun) -> dict[str, Kind]:
     try:
         pipeline = Pipeline.objects.get(runs=run)
-        return {s.name: node_of(s.kind).kind for s in pipelines.build(pipeline.name, pipeline.definition).steps}
+        return {s.name: node_of(s.kind).kind for s in building.build(pipeline.name, pipeline.definition).steps}
     except (Pipeline.DoesNotExist, FlowInvalid):
         # What it counted can no longer be told apart by what its steps were.
         return {}
@@ -252,7 +252,7 @@ def resume(run: FlowRun, *, now: datetime) -> Job:
     if locked.state != RunState.FAILED:
         raise RunNotFailed("Only a failed run is taken up again.")
     if not locked.keeps_batches:
-        raise pipelines.BatchesGone("What this run left in storage is gone: start a new run.")
+        raise building.BatchesGone("What this run left in storage is gone: start a new run.")
     flow_of(locked)
     locked.state, locked.finished_at, locked.holder = RunState.QUEUED, None, None
     locked.error = locked.message = locked.failed_step = ""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from kaireon.flows import nodes, pipelines
+from kaireon.flows import building, nodes
 from kaireon.flows.definition import FlowInvalid
 from kaireon.flows.models import FlowCheckpoint, FlowRun, Pipeline, RunState
 from kaireon.flows.nodes import Kind
@@ -67,7 +67,7 @@ def _kinds(run: FlowRun) -> dict[str, str]:
     if pipeline is None:
         return {}
     try:
-        flow = pipelines.build(pipeline.name, pipeline.definition)
+        flow = building.build(pipeline.name, pipeline.definition)
     except FlowInvalid:
         return {}
     return {step.name: step.kind for step in flow.order} if flow.code_version == run.code_version else {}

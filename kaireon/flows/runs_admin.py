@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.enums import ActionVariant
 
-from kaireon.flows import diagram, execution, pipelines, progress
+from kaireon.flows import building, diagram, execution, pipelines, progress
 from kaireon.flows.definition import FlowInvalid
 from kaireon.flows.engine import DefinitionChanged
 from kaireon.flows.models import FlowRun, Pipeline, RunState
@@ -135,7 +135,7 @@ class FlowRunAdmin(TenantModelAdmin[FlowRun]):
             refusals={
                 execution.RunNotFailed: "",
                 DefinitionChanged: "",
-                pipelines.BatchesGone: "",
+                building.BatchesGone: "",
                 FlowInvalid: "",
             },
             submit="Queue it again",
@@ -159,7 +159,7 @@ def _picture(run: FlowRun, found: progress.Progress) -> SafeString | str:
     if pipeline is None or not all(step.node for step in found.steps):
         return "The pipeline has changed since."
     return diagram.svg(
-        pipelines.build(pipeline.name, pipeline.definition),
+        building.build(pipeline.name, pipeline.definition),
         states={step.name: step.state for step in found.steps},
         notes={step.name: f"{step.rows_out:,} of {step.rows_in:,} rows" for step in found.steps if step.rows_in},
     )

@@ -11,7 +11,7 @@ from django.core.files.storage import default_storage
 from compliance.purging.purge import purge_expired
 from compliance.retention.policies import upsert_policy
 from customers.models import ConsentRecord, Customer, Interaction
-from kaireon.flows import batches, execution, nodes, pipelines, scheduler
+from kaireon.flows import batches, building, execution, nodes, pipelines, scheduler
 from kaireon.flows.definition import FlowInvalid
 from kaireon.flows.models import FlowCheckpoint, FlowRun, RunState
 from kaireon.jobs import runner
@@ -283,7 +283,7 @@ def test_the_tick_takes_up_what_nobody_works_on_and_clears_what_nobody_needs(acm
     assert work(lost).state == RunState.DONE
     done = scheduler.tick(now=now + timedelta(days=1), budget=Budget(10))
     assert done.cleared == 1
-    with transaction(), pytest.raises(pipelines.BatchesGone):
+    with transaction(), pytest.raises(building.BatchesGone):
         execution.resume(failed, now=clock.now())
 
 
@@ -322,7 +322,7 @@ def test_retention_takes_runs_with_their_checkpoints_and_rejects(acme: str) -> N
 )
 def test_a_definition_that_cannot_run_is_refused_by_its_place(steps, field, words) -> None:
     with pytest.raises(FlowInvalid, match=words) as refused:
-        pipelines.build("x", {"steps": steps})
+        building.build("x", {"steps": steps})
     assert refused.value.field == field
 
 
