@@ -312,6 +312,7 @@ def _rules(clock: Clock) -> list[Rule]:
         rules.append(Rule(rule="notice", article=terms.extend_article, effect=told))
     if clock.acknowledge_by is not None:
         confirm = f"Confirm receipt within {terms.acknowledge}: by {clock.acknowledge_by.isoformat()}."
+        confirm = f"{confirm} {terms.acknowledge_counting}".rstrip()
         rules.append(Rule(rule="acknowledge", article=terms.acknowledge_article, effect=confirm))
     rules.extend(_may_pause(clock))
     rules.extend(_rolled(clock, day))

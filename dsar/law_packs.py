@@ -63,6 +63,7 @@ class Terms:
     extend_demands: str = ""
     acknowledge: Period | None = None
     acknowledge_article: str = ""
+    acknowledge_counting: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,6 +126,7 @@ _EUROPEAN: dict[Right, str] = {
 _UNDER_ARTICLE_12 = frozenset(_EUROPEAN)
 _ACCESS_ALONE = frozenset({Right.ACCESS})
 _EDPB_TIMING = "EDPB Guidelines 01/2022 (version 2.1) section 5.3"
+_COMPLAINT_CONFIRMED = "Data Protection Act 2018 s. 164A(3); ICO, How to deal with data protection complaints"
 
 _CCPA_DUE = "Cal. Civ. Code § 1798.130(a)(2)(A); 11 CCR § 7021(b)"
 _CCPA_OPT_OUT = Terms(
@@ -178,7 +180,9 @@ LAWS: dict[str, LawPack] = {
                 in_all=None,
                 extend_article="Data Protection Act 2018 s. 164A(4)",
                 acknowledge=Period(days=30),
-                acknowledge_article="Data Protection Act 2018 s. 164A(3)",
+                # "Beginning when the complaint is received": the ICO counts from the day after, as for requests.
+                acknowledge_article=_COMPLAINT_CONFIRMED,
+                acknowledge_counting="The 30 days start the day after the complaint was received.",
             )
         },
         counting_article="ICO, A guide to subject access: time limits",

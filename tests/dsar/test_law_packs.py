@@ -57,7 +57,12 @@ def test_dpa_2018_s_164a_wants_a_complaint_confirmed_within_30_days():
     times = clock("uk_gdpr", Right.GRIEVANCE)
 
     assert times.acknowledge_by == date(2026, 4, 1)
-    assert rule(times, "acknowledge").article == "Data Protection Act 2018 s. 164A(3)"
+    confirmed = rule(times, "acknowledge")
+    assert confirmed.article == (
+        "Data Protection Act 2018 s. 164A(3); ICO, How to deal with data protection complaints"
+    )
+    # Received on 2 March: the 30 days start on the 3rd, as the ICO counts "beginning when the complaint is received".
+    assert confirmed.effect.endswith("by 2026-04-01. The 30 days start the day after the complaint was received.")
     with pytest.raises(ExtensionRefused, match=r"no extension of 1 month. \(Data Protection Act 2018 s\. 164A\(4\)\)"):
         extend(times, LATER, "Complex.")
 
