@@ -1,16 +1,20 @@
 """What a subject asked for."""
 
 import json
+import re
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Cast
 
 from kaireon.tenancy.keyring import open_text, seal_text
 from kaireon.tenancy.managers import TenantManager, TenantQuerySet
 from kaireon.tenancy.models import TenantModel
+
+_REFERENCE = re.compile(r"[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}")
 
 
 class RequestType(models.TextChoices):
@@ -102,6 +106,14 @@ class DsarRequestQuerySet(TenantQuerySet["DsarRequest"]):
     def asked_under(self, keys: list[str]) -> "DsarRequestQuerySet":
         """Those whose subject was named by one of these keys; see dsar/requests/subjects.py."""
         return self.filter(subject_key__in=keys)
+
+    def called(self, reference: str) -> "DsarRequestQuerySet":
+        """Those that people call by this reference, as it is shown or without its dash; none for other words."""
+        if _REFERENCE.fullmatch(given := reference.strip()) is None:
+            return self.none()
+        return self.alias(id_text=Cast("id", models.TextField())).filter(
+            id_text__endswith=given.replace("-", "").lower()
+        )
 
     def waiting_for(self, request: "DsarRequest") -> "DsarRequestQuerySet":
         """Open duplicates of this one, which its answer answers too; those that came first at the top."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import CharField, DateField, QuerySet, Value
+from django.db.models import CharField, DateField, Q, QuerySet, Value
 from django.http import HttpRequest
 
 from compliance.holding import pauses
@@ -74,7 +74,7 @@ class DsarRequestAdmin(
         since("requested_at", "filing"),
     )
     search_equal = ("customer_ref", "job_ref")
-    search_help_text = "Customer number, e-mail or request id"
+    search_help_text = "Customer number, e-mail, reference or request id"
     ordering = ("-requested_at",)
     fieldsets = (
         (None, {"fields": (("kind", "status_label"), ("subject", "outcome_label"), ("subject_type", "error"))}),
@@ -112,14 +112,17 @@ class DsarRequestAdmin(
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Subjects stand sealed: they are found by their keys, whichever way they were named."""
+        """Subjects stand sealed: they are found by their keys, whichever way they were named. A reference finds its
+        request, and might be somebody's number too.
+        """
         keys: list[str] = []
         for kind in SubjectType.values:
             try:
                 keys += subjects.keys(kind, subjects.normal(kind, search_term))
             except subjects.SubjectRefused:
                 continue
-        about = queryset.filter(subject_key__in=keys)
+        called = DsarRequest.objects.called(search_term).values("pk")
+        about = queryset.filter(Q(subject_key__in=keys) | Q(pk__in=called))
         if about.exists():
             return about, False
         return super().get_search_results(request, queryset, search_term)

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from audit.models import AuditRecord
 from dsar.models import DsarRequest, IdentityCheck, Letter, RecipientNotice
+from dsar.requests import event_words
 from kaireon.tenancy.context import requires_transaction
 
 # A request has some dozens at most; whoever looks at it more often than that is found in the log itself.
@@ -24,6 +25,16 @@ class Event:
     by_type: str
     state: str | None
     record: UUID
+    entity: str
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return event_words.title_of(self.action)
+
+    @property
+    def state_title(self) -> str:
+        return event_words.state_of(self.entity, self.state)
 
 
 @requires_transaction
@@ -51,6 +62,7 @@ def timeline(request: DsarRequest) -> list[Event]:
             by_type=record.actor_type,
             state=_state(record.changes),
             record=record.pk,
+            entity=record.entity_type,
         )
         for record in found
         # The counters of a check that was only made or emptied tell nothing.
@@ -59,7 +71,10 @@ def timeline(request: DsarRequest) -> list[Event]:
 
 
 def _state(changes: Any) -> str | None:
-    """The state a record brought; a request's other values stay in the log, for those who may read that."""
+    """The state a record brought; a request's other values stay in the log, for those who may read that.
+
+    Of a change the record says `[old, new]`, of a creation the row.
+    """
     state = changes.get("state") if isinstance(changes, Mapping) else None
-    new = state.get("new") if isinstance(state, Mapping) else None
+    new = state[-1] if isinstance(state, list) and state else state
     return new if isinstance(new, str) else None

@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin import ShowFacets, SimpleListFilter
 from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.admin.views.main import ERROR_FLAG, SEARCH_VAR
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
@@ -180,6 +181,9 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if request.method not in READ_METHODS:
             return HttpResponseNotAllowed(READ_METHODS)
+        if any("\x00" in value for name, values in request.GET.lists() if name != SEARCH_VAR for value in values):
+            # As Django does with a filter that cannot be; the database would fail over this one.
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
         response: HttpResponse = super().changelist_view(request, extra_context)
         shown = getattr(response, "context_data", {}).get("cl")
         if response.status_code == 200 and shown is not None:

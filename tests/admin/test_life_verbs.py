@@ -1,12 +1,17 @@
 """A request's life in the admin."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.test import Client
 
 import audit
+import dsar
 from dsar.models import DsarRequest, IdentityCheck
+from dsar.requests import event_words
 from dsar.requests.demands import demand
 from kaireon.lib import clock
 from kaireon.outbox import destinations
@@ -119,3 +124,61 @@ def test_nobody_else_moves_it(sign_in: SignIn, grievance: DsarRequest, verb: str
     assert post(sign_in(VI), grievance, verb, **given).status_code == 403
     assert post(sign_in(MALLORY), grievance, verb, **given).status_code == 404
     assert row_of(grievance.pk).state == "queued"
+
+
+def test_what_happened_is_told_in_words(sign_in: SignIn, grievance: DsarRequest) -> None:
+    client = sign_in(ADA)
+    assert post(client, grievance, "assign", to=ADA.actor.id).status_code == 302
+    assert post(client, grievance, "complete", outcome="completed", resolution="Done").status_code == 302
+    shown = " ".join(page(client, grievance).split())
+    for verb, words, state in (
+        ("dsar.create", "Filed", "queued"),
+        ("dsar.assign", "Assigned", "in review"),
+        ("dsar.complete", "Completed by an officer", "completed"),
+    ):
+        assert f'title="{verb}">{words} <span class="k-quiet">{state}</span>' in shown, verb
+
+
+def test_every_verb_that_a_timeline_can_show_has_words() -> None:
+    # About other things than a request, its proof, letters and notices; the second are verbs of approvals and topics.
+    elsewhere = ("dsar.certificate.", "dsar.public.", "dsar.dossier.", "dsar.letter.settings", "dsar.letter.template")
+    elsewhere += ("dsar.calendar", "dsar.demand", "dsar.waive", "dsar.recipient.save", "dsar.recipient_notice")
+    elsewhere += ("dsar.erasure.plan", "dsar.erasure.agreed", "dsar.erasure.replayed", "dsar.erasure.taken_over")
+    known = {*apps.all_models["dsar"], "recipient", "erasure", "erase"}
+    found = set()
+    for source in Path(dsar.__path__[0]).rglob("*.py"):
+        found |= set(re.findall(r'"(dsar\.[a-z_.]+)"', source.read_text()))
+    verbs = {verb for verb in found if not verb.startswith(elsewhere) and verb.removeprefix("dsar.") not in known}
+    assert {"dsar.create", "dsar.letter.sent", "dsar.recipient.told"} < verbs
+    assert {verb for verb in verbs if verb not in event_words.TITLES and verb.count(".") <= 2} == set()
+    assert {"create", "update", "delete"} < set(event_words.TITLES)
+    assert event_words.title_of("dsar.something.long_gone") == "Long gone"
+
+
+@pytest.mark.parametrize("spelling", ["{0}-{1}", "{0}{1}", " {0}-{1} ", "lower"])
+def test_a_request_is_found_by_its_reference(sign_in: SignIn, grievance: DsarRequest, spelling: str) -> None:
+    with ADA.here():
+        other = file("grievance", "C-2", details="Neither do they").request
+    with MALLORY.here():
+        theirs = file("grievance", "G-1").request
+    first, second = grievance.reference.split("-")
+    asked = grievance.reference.lower() if spelling == "lower" else spelling.format(first, second)
+    listed = sign_in(ADA).get(f"{DSAR}/", {"q": asked}).content.decode()
+    assert str(grievance.pk) in listed
+    assert str(other.pk) not in listed
+    assert str(theirs.pk) not in sign_in(ADA).get(f"{DSAR}/", {"q": theirs.reference}).content.decode()
+
+
+def test_a_number_that_looks_like_a_reference_finds_its_requests_too(sign_in: SignIn, grievance: DsarRequest) -> None:
+    number = grievance.reference.replace("-", "")
+    with ADA.here():
+        theirs = file("grievance", number, details="Mine").request
+    listed = sign_in(ADA).get(f"{DSAR}/", {"q": number}).content.decode()
+    assert str(grievance.pk) in listed
+    assert str(theirs.pk) in listed
+
+
+@pytest.mark.parametrize("name", ["assigned", "urgency", "q", "state__in", "request_type__exact"])
+def test_a_filter_of_nonsense_is_an_empty_list_and_no_error(sign_in: SignIn, db: str, name: str) -> None:
+    for value in ("\x00", "x" * 300, "%", "'"):
+        assert sign_in(ADA).get(f"{DSAR}/", {name: value}).status_code in (200, 302), (name, value)

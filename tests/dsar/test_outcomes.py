@@ -247,3 +247,15 @@ def test_only_the_open_are_moved_by_services_too(jane: m.Customer) -> None:
         outcomes.withdraw(request=filed.request, actor=ADA.actor, now=clock.now())
     with pytest.raises(outcomes.RequestClosed), transaction():
         outcomes.complete(request=filed.request, resolution="x", now=clock.now())
+
+
+def test_the_timeline_says_which_state_each_move_brought(jane: m.Customer) -> None:
+    filed = file("rectification", details="Roe")
+    post(filed.request, "assign", {"to": "ada@acme.example"})
+    post(filed.request, "complete", {"resolution": "Name corrected"})
+    events = client().get(f"{DSAR}/{filed.request.pk}/timeline").json()["events"]
+    assert [(event["action"], event["state"]) for event in events] == [
+        ("dsar.create", "queued"),
+        ("dsar.assign", "review"),
+        ("dsar.complete", "completed"),
+    ]
