@@ -28,9 +28,14 @@ from kaireon.tenancy.context import Actor, requires_transaction
 from kaireon.tenancy.roles import Permission
 
 VERB = "dsar.erase"
+# What the subject asked for on the public page, or took over from another: no member did.
+FOR_SUBJECT_VERB = "dsar.erase_for_subject"
+# Longer than any law's time with its extension: it waits in the inbox, and its clock tells who is late.
+_FOR_SUBJECT_WAITS = timedelta(days=92)
 JOB_TYPE = "dsar_erasure"
 AGREED_VERB = "dsar.erasure.agreed"
 REFUSED_VERB = "dsar.erasure.failed"
+_VERBS = (VERB, FOR_SUBJECT_VERB)
 
 # What the end of an approval that is no yes makes of its request: failed, still owed an answer, and asked for anew.
 _ENDS = {
@@ -56,15 +61,17 @@ def gate_of(request: DsarRequest) -> State | None:
 
 
 @requires_transaction
-def wait(request: DsarRequest, gate: State, *, actor: Actor, now: datetime) -> Job | None:
+def wait(request: DsarRequest, gate: State, *, actor: Actor, for_subject: bool = False, now: datetime) -> Job | None:
     """Let a saved request wait there, with its plan. Gives the job that begins the work at the end of the window.
 
-    Raises approvals.RequesterMayNot: jobs and commands ask nobody.
+    `for_subject`: no member asks for it, so two of them must agree. Else raises approvals.RequesterMayNot: jobs and
+    commands ask nobody.
     """
     plan = plans.renew(request, now=now)
     if gate == State.APPROVAL:
         payload = {"requestId": str(request.pk), "digest": plan.digest, **plans.totals(plan)}
-        approval = approvals.ask(verb=VERB, payload=payload, actor=actor, now=now)
+        verb = FOR_SUBJECT_VERB if for_subject else VERB
+        approval = approvals.ask(verb=verb, payload=payload, actor=actor, now=now)
         ErasurePlan.objects.filter(pk=plan.pk).update(approval_ref=approval.pk)
         _move(request, State.APPROVAL)
         return None
@@ -91,7 +98,27 @@ def _describe(payload: Mapping[str, Any]) -> str:
     confirm=confirming.of_approval,
 )
 def _agreed_to(payload: Mapping[str, Any]) -> None:
-    """They agreed to the plan. What is held is looked at again when the rows go."""
+    _begin(payload, alone=True)
+
+
+@registry.approved(
+    FOR_SUBJECT_VERB,
+    title="Erase a customer who asked for it",
+    permission=Permission.MANAGE_DSAR,
+    describe=_describe,
+    stages=(Stage(permission=Permission.MANAGE_DSAR, yes=2),),
+    valid_for=_FOR_SUBJECT_WAITS,
+    always=True,
+    by_nobody=True,
+    then="Two members must agree. Then the erasure is queued, or can be cancelled for as long as the operator says.",
+    confirm=confirming.of_approval,
+)
+def _agreed_to_for_subject(payload: Mapping[str, Any]) -> None:
+    _begin(payload, alone=False)
+
+
+def _begin(payload: Mapping[str, Any], *, alone: bool) -> None:
+    """They agreed to the plan. What is held is looked at again when the rows go. `alone`: this yes is the only one."""
     now, actor = clock.now(), context.current().actor
     request = DsarRequest.objects.select_for_update().filter(pk=UUID(payload["requestId"])).first()
     if request is None or request.state != State.APPROVAL:
@@ -101,7 +128,7 @@ def _agreed_to(payload: Mapping[str, Any]) -> None:
         raise NotApplicable("plan_changed")
     # Somebody else may have asked again for what this one filed, in person or with a key.
     filed_with_key = people.person_behind(Actor(id=request.requested_by, name="", type="api_key"))
-    if actor.id in (request.requested_by, filed_with_key):
+    if alone and actor.id in (request.requested_by, filed_with_key):
         raise NotApplicable("request_by_the_same_person")
     plan.approved_by, plan.approved_at = actor.id[:64], now
     audit.action(AGREED_VERB, entity=plan)
@@ -114,7 +141,7 @@ def _agreed_to(payload: Mapping[str, Any]) -> None:
 @receiver(approval_signals.changing)
 def _approval_ends(*, action: str, entity: ApprovalRequest | ApprovalVote, **_more: object) -> None:
     """A no, or nobody's yes in time: the request is still owed an answer, so it failed and can be asked for anew."""
-    if action not in _ENDS or not isinstance(entity, ApprovalRequest) or entity.verb != VERB:
+    if action not in _ENDS or not isinstance(entity, ApprovalRequest) or entity.verb not in _VERBS:
         return
     plan = ErasurePlan.objects.filter(approval_ref=entity.pk).first()
     if plan is None:
@@ -156,6 +183,9 @@ def end_approval(request: DsarRequest, *, actor: Actor, now: datetime) -> None:
     if plan is None or plan.approval_ref is None:
         return
     try:
-        approvals.cancel(request_id=plan.approval_ref, actor=actor, now=now)
+        if ApprovalRequest.objects.filter(pk=plan.approval_ref, verb=FOR_SUBJECT_VERB).exists():
+            approvals.call_off(request_id=plan.approval_ref, now=now)
+        else:
+            approvals.cancel(request_id=plan.approval_ref, actor=actor, now=now)
     except (approvals.NotYours, approvals.AlreadyDecided):
         return

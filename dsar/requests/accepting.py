@@ -9,7 +9,6 @@ from dsar.erasing import gates
 from dsar.models import DsarRequest, State
 from dsar.requests import duplicates
 from dsar.requests.kinds import KINDS
-from kaireon.approvals import services as approvals
 from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job
 from kaireon.tenancy import context
@@ -38,14 +37,14 @@ def accept(request: DsarRequest, *, at_once: bool = False, again: bool = False, 
 
 
 @requires_transaction
-def wait_at_gate(request: DsarRequest, *, actor: Actor, now: datetime) -> Job | None:
+def wait_at_gate(request: DsarRequest, *, actor: Actor, for_subject: bool = False, now: datetime) -> Job | None:
     """Let a saved request wait where `accept` left it. Gives the job that begins its work when that is known.
 
-    Raises approvals.RequesterMayNot: jobs and commands ask nobody.
+    `for_subject` as in `gates.wait`. Else raises approvals.RequesterMayNot: jobs and commands ask nobody.
     """
     if request.state not in (State.APPROVAL, State.WINDOW):
         return None
-    return gates.wait(request, State(request.state), actor=actor, now=now)
+    return gates.wait(request, State(request.state), actor=actor, for_subject=for_subject, now=now)
 
 
 @requires_transaction
@@ -55,17 +54,13 @@ def hand_on(request: DsarRequest, *, now: datetime) -> None:
     if heir is None:
         return
     gate = gates.gate_of(heir)
-    try:
-        if gate is None:
-            job = _enqueue(heir, at_once=False, now=now)
-        else:
-            job = gates.wait(heir, gate, actor=context.current().actor, now=now)
-    except approvals.RequesterMayNot:
-        # A worker gave the first one up, and asks nobody: an officer tries this one again.
-        heir.move_to(State.FAILED)
-        heir.error = "approval_needed"
-        heir.save(update_fields=["state", "status", "error"])
-        return
+    if gate is None:
+        job = _enqueue(heir, at_once=False, now=now)
+    else:
+        # A worker, or the subject who withdrew the first, asks no member for it.
+        actor = context.current().actor
+        by_member = actor.type in ("user", "api_key")
+        job = gates.wait(heir, gate, actor=actor, for_subject=not by_member, now=now)
     if job is not None:
         DsarRequest.objects.filter(pk=heir.pk).update(job_ref=job.pk)
         # Nobody here can wait for the commit; without a broker the sweep finds the job.

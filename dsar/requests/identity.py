@@ -13,11 +13,10 @@ from dsar.models import DsarRequest, IdentityCheck, Proof, State, SubjectType
 from dsar.requests import accepting, codes, mail_room, subjects
 from dsar.requests.codes import CODE_LIVES, MOST_CODES, MOST_WRONG, CodeTooSoon, Verdict
 from dsar.requests.codes import CodeRefused as IdentityRefused
-from kaireon.approvals import services as approvals
 from kaireon.jobs.models import Job
 from kaireon.outbox.models import Message
 from kaireon.tenancy import context
-from kaireon.tenancy.context import requires_transaction, transaction
+from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.models import Tenant
 
 __all__ = ["CODE_LIVES", "MOST_CODES", "MOST_WRONG", "CodeTooSoon", "IdentityRefused", "NotWaiting", "Verdict"]
@@ -92,30 +91,21 @@ def vouch(*, request: DsarRequest, method: str, reason: str, evidence: str = "",
 def proved_elsewhere(*, request: DsarRequest, now: datetime) -> Job | None:
     """The code came back before the request was filed; it is accepted. Gives the job to be woken. Raises NotWaiting.
 
-    Where a second person must agree to it, nobody of the tenant has asked for that yet: it is failed then, with
-    `approval_needed`, and an officer who tries it again asks.
+    Where a second person must agree to it, no member has asked for that: it waits for two of them.
     """
     row, check = _waiting(request)
-    try:
-        with transaction():
-            return _prove(row, check, Proof.CODE, now)
-    except approvals.RequesterMayNot:
-        row, check = _waiting(request)
-        audit.action("dsar.identity.proved", entity=row)
-        row.identity_method, row.identity_proved_at = Proof.CODE, now
-        row.move_to(State.FAILED)
-        row.error = "approval_needed"
-        row.save()
-        return None
+    return _prove(row, check, Proof.CODE, now, for_subject=True)
 
 
 @requires_transaction
-def _prove(row: DsarRequest, check: IdentityCheck, method: Proof, now: datetime) -> Job | None:
+def _prove(
+    row: DsarRequest, check: IdentityCheck, method: Proof, now: datetime, *, for_subject: bool = False
+) -> Job | None:
     audit.action("dsar.identity.proved", entity=row)
     row.identity_method, row.identity_proved_at = method, now
     job = accepting.accept(row, now=now)
     row.save()
-    job = job or accepting.wait_at_gate(row, actor=context.current().actor, now=now)
+    job = job or accepting.wait_at_gate(row, actor=context.current().actor, for_subject=for_subject, now=now)
     signals.accepted.send(sender=DsarRequest, request=row, now=now)
     if check.code_hash:
         check.code_hash = ""

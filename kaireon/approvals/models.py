@@ -56,7 +56,9 @@ class ApprovalRequest(TenantModel):
     stage = models.PositiveSmallIntegerField(default=0, help_text="The stage whose people are asked now.")
     requested_by = models.CharField(max_length=64, help_text="The actor's id.")
     requested_by_name = models.CharField(max_length=200)
-    requested_by_type = models.CharField(max_length=8, choices=[("user", "Member"), ("api_key", "API key")])
+    requested_by_type = models.CharField(
+        max_length=8, choices=[("user", "Member"), ("api_key", "API key"), ("system", "System")]
+    )
     requested_for = models.CharField(
         max_length=64, blank=True, default="", help_text="The member behind it: who made the key, for a key."
     )

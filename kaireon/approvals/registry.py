@@ -14,6 +14,7 @@ Confirm = Callable[[Payload], Confirmation | None]
 
 VALID_FOR = timedelta(days=7)
 AT_ONCE = "The last approval does it at once."
+_TWO = 2
 
 
 class UnknownVerb(LookupError):
@@ -26,6 +27,10 @@ class VerbTaken(ValueError):
 
 class StageNeverPassed(ValueError):
     """A stage asks for nobody, or for a role that may not decide. Give it a role or permission that may."""
+
+
+class OneAlone(ValueError):
+    """What no member asks for is decided by two at least: its stages must ask for two people together."""
 
 
 class NotApplicable(Exception):
@@ -72,7 +77,8 @@ class Verb:
     last yes, as the one who gave it, and raises NotApplicable when it cannot be done. `describe` gives one line about a
     payload, with nothing personal in it. `always`: it is never done by one alone, whatever the tenant demands.
     `then` tells who approves what their yes brings about. `confirm` gives what they are shown in the admin before that,
-    and the words they type then; None, or no `confirm`: their yes is enough.
+    and the words they type then; None, or no `confirm`: their yes is enough. `by_nobody`: no member asks for it, the
+    product does, so that two at least must agree to what elsewhere one asks for and another agrees to.
     """
 
     name: str
@@ -85,6 +91,7 @@ class Verb:
     always: bool = False
     then: str = AT_ONCE
     confirm: Confirm | None = None
+    by_nobody: bool = False
 
 
 _verbs: dict[str, Verb] = {}
@@ -101,10 +108,16 @@ def approved(
     always: bool = False,
     then: str = AT_ONCE,
     confirm: Confirm | None = None,
+    by_nobody: bool = False,
 ) -> Callable[[Apply], Apply]:
-    """Register the decorated function as what is done once everybody agreed. Raises VerbTaken, StageNeverPassed."""
+    """Register the decorated function as what is done once everybody agreed.
+
+    Raises VerbTaken, StageNeverPassed, OneAlone.
+    """
     if not stages:
         raise StageNeverPassed(f"{name} asks nobody.")
+    if by_nobody and sum(stage.yes for stage in stages) < _TWO:
+        raise OneAlone(name)
 
     def register(apply: Apply) -> Apply:
         if name in _verbs:
@@ -120,6 +133,7 @@ def approved(
             always=always,
             then=then,
             confirm=confirm,
+            by_nobody=by_nobody,
         )
         return apply
 

@@ -27,7 +27,7 @@ class StageOut(serializers.Serializer[Any]):
 class WhoOut(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
-    type = serializers.ChoiceField(choices=["user", "api_key"])
+    type = serializers.ChoiceField(choices=["user", "api_key", "system"])
 
 
 class AnswerOut(serializers.Serializer[Any]):

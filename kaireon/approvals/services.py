@@ -54,11 +54,14 @@ class NotYours(Exception):
 def ask(*, verb: str, payload: Mapping[str, Any], actor: Actor, now: datetime) -> ApprovalRequest:
     """Store a request to do `verb` with this JSON payload; nothing else happens until enough others said yes.
 
+    A verb `by_nobody` is asked for by no member: `actor` is the part of the product that does.
     Raises UnknownVerb, RequesterMayNot, PayloadTooLong.
     """
     known = registry.get(verb)
     kind = actor.type
-    if kind not in ("user", "api_key") or not people.still_may(
+    if known.by_nobody:
+        kind, actor = "system", Actor.system(actor.name)
+    elif kind not in ("user", "api_key") or not people.still_may(
         actor_id=actor.id, actor_type=kind, permission=known.permission, now=now
     ):
         raise RequesterMayNot(verb)
@@ -140,6 +143,15 @@ def cancel(*, request_id: UUID, actor: Actor, now: datetime) -> ApprovalRequest:
 
 
 @requires_transaction
+def call_off(*, request_id: UUID, now: datetime) -> None:
+    """End what no member asked for: there is nothing to be decided any more. Raises NotYours, AlreadyDecided."""
+    row = _locked(request_id)
+    if not _is_by_nobody(row):
+        raise NotYours(str(request_id))
+    _close(row, State.CANCELLED, "approval.cancel", now)
+
+
+@requires_transaction
 def expire_due(*, now: datetime) -> int:
     """Close what is past its deadline; answers how many. Those being answered right now wait for the next time."""
     rows = list(ApprovalRequest.objects.overdue(now).select_for_update(skip_locked=True).order_by("deadline")[:_BATCH])
@@ -209,9 +221,16 @@ def _check(row: ApprovalRequest, actor: Actor, now: datetime) -> None:
         raise NotAsked(str(row.pk))
 
 
+def _is_by_nobody(row: ApprovalRequest) -> bool:
+    try:
+        return registry.get(row.verb).by_nobody
+    except UnknownVerb:
+        return False
+
+
 def _approve(row: ApprovalRequest, actor: Actor, now: datetime, comments: str) -> None:
     verb, payload = _what(row)
-    if not people.still_may(
+    if not verb.by_nobody and not people.still_may(
         actor_id=row.requested_by, actor_type=row.requested_by_type, permission=verb.permission, now=now
     ):
         raise NotApplicable("requester_lost_permission")

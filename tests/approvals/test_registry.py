@@ -25,3 +25,10 @@ def test_two_verbs_of_one_name_are_refused(verb):
             describe=lambda p: "",
             stages=(Stage(role=Role.ADMIN),),
         )(lambda payload: None)
+
+
+def test_what_no_member_asks_for_is_never_one_persons_to_decide(verb):
+    with pytest.raises(registry.OneAlone):
+        verb(by_nobody=True)
+    verb(by_nobody=True, stages=(Stage(role=Role.ADMIN, yes=2),))
+    verb(by_nobody=True, stages=(Stage(role=Role.ADMIN), Stage(permission=Permission.MANAGE_DSAR)))

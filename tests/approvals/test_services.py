@@ -109,6 +109,28 @@ def test_asking_needs_the_permission_itself(admins, verb):
             services.ask(verb="test.do", payload={}, actor=actor, now=NOON)
 
 
+def test_what_no_member_asks_for_waits_for_two_and_is_called_off_by_the_product_alone(admins, verb):
+    done = verb(by_nobody=True, stages=(Stage(role=Role.ADMIN, yes=2),), permission=Permission.MANAGE_RETENTION)
+    row = ask(ADA)
+    # Whoever was at it is not the one who asked: their yes is one of the two.
+    assert (row.requested_by, row.requested_for, row.requested_by_type) == ("", "", "system")
+    with ADA.here(), transaction(), pytest.raises(services.NotYours):
+        services.cancel(request_id=row.pk, actor=Actor.system(), now=NOON)
+    assert decide(row, ADA).state == State.PENDING
+    assert decide(row, BEA).state == State.APPROVED
+    assert done == [{"n": 1}]
+    row = ask(ADA)
+    with ADA.here(), transaction():
+        services.call_off(request_id=row.pk, now=NOON)
+    assert again(row).state == State.CANCELLED
+    with ADA.here(), transaction(), pytest.raises(services.AlreadyDecided):
+        services.call_off(request_id=row.pk, now=NOON)
+    verb()
+    members = ask(ADA)
+    with ADA.here(), transaction(), pytest.raises(services.NotYours):
+        services.call_off(request_id=members.pk, now=NOON)
+
+
 def test_another_tenant_finds_nothing(admins, verb):
     verb()
     row = ask()

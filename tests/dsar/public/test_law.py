@@ -17,8 +17,7 @@ from customers import models as m
 from dsar.deadlines import Ground
 from dsar.models import FollowLink, PublicFiling
 from dsar.public import page, rights
-from dsar.requests import clocks, outcomes, services
-from kaireon.approvals import services as approvals
+from dsar.requests import clocks, outcomes
 from kaireon.lib import clock
 from kaireon.outbox import destinations
 from kaireon.outbox.models import Destination
@@ -84,20 +83,6 @@ def test_the_clock_begins_when_the_form_was_sent(acme: str) -> None:
     [row] = requests()
     assert (row.received_at, str(row.due_on)) == (sent, "2026-02-28")
     assert "Received 31 January 2026 Answer by 28 February 2026" in page_
-
-
-def test_where_a_second_person_must_agree_an_officer_asks_for_that(acme: str) -> None:
-    with transaction():
-        approvals.demand_second_person("dsar.erase", demanded=True, now=clock.now())
-    jane = Visitor()
-    assert "Your request is with our staff." in text_of(jane.arrive("delete"))
-    [row] = requests()
-    assert (row.state, row.error, row.identity_method) == ("failed", "approval_needed", "code")
-    work()
-    with transaction():
-        assert m.Customer.objects.filter(email=EMAIL).exists()
-        services.retry_request(request=row, now=clock.now())
-    assert [row.state for row in requests()] == ["approval"]
 
 
 def test_a_number_says_who_asks_where_an_address_is_shared_and_never_opens_anothers_data(acme: str) -> None:
