@@ -202,7 +202,8 @@ def _listed(lead: str, lines: Iterable[str]) -> str:
 
 def _day(day: date, about: About) -> str:
     with translation.override(about.language):
-        return formatted(day, about.words.date)
+        text = formatted(day, about.words.date)
+    return text.replace("1 ", f"{about.words.first} ", 1) if day.day == 1 else text
 
 
 def _date_of(text: str) -> date:

@@ -1,6 +1,11 @@
 """What letters say: complete in each language, in the law's own citations, and nothing runs in a tenant's words."""
 
+import re
+from datetime import date
+from pathlib import Path
+
 import pytest
+from django.conf import settings
 
 from customers.catalogue import CATALOGUE, Erasure
 from dsar.deadlines import LAWS
@@ -8,8 +13,8 @@ from dsar.erasing import grounds as kept
 from dsar.erasing import log_keys
 from dsar.letters import facts, texts, words
 from dsar.letters.texts import Template, TemplateRefused
-from dsar.letters.words import LANGUAGES, de
-from dsar.models import LetterKind, RequestType
+from dsar.letters.words import LANGUAGES, de, es, fr
+from dsar.models import DsarRequest, LetterKind, LetterSettings, RequestType
 from dsar.requests.grounds import GROUNDS
 
 GOOD = "Leider nein. {{ ground }} ({{ article }})\n\n{{ remedies }}"
@@ -33,6 +38,30 @@ def test_a_language_has_a_word_for_everything(tag: str) -> None:
         # Whatever such a letter alone can tell, the product's words tell.
         assert facts.PLACEHOLDERS[kind] - facts._EVERY <= named, kind
         assert {"organisation", "reference", "law", "request", "received_on", "contact"} <= named, kind
+        # And no language tells less than another.
+        assert named == set(texts._PLACEHOLDER.findall(texts.shipped(kind, "en").body)), kind
+        assert "{{ reference }}" in own.subject, kind
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_a_sentence_takes_the_same_words_in_each_language(tag: str) -> None:
+    """What stands in braces is filled in wherever a language puts it."""
+
+    def taken(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: taken(text) for name, text in value.items()}
+        return sorted(set(re.findall(r"\{(\w*)\}", value))) if isinstance(value, str) else None
+
+    own, english = vars(LANGUAGES[tag]), vars(LANGUAGES["en"])
+    for name in own:
+        assert taken(own[name]) == taken(english[name]), name
+
+
+def test_every_language_has_its_folder_and_each_folder_its_language() -> None:
+    folder = Path(settings.BASE_DIR) / "templates/dsar/letters"
+    assert {path.name for path in folder.iterdir()} == set(LANGUAGES)
+    for tag in LANGUAGES:
+        assert {path.stem for path in (folder / tag).iterdir()} == set(LetterKind.values), tag
 
 
 @pytest.mark.parametrize(
@@ -52,11 +81,66 @@ def test_german_cites_as_german_law_does(article: str, german: str) -> None:
     assert de.cite(article) == german
 
 
+@pytest.mark.parametrize(
+    ("article", "french", "spanish"),
+    [
+        ("GDPR Art. 16", "article 16 du RGPD", "artículo 16 del RGPD"),
+        ("GDPR Art. 12(3)", "article 12, paragraphe 3, du RGPD", "artículo 12, apartado 3, del RGPD"),
+        (
+            "GDPR Art. 17(3)(e), 21(1)",
+            "article 17, paragraphe 3, point e), et article 21, paragraphe 1, du RGPD",
+            "artículo 17, apartado 3, letra e), y artículo 21, apartado 1, del RGPD",
+        ),
+        (
+            "GDPR Art. 20(1), 18(1), 21(1)",
+            "article 20, paragraphe 1, article 18, paragraphe 1, et article 21, paragraphe 1, du RGPD",
+            "artículo 20, apartado 1, artículo 18, apartado 1, y artículo 21, apartado 1, del RGPD",
+        ),
+        ("GDPR Art. 15 to 22", "articles 15 à 22 du RGPD", "artículos 15 a 22 del RGPD"),
+        ("GDPR Art. 15, 16", "article 15 et article 16 du RGPD", "artículo 15 y artículo 16 del RGPD"),
+        ("UK GDPR Art. 12A(3)", "UK GDPR Art. 12A(3)", "UK GDPR Art. 12A(3)"),
+        ("GDPR Recital 63", "GDPR Recital 63", "GDPR Recital 63"),
+    ],
+)
+def test_french_and_spanish_cite_as_their_texts_of_the_law_do(article: str, french: str, spanish: str) -> None:
+    assert (fr.cite(article), es.cite(article)) == (french, spanish)
+
+
+@pytest.mark.parametrize(
+    ("tag", "first", "other"),
+    [
+        ("en", "1 March 2026", "11 March 2026"),
+        ("de", "1. März 2026", "11. März 2026"),
+        ("fr", "1er mars 2026", "11 mars 2026"),
+        ("es", "1 de marzo de 2026", "11 de marzo de 2026"),
+    ],
+)
+def test_days_are_written_as_the_language_writes_them(ada: None, tag: str, first: str, other: str) -> None:
+    about = facts.About(request=DsarRequest(), settings=LetterSettings(), language=tag)
+    assert [facts._day(date(2026, 3, day), about) for day in (1, 11)] == [first, other]
+
+
+def test_each_language_names_complaint_and_remedy_by_their_terms() -> None:
+    for tag, complaint, remedy in (
+        ("en", "complain to a supervisory authority", "judicial remedy (GDPR Art. 79)"),
+        ("de", "Datenschutz-Aufsichtsbehörde", "gerichtlichen Rechtsbehelf einlegen (Art. 79 DSGVO)"),
+        ("fr", "introduire une réclamation auprès d'une autorité de contrôle", "article 79 du RGPD"),
+        ("es", "presentar una reclamación ante una autoridad de control", "artículo 79 del RGPD"),
+    ):
+        said = LANGUAGES[tag].remedies["gdpr"]
+        assert complaint in said, tag
+        assert remedy in said, tag
+    assert "CNIL" in fr.WORDS.authorities["gdpr"]
+    assert "Agencia Española de Protección de Datos" in es.WORDS.authorities["gdpr"]
+
+
 def test_no_citation_of_a_law_is_left_in_english() -> None:
     cited = [article for ground in GROUNDS.values() for law, article in ground.articles.items() if law == "gdpr"]
     cited += [LAWS["gdpr"].general.respond_article, LAWS["gdpr"].general.extend_article]
     for article in cited:
         assert de.cite(article).endswith(" DSGVO"), article
+        assert fr.cite(article).endswith(" du RGPD"), article
+        assert es.cite(article).endswith(" del RGPD"), article
 
 
 @pytest.mark.parametrize(
@@ -104,7 +188,7 @@ def test_values_are_put_in_as_they_stand_and_a_subject_is_one_line() -> None:
 
 
 def test_a_language_is_known_by_its_first_part() -> None:
-    assert [words.known(tag) for tag in ("de-AT", "DE", "de_DE", "en-GB-oed", "xx", "", "deu")] == [
-        *("de", "de", "de", "en"),
+    assert [words.known(tag) for tag in ("de-AT", "DE", "de_DE", "en-GB-oed", "fr-CA", "es_MX", "xx", "", "deu")] == [
+        *("de", "de", "de", "en", "fr", "es"),
         *(None, None, None),
     ]

@@ -1,9 +1,9 @@
 """What letters say in each language beside their templates. A language is one file here and one folder of templates."""
 
-from dsar.letters.words import de, en
+from dsar.letters.words import de, en, es, fr
 from dsar.letters.words.language import Language
 
-LANGUAGES: dict[str, Language] = {"en": en.WORDS, "de": de.WORDS}
+LANGUAGES: dict[str, Language] = {"en": en.WORDS, "de": de.WORDS, "fr": fr.WORDS, "es": es.WORDS}
 DEFAULT = "en"
 
 

@@ -1,32 +1,21 @@
 """German."""
 
-import re
-
+from dsar.letters.words.citing import Place, cited
 from dsar.letters.words.language import Language
-
-_EUROPEAN = "GDPR Art. "
-_PLACE = re.compile(r"(\d+[A-Z]?)(?:\((\d+)\))?(?:\(([a-z])\))?(?: to (\d+))?")
 
 
 def cite(article: str) -> str:
     """`GDPR Art. 17(3)(b), 21(1)` is `Art. 17 Abs. 3 Buchst. b, Art. 21 Abs. 1 DSGVO`. Other laws stand as they are."""
-    if not article.startswith(_EUROPEAN):
-        return article
-    places = article.removeprefix(_EUROPEAN).split(", ")
-    if not all(_PLACE.fullmatch(place) for place in places):
-        return article
-    return f"{', '.join(_place(place) for place in places)} DSGVO"
+    return cited(article, listed=lambda places: f"{', '.join(_place(place) for place in places)} DSGVO")
 
 
-def _place(text: str) -> str:
-    found = _PLACE.fullmatch(text)
-    number, paragraph, letter, last = found.groups() if found else (text, None, None, None)
-    said = f"Art. {number}"
-    if paragraph:
-        said += f" Abs. {paragraph}"
-    if letter:
-        said += f" Buchst. {letter}"
-    return f"{said} bis {last}" if last else said
+def _place(place: Place) -> str:
+    said = f"Art. {place.number}"
+    if place.paragraph:
+        said += f" Abs. {place.paragraph}"
+    if place.letter:
+        said += f" Buchst. {place.letter}"
+    return f"{said} bis {place.last}" if place.last else said
 
 
 WORDS = Language(

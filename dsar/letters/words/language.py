@@ -9,12 +9,13 @@ class Language:
     """`cite` writes an article as the language does. Sentences take what stands in braces.
 
     `remedies`, `authorities` and `laws` are by regulation, `requests` and `done` by kind of request, `grounds` by
-    ground of a rejection, `kept` by ground of what an erasure leaves, `data` by entity, `duties` by what recipients of
-    the data are told.
+    ground of a rejection, `kept` by ground of what an erasure leaves, `data` by entity. `first` is how the first
+    day of a month is written, where that is no plain number.
     """
 
     name: str
     date: str
+    first: str = "1"
     cite: Callable[[str], str]
     laws: Mapping[str, str]
     requests: Mapping[str, str]
