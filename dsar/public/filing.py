@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.db import transaction as database
 
 from dsar.models import Proof, PublicFiling, SubjectType
@@ -34,27 +35,33 @@ ACTOR = Actor.system("public page")
 JOB = "dsar_public_filing"
 # Room for every code that may be sent, each with its time.
 LIVES = timedelta(hours=2)
+# A second click, or a browser that sends again what it heard nothing of.
+SENT_TWICE = timedelta(minutes=1)
 CODE_VERB = "dsar.public.code_sent"
 WRONG_VERB = "dsar.public.wrong_code"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What was written down, the job to be woken after the commit, and the secret by which its browser comes back."""
+    """The secret by which its browser comes back to what was written down, and the job to be woken after the commit;
+    none when the same was sent a moment before.
+    """
 
     handle: str
-    job: Job
+    job: Job | None
     needs_code: bool
 
 
 @requires_transaction
-def ask(*, kind: str, address: str, number: str = "", details: str = "", now: datetime) -> Asked:
+def ask(*, kind: str, address: str, number: str = "", details: str = "", form: str = "", now: datetime) -> Asked:
     """Write down what somebody asks for. Raises subjects.SubjectRefused for what is no address.
 
     Who opts out under a law that forbids to ask for proof is not asked for a code: the worker files that at once.
+    `form` says in which one that was shown they wrote it: sent twice within a moment, it is written down once.
     """
     law = Tenant.objects.values_list("regulation", flat=True).get(pk=context.tenant_id())
-    handle = tokens.new()
+    name = subjects.normal(SubjectType.EMAIL, address)
+    handle = tokens.of_form(form, context.tenant_id(), kind, name, number, details) if form else tokens.new()
     filing = PublicFiling(
         id=uuid7(),
         handle_hash=tokens.hashed(handle),
@@ -63,8 +70,18 @@ def ask(*, kind: str, address: str, number: str = "", details: str = "", now: da
         received_at=now,
         ends_at=now + LIVES,
     )
-    filing.seal(address=subjects.normal(SubjectType.EMAIL, address), number=number, details=details)
-    filing.save(force_insert=True)
+    filing.seal(address=name, number=number, details=details)
+    try:
+        with transaction():
+            filing.save(force_insert=True)
+    except IntegrityError:
+        known = PublicFiling.objects.get(handle_hash=filing.handle_hash)
+        if now < known.received_at + SENT_TWICE:
+            return Asked(handle=handle, job=None, needs_code=needs_code(known))
+        # Somebody came back to the page, and means it.
+        handle = tokens.new()
+        filing.handle_hash = tokens.hashed(handle)
+        filing.save(force_insert=True)
     return Asked(handle=handle, job=_enqueue(filing, now=now), needs_code=needs_code(filing))
 
 

@@ -78,7 +78,7 @@ def send_code(link: FollowLink, *, now: datetime) -> None:
     Raises NoAddress, codes.CodeTooSoon, and codes.CodeRefused.
     """
     codes.may_send(link, now=now, most=MOST_CODES)
-    to = _address(link.request)
+    to = address_of(link.request)
     code = codes.make(link, verb=CODE_VERB, owner=link.pk, now=now)
     mail = mails.post_code(to=to, code=code, fetching=True, about=link.request.customer_ref, now=now)
     database.on_commit(partial(outbox.wake, mail))
@@ -102,12 +102,14 @@ def forget_ended(*, now: datetime, dry_run: bool = False) -> int:
 
 
 def _mail(link: FollowLink, request: DsarRequest, token: str, *, now: datetime) -> None:
-    to = _address(request)
+    to = address_of(request)
     mail = mails.post_link(to=to, token=token, ends_at=link.ends_at, about=request.customer_ref, now=now)
     database.on_commit(partial(outbox.wake, mail))
 
 
-def _address(request: DsarRequest) -> str:
+@requires_transaction
+def address_of(request: DsarRequest) -> str:
+    """The address that was confirmed. Raises NoAddress."""
     address = request.notes.get("address", "")
     if not address:
         raise NoAddress(str(request.pk))

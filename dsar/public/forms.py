@@ -17,6 +17,8 @@ from dsar.requests import outcomes, subjects
 _CODE = re.compile(r"[0-9]{6,12}")
 _NOT_TEXT = ("Cc", "Cs")
 MOST_NUMBER = 128
+# What has a meaning in the header of a mail (RFC 5322, section 3.2.3): several readers, a name, a remark.
+_SPECIAL = frozenset('()<>[]:;,"\\')
 
 
 class AskForm(forms.Form):
@@ -54,10 +56,14 @@ class AskForm(forms.Form):
         self.fields["kind"].choices = [(each.kind, each.words.title) for each in offered]  # type: ignore[attr-defined]
 
     def clean_address(self) -> str:
+        refusal = forms.ValidationError("This is no e-mail address: write it like name@example.com.")
         try:
-            return subjects.normal(SubjectType.EMAIL, self.cleaned_data["address"])
+            address = subjects.normal(SubjectType.EMAIL, self.cleaned_data["address"])
         except subjects.SubjectRefused as e:
-            raise forms.ValidationError("This is no e-mail address: write it like name@example.com.") from e
+            raise refusal from e
+        if _SPECIAL.intersection(address):
+            raise refusal
+        return address
 
     def clean_number(self) -> str:
         text = unicodedata.normalize("NFC", str(self.cleaned_data["number"]))

@@ -1,6 +1,8 @@
 """What keeps the page from being misused: limits, a trap for programs, and the least time that a person takes."""
 
 import ipaddress
+import re
+import secrets
 from datetime import UTC, datetime, timedelta
 
 from django.core import signing
@@ -22,6 +24,7 @@ LOOKS = Rate("privacy-look", per_minute=60)
 MAILS = Rate("privacy-mail", per_hour=6)
 MAILS_IN_ALL = Rate("privacy-mails", per_minute=60)
 
+_WITH_PORT = re.compile(r"^(?:\[([^]]+)\]|([0-9.]+))(?::[0-9]+)?$")
 LEAST = timedelta(seconds=2)
 LONGEST = timedelta(hours=12)
 _signer = signing.Signer(salt="dsar public page")
@@ -41,14 +44,14 @@ def limit_mails(address: str) -> None:
 
 
 def stamp(now: datetime) -> str:
-    """When a form was shown, signed."""
-    return _signer.sign(f"{now.timestamp():.3f}")
+    """When a form was shown, and which of those that were shown it is; signed."""
+    return _signer.sign(f"{now.timestamp():.3f} {secrets.token_urlsafe(16)}")
 
 
 def shown_at(stamped: str) -> datetime | None:
     """When the form was shown; None for what we did not sign."""
     try:
-        return datetime.fromtimestamp(float(_signer.unsign(stamped)), UTC)
+        return datetime.fromtimestamp(float(_signer.unsign(stamped).partition(" ")[0]), UTC)
     except (signing.BadSignature, ValueError, OverflowError):
         return None
 
@@ -62,7 +65,13 @@ def is_stale(stamped: str, now: datetime) -> bool:
 def _network(address: str) -> str:
     """One IPv6 subscriber has a whole /64."""
     try:
-        found = ipaddress.ip_address(address)
+        # Some proxies write the port along.
+        found = ipaddress.ip_address(_WITH_PORT.sub(r"\1\2", address))
     except ValueError:
         return address
-    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else str(found)
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        # As a socket for both tells of everybody who comes by IPv4: not one subscriber.
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network(f"{found}/64", strict=False))

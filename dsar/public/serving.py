@@ -53,8 +53,9 @@ def of_tenant(view: View) -> View:
 @requires_transaction
 def whose() -> tuple[Tenant, PublicPage]:
     """Raises Http404."""
+    # Both are always asked for: how long it takes does not tell which is missing.
     tenant = Tenant.objects.filter(pk=context.tenant_id(), is_active=True).first()
-    row = page.find() if tenant is not None else None
+    row = page.find()
     if tenant is None or row is None:
         raise Http404
     return tenant, row

@@ -35,7 +35,7 @@ from kaireon.jobs import services as jobs
 from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.authentication import SINGLE_TENANT
-from kaireon.tenancy.context import transaction
+from kaireon.tenancy.context import requires_transaction, transaction
 
 CODE_MINUTES = int(CODE_LIVES.total_seconds() // 60)
 WRONG: dict[Verdict, str] = {
@@ -51,6 +51,7 @@ NOT_SENT: dict[str, str] = {
 WITHDRAWN = "This request has ended already."
 TOO_LATE = "Your data is erased already: this cannot be withdrawn any more."
 GONE = "The package has ended. Ask for your data anew."
+AWAY = "Your data cannot be fetched at the moment. The code stays good: try again in some minutes."
 NO_ADDRESS = "Your address was erased with your data: nothing can be mailed to you any more."
 
 
@@ -87,9 +88,11 @@ def ask(request: HttpRequest) -> HttpResponseBase:
             address=given["address"],
             number=given["number"],
             details=given["details"],
+            form=given["shown"],
             now=now,
         )
-    jobs.wake(asked.job)
+    if asked.job is not None:
+        jobs.wake(asked.job)
     response = to("code" if asked.needs_code else "received")
     keep(response, FILING, asked.handle, seconds=FILING_SECONDS)
     return response
@@ -199,15 +202,20 @@ def fetch(request: HttpRequest) -> HttpResponseBase:
     form = FetchForm(request.POST)
     if not form.is_valid():
         return _follow(request, "fetch", form=form)
-    with transaction():
-        link = _link(request, lock=True)
-        if link is None:
-            return _unknown(request)
-        verdict = following.check_code(link, form.cleaned_data["code"], now=clock.now())
+    try:
+        with transaction():
+            link = _link(request, lock=True)
+            if link is None:
+                return _unknown(request)
+            verdict = following.check_code(link, form.cleaned_data["code"], now=clock.now())
+            given = _hand_out(link, form.cleaned_data["as_format"]) if verdict == Verdict.PROVED else None
+    except keeping.StorageAway:
+        # The code is good still: nothing came of it.
+        return _follow(request, "fetch", form=form, note=AWAY, status=503, headers={"Retry-After": "60"})
     if verdict != Verdict.PROVED:
         form.add_error("code", WRONG[verdict])
         return _follow(request, "fetch", form=form)
-    return _hand_out(link, form.cleaned_data["as_format"]) or _follow(request, note=GONE)
+    return given or _follow(request, note=GONE)
 
 
 @require_POST
@@ -222,6 +230,7 @@ def fetch_code(request: HttpRequest) -> HttpResponseBase:
                 return _unknown(request)
             if progress.package_of(link.request, now=clock.now()) is None:
                 return _follow(request, note=GONE)
+            guard.limit_mails(following.address_of(link.request))
             following.send_code(link, now=clock.now())
     except CodeRefused as e:
         note = _not_sent(e)
@@ -240,6 +249,7 @@ def renew(request: HttpRequest) -> HttpResponseBase:
             link = _link(request, lock=True)
             if link is None:
                 return _unknown(request)
+            guard.limit_mails(following.address_of(link.request))
             token = following.renew(link, now=clock.now())
     except CodeRefused as e:
         return _follow(request, note=_not_sent(e))
@@ -278,9 +288,8 @@ def _follow(request: HttpRequest, name: str = "follow", *, token: str = "", **sa
 
 
 def _unknown(request: HttpRequest) -> HttpResponseBase:
-    response = shown(request, "unknown", status=404)
-    drop(response, FOLLOWING)
-    return response
+    # The cookie stays: of two clicks on "another link" the second may come here, and the first has set a new one.
+    return shown(request, "unknown", status=404)
 
 
 def _not_sent(refusal: CodeRefused) -> str:
@@ -289,22 +298,22 @@ def _not_sent(refusal: CodeRefused) -> str:
     return NOT_SENT[refusal.code]
 
 
+@requires_transaction
 def _hand_out(link: FollowLink, wanted: str) -> HttpResponseBase | None:
-    """The file; handing it out is recorded. None when there is none any more."""
+    """The file; handing it out is recorded. None when there is none any more. Raises keeping.StorageAway."""
     row = link.request
-    with transaction():
-        package = progress.package_of(row, now=clock.now())
-        if package is None:
-            return None
-        wanted = "json" if row.encrypt else wanted
-        try:
-            response = handing_out.FORMATS[wanted](row, package, file_name=file_name(row, wanted))
-        except keeping.DossierMissing:
-            return None
-        audit.record(
-            action=DOWNLOADED_VERB,
-            entity_type="DsarRequest",
-            entity_id=str(row.pk),
-            changes={"via": {"new": "public page"}},
-        )
+    package = progress.package_of(row, now=clock.now())
+    if package is None:
+        return None
+    wanted = "json" if row.encrypt else wanted
+    try:
+        response = handing_out.FORMATS[wanted](row, package, file_name=file_name(row, wanted))
+    except keeping.DossierMissing:
+        return None
+    audit.record(
+        action=DOWNLOADED_VERB,
+        entity_type="DsarRequest",
+        entity_id=str(row.pk),
+        changes={"via": {"new": "public page"}},
+    )
     return response

@@ -1,6 +1,7 @@
 """Mail through the server of EMAIL_URL. Message-ID is made of the message's id, so a second copy is known as one."""
 
 import smtplib
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ def _letter(given: Mapping[str, Any], message: Outgoing) -> _Letter:
         subject=payload["subject"],
         body=payload["text"],
         from_email=given.get("from") or settings.DEFAULT_FROM_EMAIL,
-        to=payload["to"],
+        to=[_on_the_wire(reader) for reader in payload["to"]],
         headers={ID_HEADER: str(message.id), "Message-ID": f"<{message.id}@kaireon>"},
     )
     if payload.get("html"):
@@ -64,10 +65,11 @@ def _send_each(letter: _Letter, readers: list[str], reached: list[str]) -> None:
     refusals: list[Refused] = []
     try:
         with Deadline(SEND_SECONDS) as deadline, get_connection(deadline.backend) as letter.connection:
-            for letter.reader in readers:
+            for reader in readers:
+                letter.reader = _on_the_wire(reader)
                 try:
                     letter.send()
-                    reached.append(letter.reader)
+                    reached.append(reader)
                 except smtplib.SMTPRecipientsRefused as e:
                     refusals.extend(_refused(code, is_answer=True) for code, _ in e.recipients.values())
     except smtplib.SMTPResponseException as e:
@@ -80,6 +82,21 @@ def _send_each(letter: _Letter, readers: list[str], reached: list[str]) -> None:
         raise Refused("mail_malformed", permanent=True) from e
     if refusals:
         raise min(refusals, key=lambda refusal: refusal.permanent)
+
+
+def _on_the_wire(address: str) -> str:
+    """With the domain as servers write it (RFC 5891), letter for letter. Django follows RFC 3490, to which
+    groß.example is gross.example: another domain, and another person's mailbox. Raises ValueError for no domain.
+    """
+    local, at, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    labels = unicodedata.normalize("NFC", domain).lower().split(".")
+    return f"{local}{at}{'.'.join(_label_on_the_wire(label) for label in labels)}"
+
+
+def _label_on_the_wire(label: str) -> str:
+    return label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
 
 
 def _is_mail(payload: Mapping[str, Any]) -> bool:

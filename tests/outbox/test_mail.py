@@ -97,6 +97,27 @@ def test_mail_arrives_with_an_id_that_names_it(serve: Serve) -> None:
     assert html == b"<p>It is done.</p>"
 
 
+@pytest.mark.parametrize(
+    ("reader", "on_the_wire"),
+    [
+        ("jane@groß.example", "jane@xn--gro-7ka.example"),
+        ("jane@Bücher.example", "jane@xn--bcher-kva.example"),
+        ("jane@σοφός.example", "jane@xn--0xagbn4a.example"),
+        ("jane@exa\u200dmple.example", "jane@xn--example-j06c.example"),
+        ("jane@xn--gro-7ka.example", "jane@xn--gro-7ka.example"),
+    ],
+)
+def test_it_goes_to_the_domain_that_was_named_and_to_none_that_is_spelled_alike(
+    serve: Serve, reader: str, on_the_wire: str
+) -> None:
+    """By RFC 3490, which Django follows, groß.example would be gross.example, somebody else's."""
+    box = serve()
+    post(to=[reader])
+    assert deliver().sent == 1
+    [(to, letter)] = box.mails
+    assert (to, letter["To"]) == ([on_the_wire], on_the_wire)
+
+
 def test_a_second_copy_is_known_by_its_id(serve: Serve) -> None:
     box = serve()
     box.data = "451 later"

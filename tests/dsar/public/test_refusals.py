@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from dsar.models import FollowLink, PublicFiling
+from dsar.dossiers import export, keeping
+from dsar.models import Dossier, FollowLink, PublicFiling
 from dsar.public import filing, guard, page
 from kaireon.api.throttles import Rate
 from kaireon.lib import clock
@@ -29,6 +30,7 @@ from tests.dsar.public.conftest import (
     wrong,
 )
 from tests.race import at_once
+from tests.s3 import Bucket
 
 PASSED = "code/"
 
@@ -58,6 +60,10 @@ def test_what_is_no_request_is_said_by_field_and_nothing_is_kept(acme: str) -> N
         ({"address": "jane"}, "This is no e-mail address", "id_address_error"),
         ({"address": "a b@example.com"}, "This is no e-mail address", "id_address_error"),
         ({"address": "a\nb@example.com"}, "This is no e-mail address", "id_address_error"),
+        ({"address": "a@example.com,b@example.com"}, "This is no e-mail address", "id_address_error"),
+        ({"address": "a<b@example.com>"}, "This is no e-mail address", "id_address_error"),
+        ({"address": "b@example.com(a@example.com)"}, "This is no e-mail address", "id_address_error"),
+        ({"address": "a@example.com\r\nBcc:b@example.com"}, "This is no e-mail address", "id_address_error"),
         ({"address": "a\x00b@example.com"}, "Null characters are not allowed.", "id_address_error"),
         ({"address": "x" * 10_000 + "@example.com"}, "at most 254 characters", "id_address_error"),
         ({"number": "1\x0012"}, "Null characters are not allowed.", "id_number_error"),
@@ -314,6 +320,33 @@ def test_too_many_are_told_when_to_come_again(acme: str, settings: Any, monkeypa
         for n in range(12)
     ]
     assert not any(busy(answer) for answer in proxied)
+    # Whatever it writes of it: with the port, and of IPv4 as a socket for both tells it.
+    for spelling, refused in (
+        ("10.5.0.{}:{}", 0),
+        ("::ffff:10.6.0.{}", 0),
+        ("10.7.0.1:{}", 2),
+        ("[2001:db8::1]:{}", 2),
+    ):
+        answers = [
+            Visitor().post("", {"kind": "x"}, headers={"x-forwarded-for": spelling.format(n, 4000 + n)})
+            for n in range(12)
+        ]
+        assert sum(busy(answer) for answer in answers) == refused, spelling
+
+
+def test_a_link_that_others_have_floods_nobody(acme: str) -> None:
+    jane = Visitor()
+    jane.arrive()
+    sent = 1
+    for _ in range(9):
+        earlier(timedelta(minutes=2))
+        answer = jane.post("request/link/")
+        sent += answer.status_code == 200
+        assert answer.status_code in (200, 429)
+    # The code that was asked for counts too.
+    assert (sent, jane.post("request/link/").status_code) == (6, 429)
+    work()
+    assert jane.post("request/fetch/code/").status_code == 429
 
 
 def test_a_page_that_is_not_open_is_not_there(acme: str, settings: Any) -> None:
@@ -351,3 +384,76 @@ def test_a_page_that_is_not_open_is_not_there(acme: str, settings: Any) -> None:
         page.open_page(contact="", now=clock.now())
     assert is_there()
     assert [row.outcome for row in requests()] == ["withdrawn"]
+
+
+def test_what_is_sent_twice_is_written_down_once(acme: str) -> None:
+    jane = Visitor()
+    shown = guard.stamp(clock.now() - timedelta(seconds=30))
+    given = {"kind": "rectification", "address": EMAIL, "details": "Doe-Roe", "shown": shown}
+    answers = at_once(*[lambda: Visitor().post("", given) for _ in range(3)])
+    assert [answer.status_code for answer in answers] == [303] * 3
+    assert (filings(), len({answer.cookies["kaireon_filing"].value for answer in answers})) == (1, 1)
+    # Another form, or other words in it, is another matter; and who comes back later means it.
+    jane.post("", {**given, "details": "Roe"})
+    jane.post("", {**given, "shown": guard.stamp(clock.now() - timedelta(seconds=30))})
+    assert filings() == 3
+    earlier(timedelta(minutes=1))
+    assert jane.post("", given).status_code == 303
+    assert filings() == 4
+    work()
+    assert len(mails()) == 4
+    jane.confirm(code_in(mails()[-1]))
+    assert len(requests()) == 1
+
+
+def test_two_clicks_on_another_link_leave_its_browser_in(acme: str) -> None:
+    jane = Visitor()
+    jane.arrive()
+    earlier(timedelta(minutes=2))
+    old = jane.client.cookies["kaireon_request"].value
+    jane.post("request/link/")
+    new = jane.client.cookies["kaireon_request"].value
+    jane.client.cookies["kaireon_request"] = old
+    assert (jane.post("request/link/").status_code, jane.client.cookies["kaireon_request"].value) == (404, old)
+    jane.client.cookies["kaireon_request"] = new
+    assert jane.get("request/").status_code == 200
+
+
+def test_it_is_withdrawn_while_a_worker_is_at_it(acme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package that comes out of it is dropped; nobody fetches it."""
+    jane = Visitor()
+    jane.arrive()
+    asked: list[int] = []
+    answer = export._answer
+
+    def withdrawn(*given: Any) -> None:
+        asked.append(jane.post("request/withdraw/").status_code)
+        answer(*given)
+
+    monkeypatch.setattr(export, "_answer", withdrawn)
+    work()
+    assert asked == [303]
+    assert [(row.state, row.outcome) for row in requests()] == [("completed", "withdrawn")]
+    assert "You withdrew your request." in text_of(jane.get("request/"))
+    assert "nothing to fetch" in text_of(jane.get("request/fetch/"))
+    with transaction():
+        assert not Dossier.objects.exists()
+
+
+def test_while_storage_is_away_the_code_stays_good(
+    acme: str, s3: Bucket, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "MOST_IN_ROW", 100)
+    jane = Visitor()
+    jane.arrive()
+    work()
+    jane.post("request/fetch/code/")
+    given = {"code": code_in(mails()[-1]), "as_format": "zip"}
+    there = settings.STORAGES
+    away = there["default"]["OPTIONS"] | {"endpoint_url": "http://127.0.0.1:1"}
+    settings.STORAGES = {**there, "default": there["default"] | {"OPTIONS": away}}
+    refused = jane.post("request/fetch/", given)
+    assert (refused.status_code, refused["Retry-After"]) == (503, "60")
+    assert "The code stays good" in text_of(refused)
+    settings.STORAGES = there
+    assert jane.post("request/fetch/", given)["Content-Type"] == "application/zip"
