@@ -147,9 +147,11 @@ def _done(about: About) -> str:
     if request.request_type in BY_PERSON:
         resolution = about.supposed.resolution or request.notes.get("resolution", "")
         parts += [words.resolution.format(resolution=resolution)] if resolution else []
-    elif request.request_type == RequestType.OPT_OUT:
+    if request.request_type == RequestType.OBJECTION and request.counts:
+        parts += [words.done[RequestType.OPT_OUT]]
+    if request.request_type == RequestType.OPT_OUT or "consentsWithdrawn" in request.counts:
         parts += [words.opted_out.format(count=request.counts.get("consentsWithdrawn", 0))]
-    elif request.request_type == RequestType.DELETE:
+    if request.request_type == RequestType.DELETE:
         parts += _counted(words.erased, request.counts.get("deleted", {}), words)
         parts += _counted(words.reduced, request.counts.get("reduced", {}), words)
     return "\n\n".join(parts)

@@ -8,6 +8,11 @@ from dsar.erasing.plan_page import title_of
 from dsar.models import DsarRequest, RequestType, State
 
 SECTION_TITLES = {e.section: e.title for e in CATALOGUE if e.section} | {"auditLogs": "Audit record"}
+_ENDED_CONTACT = {
+    "suppressions": "Suppression on every channel",
+    "consentsWithdrawn": "Consents withdrawn",
+    "tombstones": "Kept for whoever comes under this name",
+}
 GROUNDS: dict[str, str] = {
     grounds.LEGAL_HOLD: "legal hold",
     grounds.REFERRED_TO: "held rows refer to it",
@@ -41,7 +46,8 @@ def _end(row: DsarRequest) -> str:
 def _answer(row: DsarRequest) -> list[tuple[str, int]]:
     """Rows by kind: exported, erased, or reduced to evidence."""
     if row.request_type != RequestType.DELETE:
-        return sorted((SECTION_TITLES.get(name, name), count) for name, count in row.counts.items())
+        titles = SECTION_TITLES | _ENDED_CONTACT
+        return sorted((titles.get(name, name), count) for name, count in row.counts.items())
     erased = [(title_of(name), count) for name, count in row.counts.get("deleted", {}).items() if count]
     reduced = [(f"{title_of(name)}, reduced", count) for name, count in row.counts.get("reduced", {}).items() if count]
     return sorted(erased + reduced)

@@ -20,7 +20,7 @@ from dsar.dossiers import dossier, handing_out, keeping
 from dsar.erasing import plans, steps
 from dsar.models import Dossier, DsarRequest, IdentityCheck, Outcome, RequestType, State, Status, SubjectType
 from dsar.requests import clocks, identity, life_api, services, subjects
-from dsar.requests.kinds import KINDS, WITH_PACKAGE
+from dsar.requests.kinds import ENDING_CONTACT, KINDS, WITH_PACKAGE
 from dsar.requests.serializers import (
     DsarFiledOut,
     DsarIn,
@@ -325,7 +325,7 @@ def _plain(row: DsarRequest) -> dict[str, Any]:
     if row.request_type == RequestType.DELETE and row.erased_at is not None:
         answer |= _erased(row)
         answer["objects"] = row.counts.get("objects", {})
-    if row.package_expires_at is not None or (row.request_type == RequestType.OPT_OUT and row.counts):
+    if row.package_expires_at is not None or (row.request_type in ENDING_CONTACT and row.counts):
         answer["counts"] = row.counts
     if row.package_expires_at is not None:
         answer["packageExpiresAt"] = _moment(row.package_expires_at)

@@ -37,6 +37,8 @@ KINDS: dict[str, Kind] = {
 
 WITH_PACKAGE: tuple[str, ...] = tuple(name for name, kind in KINDS.items() if kind.has_package)
 BY_PERSON: tuple[str, ...] = tuple(name for name, kind in KINDS.items() if kind.by_person)
+# Their counts say what ended contact with the subject.
+ENDING_CONTACT: tuple[str, ...] = (RequestType.OPT_OUT, RequestType.OBJECTION)
 
 
 def title_of(row: DsarRequest) -> str:

@@ -10,7 +10,7 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from dsar.erasing import confirming
-from dsar.models import DsarRequest, IdentityCheck, Outcome, Proof, State, Status
+from dsar.models import DsarRequest, IdentityCheck, Outcome, Proof, RequestType, State, Status
 from dsar.requests import assigning, grounds, identity, outcomes
 from dsar.requests import timeline as timelines
 from dsar.requests.identity import Verdict
@@ -84,10 +84,24 @@ class CompleteForm(forms.Form):
         widget=UnfoldAdminTextareaWidget({"rows": 4}),
     )
 
+    direct_marketing = forms.TypedChoiceField(
+        label="What was objected to",
+        choices=[
+            ("", "Choose"),
+            ("yes", "Direct marketing: nobody contacts the subject from now on (GDPR Art. 21(3))"),
+            ("no", "Other processing: you have ended it"),
+        ],
+        coerce=lambda answer: answer == "yes",
+        widget=UnfoldAdminSelectWidget(),
+    )
+    field_order = ("outcome", "direct_marketing", "resolution")
+
     def __init__(self, row: DsarRequest, *args: Any) -> None:
         super().__init__(*args)
         if not KINDS[row.request_type].by_person:
             del self.fields["outcome"]
+        if row.request_type != RequestType.OBJECTION:
+            del self.fields["direct_marketing"]
 
 
 class AssignForm(forms.Form):

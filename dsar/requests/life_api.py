@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from audit import services as audit_log
 from dsar.models import DsarRequest, IdentityCheck, State
-from dsar.requests import assigning, grounds, identity, outcomes
+from dsar.requests import assigning, grounds, identity, outcomes, subjects
 from dsar.requests import timeline as timelines
 from dsar.requests.identity import IdentityRefused, Verdict
 from dsar.requests.kinds import KINDS
@@ -133,8 +133,10 @@ class DsarCompleteView(_Move):
         row = found(request_id)
         if "outcome" in given and not KINDS[row.request_type].by_person:
             raise BadRequest("is the worker's to say for such a request.", field="outcome")
+        about_marketing = given.pop("directMarketing")
         with _told():
-            return _moved(outcomes.complete(request=row, now=clock.now(), **given))
+            done = outcomes.complete(request=row, direct_marketing=about_marketing, now=clock.now(), **given)
+            return _moved(done)
 
 
 class DsarAssignView(_Move):
@@ -215,6 +217,11 @@ REFUSALS: dict[type[Exception], tuple[str, str]] = {
     outcomes.IdentityNotProven: ("identity_not_proven", "First make sure that the subject asks."),
     outcomes.NotForOfficers: ("not_in_review", "A worker answers this request, and it is not in review."),
     outcomes.PackageGone: ("package_gone", "The package has expired: reject or withdraw the request, file it anew."),
+    outcomes.NotAnObjection: ("not_an_objection", "Direct marketing is what an objection is to."),
+    subjects.AmbiguousSubject: (
+        "ambiguous_subject",
+        "Several customers share this address: reject the request, and file it by customer number.",
+    ),
     outcomes.WaitsForAnother: ("is_duplicate", "It is answered with the request that it is a duplicate of."),
 }
 

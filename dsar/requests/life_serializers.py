@@ -63,6 +63,10 @@ class CompleteIn(StrictSerializer):
         required=False,
         help_text="Of what a person worked on; default completed.",
     )
+    directMarketing = serializers.BooleanField(
+        default=False,
+        help_text="What an objection was to: then nobody contacts the subject from here on (GDPR Art. 21(3)).",
+    )
 
 
 class AssignIn(StrictSerializer):

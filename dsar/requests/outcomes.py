@@ -12,7 +12,7 @@ from compliance.holding import pauses
 from dsar import signals
 from dsar.erasing import gates
 from dsar.models import Demanded, Dossier, DsarRequest, Outcome, RequestType, State, Status
-from dsar.requests import accepting, duplicates, grounds
+from dsar.requests import accepting, duplicates, grounds, no_contact
 from dsar.requests.demands import is_demanded
 from dsar.requests.kinds import KINDS
 from kaireon.tenancy.context import Actor, requires_transaction
@@ -35,6 +35,10 @@ class IdentityNotProven(RuntimeError):
 
 class NotForOfficers(RuntimeError):
     """A worker answers this kind of request, and it is not in review."""
+
+
+class NotAnObjection(RuntimeError):
+    """Direct marketing is what an objection is to; no other kind of request is completed so."""
 
 
 class PackageGone(RuntimeError):
@@ -64,12 +68,23 @@ def answer(
 
 
 @requires_transaction
-def complete(*, request: DsarRequest, resolution: str, outcome: str = Outcome.COMPLETED, now: datetime) -> DsarRequest:
+def complete(
+    *,
+    request: DsarRequest,
+    resolution: str,
+    outcome: str = Outcome.COMPLETED,
+    direct_marketing: bool = False,
+    now: datetime,
+) -> DsarRequest:
     """Complete what a person worked on, saying what was done, or release a package in review.
 
-    Recorded as `dsar.complete` or `dsar.release`. Raises RequestClosed, IdentityNotProven, NotForOfficers,
-    WaitsForAnother, PackageGone.
+    Recorded as `dsar.complete` or `dsar.release`. `direct_marketing`: that is what an objection was to; then nobody
+    contacts the subject from here on (GDPR Art. 21(3)). Raises RequestClosed, IdentityNotProven, NotForOfficers,
+    WaitsForAnother, PackageGone, NotAnObjection, subjects.AmbiguousSubject.
     """
+    if direct_marketing and request.request_type != RequestType.OBJECTION:
+        raise NotAnObjection(str(request.pk))
+    customer = no_contact.locked_customer(request) if direct_marketing else None
     row = _open(request)
     if row.state == State.IDENTITY:
         raise IdentityNotProven(str(row.pk))
@@ -78,6 +93,8 @@ def complete(*, request: DsarRequest, resolution: str, outcome: str = Outcome.CO
     row.note(resolution=resolution)
     if KINDS[row.request_type].by_person and row.state in (State.QUEUED, State.REVIEW):
         row.outcome = outcome
+        if direct_marketing:
+            no_contact.end(row, customer)
         _close(row, verb="dsar.complete", now=now)
         return row
     if not KINDS[row.request_type].has_package or row.state != State.REVIEW:

@@ -10,6 +10,7 @@ from django.test import Client
 
 import audit
 import dsar
+from customers import suppressions
 from dsar.models import DsarRequest, IdentityCheck
 from dsar.requests import event_words
 from dsar.requests.demands import demand
@@ -142,9 +143,16 @@ def test_what_happened_is_told_in_words(sign_in: SignIn, grievance: DsarRequest)
 def test_every_verb_that_a_timeline_can_show_has_words() -> None:
     # About other things than a request, its proof, letters and notices; the second are verbs of approvals and topics.
     elsewhere = ("dsar.certificate.", "dsar.public.", "dsar.dossier.", "dsar.letter.settings", "dsar.letter.template")
-    elsewhere += ("dsar.calendar", "dsar.demand", "dsar.waive", "dsar.recipient.save", "dsar.recipient_notice")
+    elsewhere += (
+        "dsar.erase",
+        "dsar.calendar",
+        "dsar.demand",
+        "dsar.waive",
+        "dsar.recipient.save",
+        "dsar.recipient_notice",
+    )
     elsewhere += ("dsar.erasure.plan", "dsar.erasure.agreed", "dsar.erasure.replayed", "dsar.erasure.taken_over")
-    known = {*apps.all_models["dsar"], "recipient", "erasure", "erase"}
+    known = {*apps.all_models["dsar"], "recipient", "erasure"}
     found = set()
     for source in Path(dsar.__path__[0]).rglob("*.py"):
         found |= set(re.findall(r'"(dsar\.[a-z_.]+)"', source.read_text()))
@@ -182,3 +190,27 @@ def test_a_number_that_looks_like_a_reference_finds_its_requests_too(sign_in: Si
 def test_a_filter_of_nonsense_is_an_empty_list_and_no_error(sign_in: SignIn, db: str, name: str) -> None:
     for value in ("\x00", "x" * 300, "%", "'"):
         assert sign_in(ADA).get(f"{DSAR}/", {name: value}).status_code in (200, 302), (name, value)
+
+
+def test_an_objection_is_completed_with_what_it_was_to(sign_in: SignIn, db: str) -> None:
+    with ADA.here():
+        with transaction():
+            jane = make_customer()
+        row = file("objection", details="No more catalogues").request
+
+    def is_suppressed() -> bool:
+        with ADA.here(), transaction():
+            return suppressions.is_suppressed(jane, channel="post", now=clock.now())
+
+    client = sign_in(ADA)
+    given = {"outcome": "completed", "resolution": "Taken off all lists"}
+    for nothing in ("", "perhaps"):
+        assert post(client, row, "complete", **given, direct_marketing=nothing).status_code == 200
+    assert not is_suppressed()
+    assert post(client, row, "complete", **given, direct_marketing="yes").status_code == 302
+    assert is_suppressed()
+    assert "Suppression on every channel" in page(client, row)
+    with ADA.here():
+        other = file("objection", details="No profiling").request
+    assert post(client, other, "complete", **given, direct_marketing="no").status_code == 302
+    assert row_of(other.pk).counts == {}

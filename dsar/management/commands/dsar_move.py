@@ -41,6 +41,11 @@ class Command(TenantCommand):
         parser.add_argument("--ground", choices=list(GROUNDS), help="reject: on which ground.")
         parser.add_argument("--resolution", help="complete: what was done. Kept sealed.")
         parser.add_argument("--outcome", choices=[o.value for o in outcomes.BY_HAND], help="complete: by a person.")
+        parser.add_argument(
+            "--direct-marketing",
+            action="store_true",
+            help="complete: what an objection was to; nobody contacts the subject from then on.",
+        )
         parser.add_argument("--to", default="", help="assign: a member's e-mail address or id; without it nobody.")
         parser.add_argument("--dry-run", action="store_true", help="Say what it would come to, and change nothing.")
         parser.add_argument("--json", action="store_true", help="For programs.")
@@ -92,7 +97,10 @@ class Command(TenantCommand):
 
     def _complete(self, row: DsarRequest, options: dict[str, Any]) -> None:
         given = {"outcome": options["outcome"]} if options["outcome"] else {}
-        outcomes.complete(request=row, resolution=options["resolution"], now=clock.now(), **given)
+        marketing = options["direct_marketing"]
+        outcomes.complete(
+            request=row, resolution=options["resolution"], direct_marketing=marketing, now=clock.now(), **given
+        )
 
     def _reject(self, row: DsarRequest, options: dict[str, Any]) -> None:
         actor = context.current().actor
