@@ -78,7 +78,10 @@ def expected() -> Declared:
 
 @lru_cache(maxsize=1)
 def known_migrations() -> frozenset[tuple[str, str]]:
-    return frozenset(_loader().graph.nodes)
+    """With those that were merged into another: a database keeps their names."""
+    loader = _loader()
+    merged = (old for migration in loader.replacements.values() for old in migration.replaces)
+    return frozenset(loader.graph.nodes) | frozenset(merged)
 
 
 def read(sql: str, declared: Declared) -> None:

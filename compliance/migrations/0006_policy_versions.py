@@ -89,6 +89,22 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "versions of policies",
                 "abstract": False,
                 "base_manager_name": "objects",
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "policy", "number"), name="policy_version_once"),
+                    models.UniqueConstraint(fields=("tenant", "approval_id"), name="policy_version_by_approval"),
+                    models.CheckConstraint(
+                        condition=models.Q(("retention_days__gte", 1), ("retention_days__lte", 36500)),
+                        name="version_days_in_range",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("mode__in", ["normal", "governance", "compliance"])),
+                        name="version_mode_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("effective_from__gte", models.F("created_at"))),
+                        name="version_not_in_the_past",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -104,33 +120,6 @@ class Migration(migrations.Migration):
             model_name="retentionpolicy",
             constraint=models.CheckConstraint(
                 condition=models.Q(("mode__in", ["normal", "governance", "compliance"])), name="policy_mode_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="policyversion",
-            constraint=models.UniqueConstraint(fields=("tenant", "policy", "number"), name="policy_version_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="policyversion",
-            constraint=models.UniqueConstraint(fields=("tenant", "approval_id"), name="policy_version_by_approval"),
-        ),
-        migrations.AddConstraint(
-            model_name="policyversion",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("retention_days__gte", 1), ("retention_days__lte", 36500)),
-                name="version_days_in_range",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="policyversion",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("mode__in", ["normal", "governance", "compliance"])), name="version_mode_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="policyversion",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("effective_from__gte", models.F("created_at"))), name="version_not_in_the_past"
             ),
         ),
     ]

@@ -57,6 +57,13 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "email"], name="customer_by_email"),
+                    models.Index(fields=["tenant", "name_key"], name="customer_by_name"),
+                    models.Index(fields=["tenant", "created_at"], name="customer_by_creation"),
+                    models.Index(fields=["tenant", "last_activity_at"], name="customer_by_activity"),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("tenant", "customer_id"), name="customer_number_once")],
             },
         ),
         migrations.CreateModel(
@@ -115,6 +122,23 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "subject_key"], name="consent_by_subject_key"),
+                    models.Index(fields=["tenant", "email_key"], name="consent_by_email_key"),
+                    models.Index(fields=["tenant", "withdrawn_at"], name="consent_by_withdrawal"),
+                    models.Index(fields=["tenant", "recorded_at"], name="consent_by_time"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("tenant", "customer", "channel", "purpose", "recorded_at"), name="consent_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("customer__isnull", False), models.Q(("subject_key", ""), _negated=True), _connector="OR"
+                        ),
+                        name="consent_is_about_somebody",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -157,6 +181,10 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "customer", "recorded_at"], name="attribution_by_customer"),
+                    models.Index(fields=["tenant", "recorded_at"], name="attribution_by_time"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -198,6 +226,11 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "customer", "uploaded_at"], name="attachment_by_customer"),
+                    models.Index(fields=["tenant", "uploaded_at"], name="attachment_by_time"),
+                    models.Index(fields=["tenant", "file"], name="attachment_by_object"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -242,6 +275,10 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "customer", "decided_at"], name="trace_by_customer"),
+                    models.Index(fields=["tenant", "decided_at"], name="trace_by_time"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -297,6 +334,10 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "deliveries",
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "customer", "sent_at"], name="delivery_by_customer"),
+                    models.Index(fields=["tenant", "sent_at"], name="delivery_by_time"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -336,6 +377,7 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "constraints": [models.UniqueConstraint(fields=("tenant", "name"), name="dynamic_schema_name_once")],
             },
         ),
         migrations.CreateModel(
@@ -385,6 +427,17 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "customer"], name="dynamic_row_by_customer"),
+                    models.Index(fields=["tenant", "schema", "clock_at"], name="dynamic_row_by_clock"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("row_key", ""), _negated=True),
+                        fields=("tenant", "schema", "row_key"),
+                        name="dynamic_row_once",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -437,6 +490,13 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "customer"], name="identity_by_customer"),
+                    models.Index(fields=["tenant", "last_seen_at"], name="identity_by_sight"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "kind", "value", "customer"), name="identity_link_once")
+                ],
             },
         ),
         migrations.CreateModel(
@@ -484,6 +544,9 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "kind", "fingerprint"), name="import_run_once")
+                ],
             },
         ),
         migrations.CreateModel(
@@ -546,6 +609,15 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "customer", "occurred_at"], name="interaction_by_customer"),
+                    models.Index(fields=["tenant", "occurred_at"], name="interaction_by_time"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("tenant"), models.F("external_id"), models.F("occurred_at"), name="interaction_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -608,6 +680,10 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "interaction summaries",
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "customer", "period_end"], name="summary_by_customer"),
+                    models.Index(fields=["tenant", "period_end"], name="summary_by_period"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -656,6 +732,10 @@ class Migration(migrations.Migration):
                 "verbose_name": "journey enrolment",
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "customer", "entered_at"], name="enrollment_by_customer"),
+                    models.Index(fields=["tenant", "ended_at"], name="enrollment_by_end"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -695,6 +775,10 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "customer", "channel"], name="suppression_by_customer"),
+                    models.Index(fields=["tenant", "expires_at"], name="suppression_by_expiry"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -724,6 +808,10 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [models.Index(fields=["tenant", "expires_at"], name="tombstone_by_expiry")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "subject_key", "channel"), name="tombstone_once")
+                ],
             },
         ),
         migrations.CreateModel(
@@ -762,186 +850,11 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [models.Index(fields=["tenant", "recorded_at"], name="variant_by_time")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "customer", "experiment"), name="variant_once")
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="customer",
-            index=models.Index(fields=["tenant", "email"], name="customer_by_email"),
-        ),
-        migrations.AddIndex(
-            model_name="customer",
-            index=models.Index(fields=["tenant", "name_key"], name="customer_by_name"),
-        ),
-        migrations.AddIndex(
-            model_name="customer",
-            index=models.Index(fields=["tenant", "created_at"], name="customer_by_creation"),
-        ),
-        migrations.AddIndex(
-            model_name="customer",
-            index=models.Index(fields=["tenant", "last_activity_at"], name="customer_by_activity"),
-        ),
-        migrations.AddConstraint(
-            model_name="customer",
-            constraint=models.UniqueConstraint(fields=("tenant", "customer_id"), name="customer_number_once"),
-        ),
-        migrations.AddIndex(
-            model_name="consentrecord",
-            index=models.Index(fields=["tenant", "subject_key"], name="consent_by_subject_key"),
-        ),
-        migrations.AddIndex(
-            model_name="consentrecord",
-            index=models.Index(fields=["tenant", "email_key"], name="consent_by_email_key"),
-        ),
-        migrations.AddIndex(
-            model_name="consentrecord",
-            index=models.Index(fields=["tenant", "withdrawn_at"], name="consent_by_withdrawal"),
-        ),
-        migrations.AddIndex(
-            model_name="consentrecord",
-            index=models.Index(fields=["tenant", "recorded_at"], name="consent_by_time"),
-        ),
-        migrations.AddConstraint(
-            model_name="consentrecord",
-            constraint=models.UniqueConstraint(
-                fields=("tenant", "customer", "channel", "purpose", "recorded_at"), name="consent_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="consentrecord",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("customer__isnull", False), models.Q(("subject_key", ""), _negated=True), _connector="OR"
-                ),
-                name="consent_is_about_somebody",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="attributionresult",
-            index=models.Index(fields=["tenant", "customer", "recorded_at"], name="attribution_by_customer"),
-        ),
-        migrations.AddIndex(
-            model_name="attributionresult",
-            index=models.Index(fields=["tenant", "recorded_at"], name="attribution_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="attachment",
-            index=models.Index(fields=["tenant", "customer", "uploaded_at"], name="attachment_by_customer"),
-        ),
-        migrations.AddIndex(
-            model_name="attachment",
-            index=models.Index(fields=["tenant", "uploaded_at"], name="attachment_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="attachment",
-            index=models.Index(fields=["tenant", "file"], name="attachment_by_object"),
-        ),
-        migrations.AddIndex(
-            model_name="decisiontrace",
-            index=models.Index(fields=["tenant", "customer", "decided_at"], name="trace_by_customer"),
-        ),
-        migrations.AddIndex(
-            model_name="decisiontrace",
-            index=models.Index(fields=["tenant", "decided_at"], name="trace_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(fields=["tenant", "customer", "sent_at"], name="delivery_by_customer"),
-        ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(fields=["tenant", "sent_at"], name="delivery_by_time"),
-        ),
-        migrations.AddConstraint(
-            model_name="dynamicschema",
-            constraint=models.UniqueConstraint(fields=("tenant", "name"), name="dynamic_schema_name_once"),
-        ),
-        migrations.AddIndex(
-            model_name="dynamicrow",
-            index=models.Index(fields=["tenant", "customer"], name="dynamic_row_by_customer"),
-        ),
-        migrations.AddIndex(
-            model_name="dynamicrow",
-            index=models.Index(fields=["tenant", "schema", "clock_at"], name="dynamic_row_by_clock"),
-        ),
-        migrations.AddConstraint(
-            model_name="dynamicrow",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("row_key", ""), _negated=True),
-                fields=("tenant", "schema", "row_key"),
-                name="dynamic_row_once",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="identitylink",
-            index=models.Index(fields=["tenant", "customer"], name="identity_by_customer"),
-        ),
-        migrations.AddIndex(
-            model_name="identitylink",
-            index=models.Index(fields=["tenant", "last_seen_at"], name="identity_by_sight"),
-        ),
-        migrations.AddConstraint(
-            model_name="identitylink",
-            constraint=models.UniqueConstraint(
-                fields=("tenant", "kind", "value", "customer"), name="identity_link_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="importrun",
-            constraint=models.UniqueConstraint(fields=("tenant", "kind", "fingerprint"), name="import_run_once"),
-        ),
-        migrations.AddIndex(
-            model_name="interaction",
-            index=models.Index(fields=["tenant", "customer", "occurred_at"], name="interaction_by_customer"),
-        ),
-        migrations.AddIndex(
-            model_name="interaction",
-            index=models.Index(fields=["tenant", "occurred_at"], name="interaction_by_time"),
-        ),
-        migrations.AddConstraint(
-            model_name="interaction",
-            constraint=models.UniqueConstraint(
-                models.F("tenant"), models.F("external_id"), models.F("occurred_at"), name="interaction_once"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="interactionsummary",
-            index=models.Index(fields=["tenant", "customer", "period_end"], name="summary_by_customer"),
-        ),
-        migrations.AddIndex(
-            model_name="interactionsummary",
-            index=models.Index(fields=["tenant", "period_end"], name="summary_by_period"),
-        ),
-        migrations.AddIndex(
-            model_name="journeyenrollment",
-            index=models.Index(fields=["tenant", "customer", "entered_at"], name="enrollment_by_customer"),
-        ),
-        migrations.AddIndex(
-            model_name="journeyenrollment",
-            index=models.Index(fields=["tenant", "ended_at"], name="enrollment_by_end"),
-        ),
-        migrations.AddIndex(
-            model_name="suppression",
-            index=models.Index(fields=["tenant", "customer", "channel"], name="suppression_by_customer"),
-        ),
-        migrations.AddIndex(
-            model_name="suppression",
-            index=models.Index(fields=["tenant", "expires_at"], name="suppression_by_expiry"),
-        ),
-        migrations.AddIndex(
-            model_name="suppressiontombstone",
-            index=models.Index(fields=["tenant", "expires_at"], name="tombstone_by_expiry"),
-        ),
-        migrations.AddConstraint(
-            model_name="suppressiontombstone",
-            constraint=models.UniqueConstraint(fields=("tenant", "subject_key", "channel"), name="tombstone_once"),
-        ),
-        migrations.AddIndex(
-            model_name="variantassignment",
-            index=models.Index(fields=["tenant", "recorded_at"], name="variant_by_time"),
-        ),
-        migrations.AddConstraint(
-            model_name="variantassignment",
-            constraint=models.UniqueConstraint(fields=("tenant", "customer", "experiment"), name="variant_once"),
         ),
         migrations.CreateModel(
             name="ObjectRemoval",

@@ -1,4 +1,7 @@
-"""System checks of the switches: a word that does nothing is worse than none, for somebody trusts in it."""
+"""System checks of the switches: a word that does nothing is worse than none, for somebody trusts in it.
+
+And one of a database that cannot be migrated.
+"""
 
 import os
 from collections.abc import Sequence
@@ -6,9 +9,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connections
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from kaireon.jobs import pauses, registry
+from kaireon.ops import merged
 
 BOOLEANS = (
     "CIRCUIT_BREAKER_ENABLED",
@@ -70,6 +77,25 @@ def fallback_has_a_use(app_configs: Sequence[Any] | None, **kwargs: Any) -> list
             hint="Unset it. Everybody signs in locally as it is.",
             id="kaireon.W021",
         )
+    ]
+
+
+@register(Tags.database)
+def merged_migrations_are_whole(
+    app_configs: Sequence[Any] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Asked by `migrate`, before it does anything."""
+    migrations = MigrationLoader(None).disk_migrations.values()
+    return [
+        Error(
+            f"The database {alias!r} is of a version before {name}, and lacks {', '.join(lacking)}.",
+            hint="Migrate it with the last version that has these, or begin anew (that of `make run`: `make reset`).",
+            id="kaireon.E024",
+        )
+        for alias in databases or ()
+        for name, lacking in merged.halfway(
+            migrations, MigrationRecorder(connections[alias]).applied_migrations()
+        ).items()
     ]
 
 

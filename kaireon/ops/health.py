@@ -16,6 +16,7 @@ from audit.capture import coverage
 from kaireon.api import breakers
 from kaireon.jobs import pauses
 from kaireon.lib import clock
+from kaireon.ops import merged
 from kaireon.ops.deadline import Asked, Question, TookTooLong, all_at_once
 from kaireon.tenancy import serving
 
@@ -60,7 +61,11 @@ class MigrationsApplied:
         if not self._applied:
             executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
             missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-            self._applied = not missing
+            applied = executor.recorder.applied_migrations()
+            halfway = merged.halfway(executor.loader.disk_migrations.values(), applied)
+            self._applied = not missing and not halfway
+            for name, lacking in halfway.items():
+                logger.warning("readiness: of %s, the database lacks %s", name, ", ".join(lacking))
             if missing:
                 logger.warning("readiness: %d migrations are not applied; run manage.py migrate", len(missing))
         return self._applied

@@ -94,6 +94,30 @@ class Migration(migrations.Migration):
                 "verbose_name": "approval",
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "-requested_at"], name="approvals_newest"),
+                    models.Index(
+                        condition=models.Q(("state", "pending")),
+                        fields=["tenant", "deadline"],
+                        name="approvals_to_expire",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["pending", "approved", "rejected", "expired", "cancelled", "failed"])
+                        ),
+                        name="approval_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decided_at", None), ("state", "pending")),
+                            models.Q(models.Q(("state", "pending"), _negated=True), ("decided_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="approval_decided_has_its_time",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -135,6 +159,12 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "request", "member_id"), name="one_vote_a_person"),
+                    models.CheckConstraint(
+                        condition=models.Q(("answer__in", ["approve", "reject"])), name="vote_answer_known"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -164,50 +194,7 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "demands for a second person",
                 "abstract": False,
                 "base_manager_name": "objects",
+                "constraints": [models.UniqueConstraint(fields=("tenant", "verb"), name="second_person_once")],
             },
-        ),
-        migrations.AddIndex(
-            model_name="approvalrequest",
-            index=models.Index(fields=["tenant", "-requested_at"], name="approvals_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="approvalrequest",
-            index=models.Index(
-                condition=models.Q(("state", "pending")), fields=["tenant", "deadline"], name="approvals_to_expire"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="approvalrequest",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("state__in", ["pending", "approved", "rejected", "expired", "cancelled", "failed"])
-                ),
-                name="approval_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="approvalrequest",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decided_at", None), ("state", "pending")),
-                    models.Q(models.Q(("state", "pending"), _negated=True), ("decided_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="approval_decided_has_its_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="approvalvote",
-            constraint=models.UniqueConstraint(fields=("tenant", "request", "member_id"), name="one_vote_a_person"),
-        ),
-        migrations.AddConstraint(
-            model_name="approvalvote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("answer__in", ["approve", "reject"])), name="vote_answer_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="secondperson",
-            constraint=models.UniqueConstraint(fields=("tenant", "verb"), name="second_person_once"),
         ),
     ]

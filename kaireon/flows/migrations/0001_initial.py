@@ -57,6 +57,18 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("deleted_at", None), ("enabled", True), ("next_run_at__isnull", False)),
+                        fields=["tenant", "next_run_at"],
+                        name="pipelines_due",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("deleted_at", None)), fields=("tenant", "name"), name="pipeline_name_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -147,6 +159,37 @@ class Migration(migrations.Migration):
                 "verbose_name": "pipeline run",
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "pipeline", "-created_at"], name="runs_of_a_pipeline"),
+                    models.Index(
+                        condition=models.Q(("state__in", ("queued", "running"))),
+                        fields=["tenant", "created_at"],
+                        name="open_flow_runs",
+                    ),
+                    models.Index(
+                        condition=models.Q(("keeps_batches", True)),
+                        fields=["tenant", "finished_at"],
+                        name="runs_with_batches",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "pipeline", "slot"), name="flow_run_once_a_slot"),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["queued", "running", "done", "failed", "skipped"])),
+                        name="flow_run_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("finished_at", None), ("state__in", ("queued", "running"))),
+                            models.Q(
+                                models.Q(("state__in", ("queued", "running")), _negated=True),
+                                ("finished_at__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="flow_run_finished_has_its_time",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -201,61 +244,5 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("tenant", "run", "step"), name="checkpoint_once_a_step")
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="pipeline",
-            index=models.Index(
-                condition=models.Q(("deleted_at", None), ("enabled", True), ("next_run_at__isnull", False)),
-                fields=["tenant", "next_run_at"],
-                name="pipelines_due",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="pipeline",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("deleted_at", None)), fields=("tenant", "name"), name="pipeline_name_once"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="flowrun",
-            index=models.Index(fields=["tenant", "pipeline", "-created_at"], name="runs_of_a_pipeline"),
-        ),
-        migrations.AddIndex(
-            model_name="flowrun",
-            index=models.Index(
-                condition=models.Q(("state__in", ("queued", "running"))),
-                fields=["tenant", "created_at"],
-                name="open_flow_runs",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="flowrun",
-            index=models.Index(
-                condition=models.Q(("keeps_batches", True)), fields=["tenant", "finished_at"], name="runs_with_batches"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="flowrun",
-            constraint=models.UniqueConstraint(fields=("tenant", "pipeline", "slot"), name="flow_run_once_a_slot"),
-        ),
-        migrations.AddConstraint(
-            model_name="flowrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["queued", "running", "done", "failed", "skipped"])),
-                name="flow_run_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="flowrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("finished_at", None), ("state__in", ("queued", "running"))),
-                    models.Q(
-                        models.Q(("state__in", ("queued", "running")), _negated=True), ("finished_at__isnull", False)
-                    ),
-                    _connector="OR",
-                ),
-                name="flow_run_finished_has_its_time",
-            ),
         ),
     ]

@@ -58,6 +58,13 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "name"), name="destination_name_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["webhook", "email", "object", "stream"])),
+                        name="destination_kind_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -125,6 +132,41 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(fields=["tenant", "-created_at"], name="outbox_by_creation"),
+                    models.Index(
+                        condition=models.Q(("state__in", ["pending", "sending"])),
+                        fields=["tenant", "ordering_key", "position"],
+                        name="outbox_by_key",
+                    ),
+                    models.Index(condition=models.Q(("state", "pending")), fields=["due_at"], name="outbox_due"),
+                    models.Index(
+                        condition=models.Q(("state", "sending")), fields=["lease_until"], name="outbox_leased"
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "done")), fields=["tenant", "finished_at"], name="outbox_finished"
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["pending", "sending", "done", "dead"])),
+                        name="message_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("lease_token__isnull", False), ("lease_until__isnull", False), ("state", "sending")
+                            ),
+                            models.Q(
+                                models.Q(("state", "sending"), _negated=True),
+                                ("lease_token", None),
+                                ("lease_until", None),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="message_sending_means_leased",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -162,6 +204,19 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("subject_ref", None), _negated=True),
+                        fields=["tenant", "subject_ref"],
+                        name="payload_by_subject",
+                    ),
+                    models.Index(fields=["tenant", "finished_at"], name="payload_by_end"),
+                    models.Index(
+                        condition=models.Q(("ends_at", None), _negated=True),
+                        fields=["tenant", "ends_at"],
+                        name="payload_by_own_end",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -276,81 +331,5 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name="destination",
-            constraint=models.UniqueConstraint(fields=("tenant", "name"), name="destination_name_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="destination",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["webhook", "email", "object", "stream"])),
-                name="destination_kind_known",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="message",
-            index=models.Index(fields=["tenant", "-created_at"], name="outbox_by_creation"),
-        ),
-        migrations.AddIndex(
-            model_name="message",
-            index=models.Index(
-                condition=models.Q(("state__in", ["pending", "sending"])),
-                fields=["tenant", "ordering_key", "position"],
-                name="outbox_by_key",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="message",
-            index=models.Index(condition=models.Q(("state", "pending")), fields=["due_at"], name="outbox_due"),
-        ),
-        migrations.AddIndex(
-            model_name="message",
-            index=models.Index(condition=models.Q(("state", "sending")), fields=["lease_until"], name="outbox_leased"),
-        ),
-        migrations.AddIndex(
-            model_name="message",
-            index=models.Index(
-                condition=models.Q(("state", "done")), fields=["tenant", "finished_at"], name="outbox_finished"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="message",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["pending", "sending", "done", "dead"])), name="message_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="message",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("lease_token__isnull", False), ("lease_until__isnull", False), ("state", "sending")),
-                    models.Q(
-                        models.Q(("state", "sending"), _negated=True), ("lease_token", None), ("lease_until", None)
-                    ),
-                    _connector="OR",
-                ),
-                name="message_sending_means_leased",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payload",
-            index=models.Index(
-                condition=models.Q(("subject_ref", None), _negated=True),
-                fields=["tenant", "subject_ref"],
-                name="payload_by_subject",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payload",
-            index=models.Index(fields=["tenant", "finished_at"], name="payload_by_end"),
-        ),
-        migrations.AddIndex(
-            model_name="payload",
-            index=models.Index(
-                condition=models.Q(("ends_at", None), _negated=True),
-                fields=["tenant", "ends_at"],
-                name="payload_by_own_end",
-            ),
         ),
     ]
