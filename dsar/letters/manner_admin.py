@@ -37,7 +37,7 @@ class MannerForm(forms.Form):
     contact = forms.CharField(
         required=False,
         max_length=300,
-        help_text="Ends the sentence “If you have a question:”, such as “write to privacy@example.com.”",
+        help_text="Ends the sentence “If you have a question:” in every language, such as “privacy@example.com”.",
         widget=UnfoldAdminTextInputWidget(),
     )
     authority = forms.CharField(

@@ -62,6 +62,7 @@ class LocalFolder:
         self.path.chmod(0o700)
         self.logs = self.path / "log"
         self.logs.mkdir(exist_ok=True)
+        self.mail = self.path / "mail"
         self._lock: int | None = None
 
     def log(self, name: str) -> Path:

@@ -242,6 +242,8 @@ def _announce(local: LocalFolder, demo: Mapping[str, Any]) -> None:
     say("Next:")
     say(f"  sign in at {url}/admin/ as one of the above")
     say(f"  curl -H 'Authorization: Bearer {demo['tenants'][0]['apiKey']}' {url}/api/v1/customers?limit=3")
+    if not os.environ.get("EMAIL_URL"):
+        say(f"  letters and codes to the demo's customers are files in {local.mail}")
     say(f"  the same for scripts: {local.path / 'demo.json'}; logs: {local.logs}")
     say("Ctrl-C stops all of it.")
 

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from kaireon.local import databases
 from kaireon.local.databases import DatabaseUrls
@@ -107,6 +108,8 @@ def environment(local: LocalFolder, servers: Servers) -> dict[str, str]:
         "SCHEDULER_SERVICE_API_KEY": local.secret("SCHEDULER_SERVICE_API_KEY"),
         "OBJECT_ROOT": str(local.path / "objects"),
         "AUDIT_SPOOL_DIR": str(local.path / "spool"),
+        # Mail to the demo's invented customers is a file each, to be looked at.
+        "EMAIL_URL": f"filemail:///{quote(str(local.mail))}",
         # The demo's first tenant operates the installation: its admins may change schedules.
         "OPERATOR_TENANT": "acme",
         # Whoever tries out what a shorter period does shall not wait a day for it.

@@ -12,6 +12,8 @@ from kaireon.outbox.sending import SEND_SECONDS
 # A batch is given back when no further delivery, however slow, would fit into its lease.
 LEAST_SECONDS = int(SEND_SECONDS) + 10
 
+_TO_A_SERVER = "django.core.mail.backends.smtp.EmailBackend"
+
 
 @register(Tags.security, deploy=True)
 def destinations_are_public(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -35,6 +37,20 @@ def object_storage_is_known(app_configs: Sequence[Any] | None, **kwargs: Any) ->
     if not env.OBJECT_BUCKET:
         return [Error("OBJECT_STORAGE=s3 needs a bucket.", hint="Set OBJECT_BUCKET.", id="kaireon.E023")]
     return []
+
+
+@register(Tags.security)
+def mail_leaves_the_house(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Codes and letters that only a file or a console gets are noted as sent all the same."""
+    if not settings.PRODUCTION or settings.EMAIL_BACKEND == _TO_A_SERVER:
+        return []
+    return [
+        Error(
+            "EMAIL_URL names no mail server: in production nobody would get what is called sent.",
+            hint="Set EMAIL_URL to smtp://, smtp+tls:// or smtp+ssl:// and the server.",
+            id="kaireon.E024",
+        )
+    ]
 
 
 @register

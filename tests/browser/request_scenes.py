@@ -8,10 +8,13 @@ from zipfile import ZipFile
 
 from playwright.sync_api import Page, expect
 
+from dsar.letters import manner
+from dsar.models import Letter
 from dsar.requests import assigning, services
 from kaireon.lib import clock
+from kaireon.outbox import destinations
 from kaireon.tenancy.context import transaction
-from tests.browser.steps import follow
+from tests.browser.steps import follow, sign_in
 from tests.cast import ADA
 
 Take = Callable[[Page, str], None]
@@ -82,3 +85,36 @@ def take_the_package(page: Page, images: Path, folder: Path) -> None:
     expect(page.get_by_role("heading").first).to_be_visible()
     page.screenshot(path=images / "dossier.png", full_page=True)
     page.goto(back)
+
+
+def take_the_letters(page: Page, take: Take, mails: Path) -> None:
+    """A refusal before it is one, in the subject's language; and an acknowledgement that was sent."""
+    with ADA.here(uuid4().hex), transaction():
+        destinations.save(name="post", kind="email", given={}, now=clock.now())
+        address = "privacy@acme.example"
+        manner.change({"automatic": True, "sender": address, "contact": address}, now=clock.now())
+        row = services.create_request(
+            request_type="rectification",
+            subject_id="A-00720",
+            details="Roe, not Doe",
+            language="en",
+            actor=ADA.actor,
+            now=clock.now(),
+        ).request
+        letter = Letter.objects.get(request=row)
+    sign_in(page)
+    page.set_viewport_size({"width": 1280, "height": 1150})
+    page.goto(f"/admin/dsar/dsarrequest/{row.pk}/preview/?kind=refusal")
+    page.get_by_label("Language").select_option("fr")
+    page.get_by_label("Ground of a refusal").select_option("accurate")
+    page.get_by_label("Reason, or what was done").fill("Votre pièce d'identité porte le nom que nous avons.")
+    follow(page, page.get_by_role("button", name="Show it"))
+    take(page, "letter-preview")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"/admin/dsar/dsarrequest/{row.pk}/letter/?letter={letter.pk}")
+    while not page.get_by_text("Sent", exact=True).is_visible():
+        page.wait_for_timeout(500)
+        page.reload()
+    take(page, "letter")
+    [mail] = mails.iterdir()
+    assert address in mail.read_text()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from audit import sequencer
@@ -176,6 +177,19 @@ def test_take_the_public_page(watched: Watched, settings: Any) -> None:
     follow(page, page.get_by_role("button", name="Confirm"))
     page.set_viewport_size({"width": 390, "height": 844})
     take(page, "public-request")
+    assert watched.faults == []
+
+
+@pytest.fixture
+def mail_in_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The processes behind the page mail as those of `make run` do; gives the folder."""
+    folder = tmp_path / "mail"
+    monkeypatch.setenv("EMAIL_URL", f"filemail:///{folder}")
+    return folder
+
+
+def test_take_the_letters(mail_in_files: Path, watched: Watched) -> None:
+    request_scenes.take_the_letters(watched.page, take, mail_in_files)
     assert watched.faults == []
 
 

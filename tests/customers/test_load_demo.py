@@ -15,11 +15,15 @@ from django.core.management import CommandError, call_command
 from customers.catalogue import CATALOGUE, Erasure
 from customers.demo import histories, loader
 from customers.models import Attachment, ConsentRecord, Customer, Interaction
+from dsar.letters import manner
 from kaireon.lib import clock
 from kaireon.lib.clock import at
+from kaireon.outbox.models import Destination
 from kaireon.tenancy import keys
 from kaireon.tenancy.context import Actor, scope, transaction
 from kaireon.tenancy.models import User
+from tests.dsar import conftest as dsar
+from tests.dsar import mailbox
 
 # Every 197th customer: enough to try everything on, quick enough to do it often.
 SMALL = 197
@@ -139,3 +143,27 @@ def test_nothing_of_the_demo_is_dated_in_the_future(small_demo):
                 assert not entity.queryset().filter(**{f"{entity.clock}__gt": clock.now()}).exists(), entity.name
         assert ConsentRecord.objects.exclude(withdrawn_at=None).exists()
         assert {e.erasure for e in CATALOGUE} >= {Erasure.DELETE, Erasure.EVIDENCE}
+
+
+def test_subjects_of_the_demo_are_written_to_and_the_letters_can_be_read(small_demo, settings, tmp_path):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = tmp_path / "mail"
+    with acting("acme"):
+        with transaction():
+            customer = Customer.objects.exclude(email="").order_by("customer_id").first()
+        dsar.file("rectification", customer.customer_id, details="Mistyped", language="de")
+        mailbox.deliver()
+    [letter] = (tmp_path / "mail").iterdir()
+    said = letter.read_text()
+    assert "From: privacy@acme.example" in said
+    assert f"To: {customer.email}" in said
+    assert "Wenn Sie Fragen haben" in said
+
+
+def test_letters_that_somebody_turned_off_stay_off(small_demo):
+    with acting("acme"), transaction():
+        manner.change({"automatic": False}, now=clock.now())
+    call_command("load_demo", credentials=small_demo)
+    with acting("acme"), transaction():
+        assert not manner.of_tenant().automatic
+        assert Destination.objects.count() == 1

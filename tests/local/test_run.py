@@ -4,10 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
+import environ
 import pytest
 
+from kaireon.local import servers
+from kaireon.local.databases import DatabaseUrls
 from kaireon.local.folder import PROJECT, AlreadyRunning, LocalFolder
 
 
@@ -77,3 +81,18 @@ def test_the_folder_is_its_owners_alone(tmp_path: Path) -> None:
     assert local.secret("a") == LocalFolder(tmp_path).secret("a") != local.secret("b")
     assert tmp_path.stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_mail_goes_to_files_wherever_the_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EMAIL_URL", raising=False)
+    local = LocalFolder(tmp_path / "with a space & 100 %")
+    roles = dict.fromkeys((field.name for field in fields(DatabaseUrls)), "postgres://x@localhost/x")
+    given = servers.environment(
+        local, servers.Servers(urls=DatabaseUrls(**roles), redis_url="redis://localhost", embedded=[])
+    )
+    assert environ.Env.email_url_config(given["EMAIL_URL"])["EMAIL_FILE_PATH"] == str(local.mail)
+    monkeypatch.setenv("EMAIL_URL", "smtp://mail.example:25")
+    given = servers.environment(
+        local, servers.Servers(urls=DatabaseUrls(**roles), redis_url="redis://localhost", embedded=[])
+    )
+    assert given["EMAIL_URL"] == "smtp://mail.example:25"

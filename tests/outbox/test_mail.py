@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
+from django.core.checks import run_checks
 
 from kaireon.outbox import mail
 from tests.outbox.authority import Authority
@@ -352,3 +353,11 @@ def test_a_message_of_another_topic_is_no_mail(serve: Serve) -> None:
     publish(to="mail")
     deliver()
     assert [(x.classification, x.error_type) for x in letters()] == [("permanent", "not_a_mail")]
+
+
+def test_production_refuses_mail_that_goes_nowhere(settings: Any) -> None:
+    settings.PRODUCTION = True
+    for backend, found in (("console", True), ("filebased", True), ("dummy", True), ("smtp", False)):
+        settings.EMAIL_BACKEND = f"django.core.mail.backends.{backend}.EmailBackend"
+        messages = run_checks()
+        assert ("kaireon.E024" in {message.id for message in messages}) is found, backend

@@ -81,7 +81,7 @@ WORDS = Language(
     },
     until="to be looked at again on {date}",
     package="It is ready until {date}. {handover}",
-    handover="To receive it, {contact}",
+    handover="To receive it: {contact}",
     when="As soon as the reason has ended we erase the rest by ourselves, and write to you again: you do not have to"
     " ask. For that letter alone we keep your address, sealed.",
     data={

@@ -15,8 +15,12 @@ from django.core.management.base import BaseCommand, CommandError
 from compliance.models import RetentionPolicy
 from compliance.retention import policies
 from customers.demo import loader
+from dsar.letters import manner
+from dsar.models import LetterSettings
 from kaireon.lib import clock
 from kaireon.lib.progress import Progress
+from kaireon.outbox import destinations
+from kaireon.outbox.models import Destination, Kind
 from kaireon.tenancy import keys, resolver, tenants
 from kaireon.tenancy.context import Actor, platform_scope, scope, transaction
 from kaireon.tenancy.models import Membership, User
@@ -24,6 +28,7 @@ from kaireon.tenancy.roles import Role
 
 DEMO = Actor.system("demo")
 KEY_NAME = "demo"
+POST = "post"
 # With more each tenant would have a handful of customers.
 MOST_LEFT_OUT = 500
 
@@ -122,6 +127,7 @@ class Command(BaseCommand):
                 _members(tenant)
                 api_keys[tenant.id] = _api_key(api_keys.get(tenant.id))
                 _policies()
+                _letters(tenant)
         # Before the data, which takes longest: who interrupts that must still be able to sign in.
         _write(path, _credentials(passwords, api_keys))
         for tenant in TENANTS:
@@ -178,6 +184,16 @@ def _policies() -> None:
     for data_class, days in RETENTION_DAYS.items():
         if data_class not in there:
             policies.upsert_policy(data_class=data_class, retention_days=days, actor=DEMO, now=clock.now())
+
+
+def _letters(tenant: DemoTenant) -> None:
+    """Subjects are written to; whoever turned that off is not overruled."""
+    if LetterSettings.objects.exists() or Destination.objects.filter(kind=Kind.EMAIL).exists():
+        return
+    now = clock.now()
+    address = f"privacy@{tenant.id}.example"
+    destinations.save(name=POST, kind=Kind.EMAIL, given={"from": address}, now=now)
+    manner.change({"automatic": True, "sender": address, "contact": address}, now=now)
 
 
 def _credentials(passwords: Mapping[str, str], api_keys: Mapping[str, str]) -> dict[str, Any]:
