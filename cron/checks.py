@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from cron import environment
+from cron import certificates, environment
 from cron.jobs import SHIPPED
 from kaireon import env
 
@@ -38,6 +38,35 @@ def monitor_is_an_address(app_configs: Sequence[Any] | None, **kwargs: Any) -> l
             id="kaireon.E032",
         )
     ]
+
+
+@register
+def certificates_are_endpoints(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    return [
+        Error(
+            f"CERTIFICATE_ENDPOINTS: {text[:100]!r} is no endpoint.",
+            hint="Write host:port, such as compliance.example.com:443, with commas between them.",
+            id="kaireon.E033",
+        )
+        for text in settings.CERTIFICATE_ENDPOINTS
+        if text.strip() and not _is_endpoint(text.strip())
+    ]
+
+
+@register
+def disk_has_a_size(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.DISK_CAPACITY_BYTES >= 0:
+        return []
+    hint = "Set it to the size of the database's disk in bytes, or unset it."
+    return [Error("DISK_CAPACITY_BYTES is less than 0.", hint=hint, id="kaireon.E034")]
+
+
+def _is_endpoint(text: str) -> bool:
+    try:
+        certificates.endpoint_of(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_web_address(text: str) -> bool:

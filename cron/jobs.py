@@ -1,6 +1,19 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
-from cron import approvals, audit_jobs, audit_verification, cleanup, dsar_purge, environment, flows, holds, outbox_jobs
+from cron import (
+    approvals,
+    audit_jobs,
+    audit_verification,
+    certificates,
+    cleanup,
+    disk,
+    dsar_purge,
+    environment,
+    flows,
+    holds,
+    outbox_jobs,
+    vacuum,
+)
 from cron.work import Job, Missed
 from kaireon import env
 
@@ -91,6 +104,25 @@ SHIPPED: tuple[Job, ...] = (
         deadline=50,
         schedule="* * * * *",
         missed=Missed.SKIP,
+    ),
+    Job(
+        name="vacuum-analyze",
+        help="VACUUM and ANALYZE large tables, longest waiting first; what does not fit comes first next night.",
+        for_all=vacuum.vacuum_analyze,
+        schedule="40 2 * * *",
+        missed=Missed.SKIP,
+    ),
+    Job(
+        name="certificate-audit",
+        help="Look when the certificates of configured TLS endpoints and files end, and whether they are believed.",
+        for_all=certificates.audit_certificates,
+        schedule="20 6 * * 1",
+    ),
+    Job(
+        name="disk-projection",
+        help="Measure the database, how fast it grows, and in how many days its disk is full.",
+        for_all=disk.project,
+        schedule="50 5 * * 1",
     ),
 )
 

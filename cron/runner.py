@@ -15,7 +15,7 @@ from cron import jobs, signals, states
 from cron.locks import only_run
 from cron.models import JobRun, RunState, Trigger
 from cron.ping import ping
-from cron.work import Job, Outcome, Work
+from cron.work import DoneInPart, Job, Outcome, Work
 from kaireon.api.logs import request_id
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
@@ -131,6 +131,9 @@ def _work(job: Job, work: Work) -> _Progress:
     if job.for_all is not None:
         try:
             progress.common = job.for_all(work)
+        except DoneInPart as error:
+            progress.common = error.body
+            progress.errors.append(str(error))
         except Exception as error:  # noqa: BLE001  whatever it is becomes the run's state; the tenants are still served
             _log(job, error)
             progress.errors.append(_fact(error))

@@ -52,6 +52,17 @@ class Outcome:
         return {"tenantId": self.tenant_id, **self.body, "errors": list(self.errors)}
 
 
+class DoneInPart(RuntimeError):
+    """What a job's `for_all` raises when part of it failed. `body` is its answer all the same.
+
+    The text says what failed; it is stored, logged and answered, so nothing personal.
+    """
+
+    def __init__(self, facts: str, body: Mapping[str, Any]) -> None:
+        super().__init__(facts)
+        self.body = body
+
+
 def per_tenant(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """`{tenantsScanned, perTenant: [{tenantId, …, errors}]}`"""
     return {"tenantsScanned": len(outcomes), "perTenant": [outcome.entry() for outcome in outcomes]}

@@ -73,6 +73,12 @@ SEALING_KEYS: str = env.str("SEALING_KEYS", default="")
 CRON_SECRET: str = env.str("CRON_SECRET", default="")
 MONITOR_PING_URL: str = env.str("MONITOR_PING_URL", default="")
 MONITOR_PING_PRIVATE: bool = env.bool("MONITOR_PING_PRIVATE", default=False)
+MAINTENANCE_DATABASE_URL: str = env.str("MAINTENANCE_DATABASE_URL", default="")
+CERTIFICATE_ENDPOINTS: list[str] = env.list("CERTIFICATE_ENDPOINTS", default=[])
+CERTIFICATE_FILES: list[str] = env.list("CERTIFICATE_FILES", default=[])
+CERTIFICATE_PRIVATE: bool = env.bool("CERTIFICATE_PRIVATE", default=False)
+DISK_CAPACITY_BYTES: int = whole_number("DISK_CAPACITY_BYTES", default=0)
+DISK_PATH: str = env.str("DISK_PATH", default="").strip()
 # CRON_<JOB>_SCHEDULE, _ENABLED and _DEADLINE as they are written: cron/environment.py knows the jobs and reads them.
 CRON_JOBS: dict[str, str] = {
     name: text for name, text in os.environ.items() if re.fullmatch(r"CRON_.+_(SCHEDULE|ENABLED|DEADLINE)", name)

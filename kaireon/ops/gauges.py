@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from audit import events
 from audit.tree import publication
 from audit.witness import witnesses
+from cron import certificates, disk
 from cron.jobs import JOBS
 from customers.catalogue import CATALOGUE
 from kaireon.api import breakers
@@ -206,6 +207,27 @@ def jobs() -> list[Metric]:
     ]
 
 
+def upkeep() -> list[Metric]:
+    """As the newest runs of their jobs found it."""
+    with _in_time():
+        ends, measured = certificates.expiries(), disk.newest()
+    days = measured.get("daysToFull")
+    return [
+        _gauge(
+            "cert_expiry_seconds",
+            "Until the certificate ends that the target shows; below 0: it has.",
+            "target",
+            ends,
+        ),
+        _gauge(
+            "kaireon_disk_days_to_full",
+            "Until the database's disk is full, as fast as it grows. Without a projection it has no value.",
+            (),
+            {} if days is None else {(): days},
+        ),
+    ]
+
+
 def breaker_states() -> list[Metric]:
     described = "0 closed, 1 half-open, 2 open, by dependency."
     return [_gauge("kaireon_breaker_state", described, "dependency", breakers.states())]
@@ -218,6 +240,7 @@ SOURCES: dict[str, Callable[[], list[Metric]]] = {
     "requests": requests,
     "holds": holds,
     "jobs": jobs,
+    "upkeep": upkeep,
     "breakers": breaker_states,
 }
 

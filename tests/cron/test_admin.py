@@ -53,13 +53,16 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
         "audit-publish": "new",
         "audit-verify": "new",
         "audit-witness": "new",
+        "certificate-audit": "new",
         "cleanup": "down",
+        "disk-projection": "new",
         "dlq-archive": "running",
         "dlq-replay": "up",
         "dsar-purge": "new",
         "flow-scheduler-tick": "new",
         "hold-reminders": "new",
         "outbox-reaper": "paused",
+        "vacuum-analyze": "new",
     }
     assert set(states) == set(JOBS)
 

@@ -24,11 +24,11 @@ class Authority:
         self.bundle = folder / "authority.pem"
         self.bundle.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def server(self, *names: str, ended: bool = False) -> ssl.SSLContext:
-        """What a server of these names (or addresses) shows; one that `ended` was good until yesterday."""
+    def server(self, *names: str, ended: bool = False, days: float = 30) -> ssl.SSLContext:
+        """What a server of these names (or addresses) shows, good for so many days; `ended` was until yesterday."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        until = datetime.now(UTC) + timedelta(days=-1 if ended else 30)
+        until = datetime.now(UTC) + timedelta(days=-1 if ended else days)
         made = self._certificate(subject, key.public_key(), until=until).add_extension(
             x509.SubjectAlternativeName([_named(name) for name in names]), critical=False
         )
