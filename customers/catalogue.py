@@ -348,7 +348,7 @@ EXEMPT: dict[str, str] = {
     "dsar.ErasurePlan": "Counts, and our own ids of the person until the request expires.",
     "dsar.Demand": "What a tenant demands of its requests.",
     "dsar.IdentityCheck": "A keyed hash of a code, how often it was tried, and times.",
-    "dsar.ClockPause": "When and why a clock stood, in words that name no customer. Goes with its request.",
+    "dsar.ClockPause": "When a clock stood and on which ground; the words for it are in the notes of its request.",
     "dsar.ErasureEntry": "Keyed hashes, counts and times: what the journal outside the database says.",
     "dsar.ErasureSearch": "The names of a person, sealed, between the end of the profile and the answer.",
     "dsar.Letter": "Which letter was written and sent when; what it says is in the table, as letterText.",

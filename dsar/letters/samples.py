@@ -21,8 +21,8 @@ def shown(template: Template, kind: str, language: str, settings: LetterSettings
     request = _request(kind, now)
     supposed = Supposed()
     if kind == LetterKind.EXTENSION:
-        request.extended_at, request.extension_reason = now, "…"
-        supposed = Supposed(clock=clocks.clock_of(request))
+        request.extended_at = now
+        supposed = Supposed(clock=clocks.clock_of(request), reason="…")
     elif kind == LetterKind.REFUSAL:
         known = grounds.allowed(request_type=request.request_type, regulation=request.regulation)
         supposed = Supposed(ground=known[0], reason="…")

@@ -9,7 +9,6 @@ from kaireon.tenancy.managers import TenantManager, TenantQuerySet
 from kaireon.tenancy.models import TenantModel
 
 GROUNDS = [(ground.value, ground.value.capitalize()) for ground in Ground]
-NO_NAMES = "Name no customer: it stands in the audit log in clear."
 
 
 class ClockPauseQuerySet(TenantQuerySet["ClockPause"]):
@@ -22,13 +21,15 @@ class ClockPauseQuerySet(TenantQuerySet["ClockPause"]):
 
 
 class ClockPause(TenantModel):
-    """The clock of one request stood from `paused_at` on, until what was asked for came. One at a time."""
+    """The clock of one request stood from `paused_at` on, until what was asked for came. One at a time.
+
+    What was asked for and why is personal: it stands in the notes of the request under `note`, and goes with them.
+    """
 
     request = models.ForeignKey(
         DsarRequest, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     ground = models.CharField(max_length=16, choices=GROUNDS)
-    reason = models.CharField(max_length=500, help_text=f"What was asked for, and why it is needed. {NO_NAMES}")
     paused_at = models.DateTimeField()
     paused_by = models.CharField(max_length=64)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -46,6 +47,10 @@ class ClockPause(TenantModel):
                 condition=Q(ended_at=None) | Q(ended_at__gte=F("paused_at")), name="clock_pause_ends_after_it_began"
             ),
         ]
+
+    @property
+    def note(self) -> str:
+        return f"pause:{self.pk}"
 
     def __str__(self) -> str:
         return f"pause {self.pk} of a clock"

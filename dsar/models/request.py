@@ -150,7 +150,6 @@ class DsarRequest(TenantModel):
     )
     extended_at = models.DateTimeField(null=True, blank=True)
     extended_by = models.CharField(max_length=64, blank=True, default="", editable=False)
-    extension_reason = models.CharField(max_length=500, blank=True, default="")
     # What the dates were counted with at receipt: time zone, version of the law, working days. See requests/clocks.py.
     clock_terms = models.JSONField(default=dict, blank=True, editable=False)
     requested_at = models.DateTimeField()
@@ -254,7 +253,9 @@ class DsarRequest(TenantModel):
 
     @property
     def notes(self) -> dict[str, str]:
-        """What officers wrote down about it: on `identity`, `refusal`, `resolution`. Personal; gone after shredding."""
+        """What officers wrote down about it: on `identity`, `refusal`, `resolution`, why its time was extended and its
+        clock paused; and `details`, the subject's own words. Personal; gone after shredding.
+        """
         if self.notes_sealed is None:
             return {}
         notes: dict[str, str] = json.loads(open_text(bytes(self.notes_sealed), context=self._notes_context))
@@ -264,6 +265,11 @@ class DsarRequest(TenantModel):
         """Add to the notes; the caller saves `notes_sealed`. Nothing is added to a shredded request."""
         if not self.is_shredded:
             self.notes_sealed = seal_text(json.dumps({**self.notes, **more}), context=self._notes_context)
+
+    @property
+    def extension_reason(self) -> str:
+        """Why its time was extended. Personal; empty after shredding."""
+        return self.notes.get("extension", "") if self.extended_at is not None else ""
 
     @property
     def _notes_context(self) -> str:

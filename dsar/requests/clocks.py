@@ -72,9 +72,11 @@ def clock_of(request: DsarRequest) -> Clock:
     extension = (
         Extension(at=request.extended_at, reason=request.extension_reason) if request.extended_at is not None else None
     )
+    stood = list(ClockPause.objects.of(request))
+    said = request.notes if stood else {}
     pauses = [
-        Pause(ground=Ground(row.ground), at=row.paused_at, reason=row.reason, ended=row.ended_at)
-        for row in ClockPause.objects.of(request)
+        Pause(ground=Ground(row.ground), at=row.paused_at, reason=said.get(row.note, ""), ended=row.ended_at)
+        for row in stood
     ]
     return deadlines.not_after(deadlines.restored(clock, extension=extension, pauses=pauses), request.due_on)
 
@@ -108,9 +110,10 @@ def extend_request(*, request: DsarRequest, reason: str, actor: Actor, now: date
     clock = deadlines.extend(clock_of(row), now, reason)
     if dry_run:
         return clock
+    row.note(extension=reason.strip())
     audit.action("dsar.extend", entity=row)
     DsarRequest.objects.filter(pk=row.pk, extended_at=None).update(
-        extended_at=now, extended_by=actor.id[:64], extension_reason=reason.strip(), deadline_on=clock.deadline
+        extended_at=now, extended_by=actor.id[:64], notes_sealed=row.notes_sealed, deadline_on=clock.deadline
     )
     row.refresh_from_db()
     signals.extended.send(sender=DsarRequest, request=row, now=now)
@@ -130,9 +133,10 @@ def pause_request(
     clock = deadlines.pause(clock_of(row), now, ground, reason)
     if dry_run:
         return clock
-    ClockPause.objects.create(request=row, ground=ground, reason=reason.strip(), paused_at=now, paused_by=actor.id[:64])
+    standing = ClockPause.objects.create(request=row, ground=ground, paused_at=now, paused_by=actor.id[:64])
+    row.note(**{standing.note: reason.strip()})
     audit.action("dsar.pause", entity=row)
-    DsarRequest.objects.filter(pk=row.pk).update(deadline_on=None)
+    DsarRequest.objects.filter(pk=row.pk).update(deadline_on=None, notes_sealed=row.notes_sealed)
     return clock
 
 

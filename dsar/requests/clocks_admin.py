@@ -16,7 +16,6 @@ from dsar import deadlines
 from dsar.deadlines import Clock, Ground
 from dsar.law_packs import AWAITED
 from dsar.models import DsarRequest, Status
-from dsar.models.clock_pause import NO_NAMES
 from dsar.requests import clocks, working_days
 from kaireon.lib import clock as wall
 from kaireon.tenancy import context
@@ -34,7 +33,7 @@ REFUSALS: dict[type[Exception], str] = {
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=clocks.MOST_CHARACTERS,
-        help_text=NO_NAMES,
+        help_text="Kept sealed.",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
     )
 

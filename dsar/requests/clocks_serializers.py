@@ -4,18 +4,18 @@ from typing import Any
 
 from rest_framework import serializers
 
-from dsar.models.clock_pause import GROUNDS, NO_NAMES
+from dsar.models.clock_pause import GROUNDS
 from dsar.requests.clocks import MOST_CHARACTERS
 from kaireon.api.serializers import StrictSerializer
 
 
 class ExtendIn(StrictSerializer):
-    reason = serializers.CharField(max_length=MOST_CHARACTERS, help_text=f"Why it takes longer. {NO_NAMES}")
+    reason = serializers.CharField(max_length=MOST_CHARACTERS, help_text="Why it takes longer. Kept sealed.")
 
 
 class PauseIn(StrictSerializer):
     ground = serializers.ChoiceField(choices=GROUNDS, help_text="What is awaited.")
-    reason = serializers.CharField(max_length=MOST_CHARACTERS, help_text=f"What was asked for, and why. {NO_NAMES}")
+    reason = serializers.CharField(max_length=MOST_CHARACTERS, help_text="What was asked for, and why. Kept sealed.")
 
 
 class RuleOut(serializers.Serializer[Any]):
@@ -26,7 +26,7 @@ class RuleOut(serializers.Serializer[Any]):
 
 class PauseOut(serializers.Serializer[Any]):
     ground = serializers.ChoiceField(choices=GROUNDS)
-    reason = serializers.CharField()
+    reason = serializers.CharField(help_text="Empty once the subject was erased, or their time is over.")
     pausedAt = serializers.CharField()
     resumedAt = serializers.CharField(allow_null=True)
 

@@ -62,6 +62,9 @@ def test_an_extension_moves_the_deadline_once_and_never_the_due_date() -> None:
     assert after["rules"][-1]["rule"] == "extended"
     row = again(filed)
     assert (row.due_on, row.extension_reason) == (filed.request.due_on, "Forty systems to search.")
+    with transaction(), connection.cursor() as cursor:
+        cursor.execute("SELECT r::text FROM dsar_dsarrequest r")
+        assert "Forty" not in cursor.fetchone()[0]
     assert row.deadline_on is not None
     assert after["deadlineAt"].startswith(row.deadline_on.isoformat())
     shown = client().get(f"{DSAR}/{filed.request.pk}").json()
