@@ -177,12 +177,17 @@ def _retained(about: About) -> str:
 
 
 def _retained_line(entry: Mapping[str, Any], about: About) -> str:
-    words, regulation = about.words, about.request.regulation
+    words = about.words
+    why = why_kept(entry["ground"], regulation=about.request.regulation, words=words)
+    until = f"; {words.until.format(date=_day(date_of(entry['until']), about))}" if entry["until"] else ""
+    return f"- {words.data.get(entry['entity'], entry['entity'])}: {entry['count']}; {why}{until}"
+
+
+def why_kept(ground: str, *, regulation: str, words: Language) -> str:
+    """Why an erasure left something, with the articles of the law."""
     articles = (grounds.GROUNDS[name].articles.get(regulation, "") for name in ("legal_obligation", "legal_claims"))
     cited = "; ".join(words.cite(article) for article in articles if article)
-    why = words.kept.get(entry["ground"], entry["ground"]).format(article=cited)
-    until = f"; {words.until.format(date=_day(_date_of(entry['until']), about))}" if entry["until"] else ""
-    return f"- {words.data.get(entry['entity'], entry['entity'])}: {entry['count']}; {why}{until}"
+    return words.kept.get(ground, ground.replace("_", " ")).format(article=cited)
 
 
 def _recipients(about: About) -> str:
@@ -208,7 +213,7 @@ def _day(day: date, about: About) -> str:
     return text.replace("1 ", f"{about.words.first} ", 1) if day.day == 1 else text
 
 
-def _date_of(text: str) -> date:
+def date_of(text: str) -> date:
     """Of a day, or of a moment: what a hold's end is known as."""
     return datetime.fromisoformat(text).date() if "T" in text else date.fromisoformat(text)
 

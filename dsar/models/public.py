@@ -16,6 +16,7 @@ class PublicPage(TenantModel):
     contact = models.CharField(
         max_length=500, blank=True, default="", help_text="How else to reach you about personal data. Shown to all."
     )
+    language = models.CharField(max_length=8, default="en", help_text="For who reads none that the page speaks.")
     since = models.DateTimeField()
 
     class Meta(TenantModel.Meta):
@@ -28,12 +29,13 @@ class PublicPage(TenantModel):
 class PublicFiling(MailedCode):
     """What somebody asked for there, until their code has come back. What they wrote is sealed, and ends with it.
 
+    Without a kind they asked for links to what they had asked for before: then there is no code, and nobody comes back.
     They come back with a secret of their browser, of which a hash is kept. `subject_ref` is our id of the customer
     who has the address, if one has; a worker looks that up, and nothing that is shown depends on it.
     """
 
     handle_hash = models.CharField(max_length=64, editable=False)
-    request_type = models.CharField(max_length=16, choices=RequestType.choices)
+    request_type = models.CharField(max_length=16, choices=RequestType.choices, blank=True)
     regulation = models.CharField(max_length=16)
     sealed = models.BinaryField(editable=False)
     subject_ref = models.UUIDField(null=True, blank=True, editable=False)
@@ -53,12 +55,13 @@ class PublicFiling(MailedCode):
 
     @property
     def said(self) -> dict[str, str]:
-        """`{address, number, details}`. Personal."""
+        """`{address, number, details, language}`. Personal."""
         said: dict[str, str] = json.loads(open_text(bytes(self.sealed), context=self._sealing_context))
-        return said
+        # What was sent before the page spoke several has none.
+        return {"language": "", **said}
 
-    def seal(self, *, address: str, number: str, details: str) -> None:
-        said = {"address": address, "number": number, "details": details}
+    def seal(self, *, address: str, number: str = "", details: str = "", language: str = "") -> None:
+        said = {"address": address, "number": number, "details": details, "language": language}
         self.sealed = seal_text(json.dumps(said), context=self._sealing_context)
 
     @property
@@ -67,9 +70,10 @@ class PublicFiling(MailedCode):
 
 
 class FollowLink(MailedCode):
-    """The way by which a subject follows a request of theirs; its codes are for fetching the package.
+    """A way by which a subject follows a request of theirs; its codes are for fetching the package.
 
-    Of the secret in the link a hash is kept, and nothing in here names anybody.
+    Of the secret in the link a hash is kept, and nothing in here names anybody. Who lost one gets another beside it: so
+    nobody who only knows an address ends what its owner has.
     """
 
     request = models.ForeignKey(
@@ -81,10 +85,12 @@ class FollowLink(MailedCode):
 
     class Meta(MailedCode.Meta):
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "request"], name="follow_link_once"),
             models.UniqueConstraint(fields=["tenant", "token_hash"], name="follow_link_by_token"),
         ]
-        indexes = [models.Index(fields=["tenant", "ends_at"], name="follow_link_by_end")]
+        indexes = [
+            models.Index(fields=["tenant", "request"], name="follow_link_by_request"),
+            models.Index(fields=["tenant", "ends_at"], name="follow_link_by_end"),
+        ]
 
     def __str__(self) -> str:
         return f"link {self.pk}"

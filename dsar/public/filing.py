@@ -15,9 +15,10 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.db import transaction as database
 
+import audit
 from dsar.models import Proof, PublicFiling, SubjectType
 from dsar.public import following, mails, tokens
-from dsar.public.following import Opened
+from dsar.public.mails import Opened
 from dsar.requests import codes, identity, services, subjects
 from dsar.requests.codes import CodeTooSoon, Verdict
 from dsar.requests.grounds import UNPROVEN
@@ -39,6 +40,7 @@ LIVES = timedelta(hours=2)
 SENT_TWICE = timedelta(minutes=1)
 CODE_VERB = "dsar.public.code_sent"
 WRONG_VERB = "dsar.public.wrong_code"
+LOST_VERB = "dsar.public.links_sent"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +55,21 @@ class Asked:
 
 
 @requires_transaction
-def ask(*, kind: str, address: str, number: str = "", details: str = "", form: str = "", now: datetime) -> Asked:
+def ask(
+    *,
+    kind: str,
+    address: str,
+    number: str = "",
+    details: str = "",
+    language: str = "",
+    form: str = "",
+    now: datetime,
+) -> Asked:
     """Write down what somebody asks for. Raises subjects.SubjectRefused for what is no address.
 
     Who opts out under a law that forbids to ask for proof is not asked for a code: the worker files that at once.
-    `form` says in which one that was shown they wrote it: sent twice within a moment, it is written down once.
+    `language` is that of mails and letters to them. `form` says in which one that was shown they wrote it: sent twice
+    within a moment, it is written down once.
     """
     law = Tenant.objects.values_list("regulation", flat=True).get(pk=context.tenant_id())
     name = subjects.normal(SubjectType.EMAIL, address)
@@ -70,7 +82,7 @@ def ask(*, kind: str, address: str, number: str = "", details: str = "", form: s
         received_at=now,
         ends_at=now + LIVES,
     )
-    filing.seal(address=name, number=number, details=details)
+    filing.seal(address=name, number=number, details=details, language=language)
     try:
         with transaction():
             filing.save(force_insert=True)
@@ -83,6 +95,20 @@ def ask(*, kind: str, address: str, number: str = "", details: str = "", form: s
         filing.handle_hash = tokens.hashed(handle)
         filing.save(force_insert=True)
     return Asked(handle=handle, job=_enqueue(filing, now=now), needs_code=needs_code(filing))
+
+
+@requires_transaction
+def ask_links(*, address: str, language: str, now: datetime) -> Job:
+    """Write down that somebody lost their links; gives the job to be woken. The worker looks up what there is, and
+    mails them, or nothing. Raises subjects.SubjectRefused for what is no address.
+    """
+    law = Tenant.objects.values_list("regulation", flat=True).get(pk=context.tenant_id())
+    # Nobody comes back to it.
+    handle = tokens.hashed(tokens.new())
+    filing = PublicFiling(id=uuid7(), handle_hash=handle, regulation=law, received_at=now, ends_at=now + LIVES)
+    filing.seal(address=subjects.normal(SubjectType.EMAIL, address), language=language)
+    filing.save(force_insert=True)
+    return _enqueue(filing, now=now)
 
 
 @requires_transaction
@@ -128,7 +154,7 @@ def needs_code(filing: PublicFiling) -> bool:
 
 
 def process(run: JobRun) -> None:
-    """Mail the code that was asked for, or file what needs none: once, however often the worker dies."""
+    """Mail the code or the links that were asked for, or file what needs none: once, however often the worker dies."""
     with transaction(), as_page():
         _process(UUID(run.payload["filing_id"]), now=clock.now())
         run.finish()
@@ -152,14 +178,34 @@ def _process(filing_id: UUID, *, now: datetime) -> None:
         customer = None
     filing.subject_ref = customer.pk if customer else None
     try:
+        if not filing.request_type:
+            _mail_links(filing, now=now)
+            return
         if not needs_code(filing):
             _accept(filing, now=now)
             return
         code = codes.make(filing, verb=CODE_VERB, owner=filing.pk, now=now)
-        mail = mails.post_code(to=filing.said["address"], code=code, about=filing.subject_ref, now=now)
+        said = filing.said
+        mail = mails.post_code(
+            to=said["address"], code=code, language=said["language"], about=filing.subject_ref, now=now
+        )
     except codes.CodeRefused as e:
         raise JobError(e.code) from e
     database.on_commit(partial(outbox.wake, mail))
+
+
+def _mail_links(filing: PublicFiling, *, now: datetime) -> None:
+    """To whoever has the address; what was written down has done its work."""
+    said = filing.said
+    opened = following.open_anew(address=said["address"], now=now)
+    if opened:
+        audit.action(LOST_VERB, entity=filing)
+        mail = mails.post_links(
+            to=said["address"], opened=opened, language=said["language"], about=filing.subject_ref, now=now
+        )
+        database.on_commit(partial(outbox.wake, mail))
+    filing.codes_sent, filing.ends_at = filing.codes_asked, now
+    filing.save()
 
 
 def _accept(filing: PublicFiling, *, now: datetime) -> Opened:
@@ -173,6 +219,7 @@ def _accept(filing: PublicFiling, *, now: datetime) -> Opened:
         regulation=filing.regulation,
         received_at=filing.received_at,
         details=said["details"],
+        language=said["language"],
         identity_by=Proof.CODE if needs_code(filing) else "",
         actor=ACTOR,
         now=now,

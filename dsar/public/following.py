@@ -1,15 +1,17 @@
 """Following a request by the secret in a link: what it shows, another link, withdrawing, fetching the package."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 
 from django.db import transaction as database
+from django.db.models import Max, Q
 
 import audit
-from dsar.models import DsarRequest, FollowLink
+from dsar.models import DsarRequest, FollowLink, SubjectType
 from dsar.public import mails, tokens
-from dsar.requests import codes
+from dsar.public.mails import Opened
+from dsar.requests import codes, subjects
 from dsar.requests.codes import Verdict
 from kaireon.outbox import services as outbox
 from kaireon.tenancy.context import requires_transaction
@@ -17,16 +19,15 @@ from kaireon.tenancy.context import requires_transaction
 # From filing, and after the answer. Every law here has answered by then.
 LIVES = timedelta(days=365)
 LIVES_AFTER = timedelta(days=60)
+# One that somebody asked for who had lost theirs.
+FRESH_LIVES = timedelta(days=30)
+# So many requests a mail leads to, the newest first.
+MOST_LINKS = 10
+_MOST_LOOKED_AT = 200
 MOST_CODES = 20
 CODE_VERB = "dsar.public.code_sent"
 WRONG_VERB = "dsar.public.wrong_code"
 RENEWED_VERB = "dsar.public.link_renewed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    link: FollowLink
-    token: str
 
 
 class NoAddress(RuntimeError):
@@ -36,10 +37,31 @@ class NoAddress(RuntimeError):
 @requires_transaction
 def open_link(*, request: DsarRequest, now: datetime) -> Opened:
     """Make the link by which a request is followed, and mail it. Raises codes.CodeRefused with `no_mail`."""
+    opened = _made(request, lives=LIVES, now=now)
+    _mail(opened.link, request, opened.token, now=now)
+    return opened
+
+
+@requires_transaction
+def open_anew(*, address: str, now: datetime) -> list[Opened]:
+    """Another link to each request that was confirmed from this address and is followed still; those there are go on.
+
+    The newest requests first, and no more than MOST_LINKS. None after an erasure, when nobody knows the address.
+    """
+    email = subjects.normal(SubjectType.EMAIL, address)
+    by_address = Q(subject_key__in=subjects.keys(SubjectType.EMAIL, email))
+    by_number = Q(subject_type=SubjectType.CUSTOMER_ID, customer_ref__in=subjects.refs_at(email))
+    followed = FollowLink.objects.filter(ends_at__gt=now).values("request_id")
+    rows = DsarRequest.objects.filter(by_address | by_number, pk__in=followed).newest_first()
+    rows = rows.exclude(closed_at__lte=now - LIVES_AFTER)
+    theirs = (row for row in rows[:_MOST_LOOKED_AT] if row.notes.get("address") == email)
+    return [_made(row, lives=FRESH_LIVES, now=now) for row in islice(theirs, MOST_LINKS)]
+
+
+def _made(request: DsarRequest, *, lives: timedelta, now: datetime) -> Opened:
     token = tokens.new()
-    link = FollowLink(request=request, token_hash=tokens.hashed(token), made_at=now, ends_at=now + LIVES)
+    link = FollowLink(request=request, token_hash=tokens.hashed(token), made_at=now, ends_at=now + lives)
     link.save(force_insert=True)
-    _mail(link, request, token, now=now)
     return Opened(link=link, token=token)
 
 
@@ -55,7 +77,7 @@ def find(token: str, *, now: datetime, lock: bool = False) -> FollowLink | None:
 
 @requires_transaction
 def renew(link: FollowLink, *, now: datetime) -> str:
-    """End this link and mail another; gives its secret. Recorded as `dsar.public.link_renewed`.
+    """End every link to this request and mail another; gives its secret. Recorded as `dsar.public.link_renewed`.
 
     Raises NoAddress, codes.CodeTooSoon, and codes.CodeRefused with `no_mail`.
     """
@@ -64,8 +86,11 @@ def renew(link: FollowLink, *, now: datetime) -> str:
     if wait > 1:
         raise codes.CodeTooSoon(wait)
     token = tokens.new()
+    others = FollowLink.objects.filter(request=link.request).exclude(pk=link.pk)
+    latest = others.aggregate(latest=Max("ends_at"))["latest"] or link.ends_at
+    others.delete()
     audit.action(RENEWED_VERB, entity=link)
-    link.token_hash, link.made_at = tokens.hashed(token), now
+    link.token_hash, link.made_at, link.ends_at = tokens.hashed(token), now, max(latest, link.ends_at)
     link.save()
     _mail(link, link.request, token, now=now)
     return token
@@ -80,7 +105,8 @@ def send_code(link: FollowLink, *, now: datetime) -> None:
     codes.may_send(link, now=now, most=MOST_CODES)
     to = address_of(link.request)
     code = codes.make(link, verb=CODE_VERB, owner=link.pk, now=now)
-    mail = mails.post_code(to=to, code=code, fetching=True, about=link.request.customer_ref, now=now)
+    row = link.request
+    mail = mails.post_code(to=to, code=code, fetching=True, language=row.language, about=row.customer_ref, now=now)
     database.on_commit(partial(outbox.wake, mail))
 
 
@@ -103,7 +129,14 @@ def forget_ended(*, now: datetime, dry_run: bool = False) -> int:
 
 def _mail(link: FollowLink, request: DsarRequest, token: str, *, now: datetime) -> None:
     to = address_of(request)
-    mail = mails.post_link(to=to, token=token, ends_at=link.ends_at, about=request.customer_ref, now=now)
+    mail = mails.post_link(
+        to=to,
+        token=token,
+        link_ends_at=link.ends_at,
+        language=request.language,
+        about=request.customer_ref,
+        now=now,
+    )
     database.on_commit(partial(outbox.wake, mail))
 
 

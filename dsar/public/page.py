@@ -26,8 +26,10 @@ def find() -> PublicPage | None:
 
 
 @requires_transaction
-def open_page(*, contact: str, now: datetime) -> PublicPage:
+def open_page(*, contact: str, language: str = "", now: datetime) -> PublicPage:
     """Have the page from now on, or change what it says; recorded as `dsar.public.open`.
+
+    `language`, one of words.LANGUAGES, is for who reads none that the page speaks; left out it stays.
 
     Raises NoPublicUrl, and codes.CodeRefused with `no_mail`.
     """
@@ -36,6 +38,7 @@ def open_page(*, contact: str, now: datetime) -> PublicPage:
     mail_room.find()
     row = PublicPage.objects.select_for_update().first() or PublicPage(since=now)
     row.contact = contact.strip()
+    row.language = language or row.language
     audit.action(OPENED_VERB, entity=row)
     row.save()
     return row

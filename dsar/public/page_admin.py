@@ -4,10 +4,11 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
+from dsar.letters import words as letters
 from dsar.models import DsarRequest
-from dsar.public import page
+from dsar.public import page, words
 from dsar.requests.codes import CodeRefused
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, verb
@@ -28,6 +29,13 @@ class PublicPageForm(forms.Form):
         help_text="An address of your office, shown to everybody.",
         widget=UnfoldAdminTextInputWidget(),
     )
+    language = forms.ChoiceField(
+        label="Language",
+        required=False,
+        choices=[(tag, letters.LANGUAGES[tag].name) for tag in words.LANGUAGES],
+        help_text="For who reads none that the page speaks. Others see it in the language of their browser.",
+        widget=UnfoldAdminSelectWidget(),
+    )
 
 
 class PublicPageVerbs(TenantModelAdmin[DsarRequest]):
@@ -39,7 +47,7 @@ class PublicPageVerbs(TenantModelAdmin[DsarRequest]):
 
         def do(given: dict[str, Any]) -> HttpResponse:
             if given["is_open"]:
-                page.open_page(contact=given["contact"], now=clock.now())
+                page.open_page(contact=given["contact"], language=given["language"], now=clock.now())
                 self.succeed(request, f"The page is open: {page.address()}")
             else:
                 page.close_page()
@@ -53,7 +61,11 @@ class PublicPageVerbs(TenantModelAdmin[DsarRequest]):
             lead=lead,
             form=PublicPageForm(
                 given_by(request),
-                initial={"is_open": found is not None, "contact": found.contact if found else ""},
+                initial={
+                    "is_open": found is not None,
+                    "contact": found.contact if found else "",
+                    "language": found.language if found else words.DEFAULT,
+                },
             ),
             do=do,
             refusals={page.NoPublicUrl: "", CodeRefused: ""},

@@ -4,34 +4,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from dsar.certifying.statement import TITLES
-from dsar.deadlines import Clock
-from dsar.law_packs import AWAITED
+from dsar.deadlines import Clock, local_date
+from dsar.letters import facts
 from dsar.models import Dossier, DsarRequest, Outcome, RequestType, State, Status
-from dsar.public.rights import Words, words_of
+from dsar.public import words
+from dsar.public.words.language import Wish
 from dsar.requests import clocks
-from dsar.requests.grounds import GROUNDS
 from dsar.requests.kinds import KINDS
 from kaireon.tenancy.context import requires_transaction
-
-# In words for who asked. What is left out is with the tenant's people, whatever it waits for there.
-_WITH_STAFF = "Your request is with our staff."
-STATES: dict[str, str] = {
-    State.WINDOW: "Your request is about to be carried out. You can still withdraw it.",
-    State.RUNNING: "Your request is being worked on.",
-    State.FINISHING: "Your data is erased. The last stored files are being removed.",
-    State.REVIEW: "The answer is ready, and our staff is looking it over.",
-    State.DEFERRED: "Your request is answered. Something has to stay for now, and is erased by itself later.",
-}
-OUTCOMES: dict[str, str] = {
-    Outcome.COMPLETED: "Your request is completed.",
-    Outcome.PARTIALLY_COMPLETED: "Your request is completed in part.",
-    Outcome.NO_DATA: "Nothing is held about you under this address.",
-    Outcome.REJECTED: "Your request was refused.",
-    Outcome.WITHDRAWN: "You withdrew your request.",
-    Outcome.DUPLICATE: "Your request is completed, together with an earlier one of yours for the same.",
-}
-LATE = "The answer is late. Ask for it, or complain to the supervisory authority."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +24,22 @@ class Step:
 class Kept:
     title: str
     count: int
-    ground: str
-    until: str | None
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why a day is what it is: where that stands, and what it says."""
+
+    article: str
+    says: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """`needs` is what is awaited from the subject, empty when nothing is."""
+    """In the language that is active. `needs` is what is awaited from the subject, empty when nothing is."""
 
-    words: Words
+    wish: Wish
     headline: str
     clock: Clock
     zone: ZoneInfo
@@ -60,6 +47,7 @@ class Progress:
     answered_on: date | None
     needs: str = ""
     steps: list[Step] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     erased: int = 0
     refused: str = ""
@@ -73,19 +61,21 @@ def of(row: DsarRequest, *, now: datetime) -> Progress:
     answered = row.answered_at or row.closed_at
     package = package_of(row, now=now)
     late = answered is None and not clock.in_time(now)
-    headline = _headline(row)
+    here, headline = words.here(), _headline(row)
+    awaited = clock.paused.ground if clock.paused and answered is None else None
     return Progress(
-        words=words_of(row.request_type, row.regulation),
-        headline=f"{headline} {LATE}" if late else headline,
+        wish=here.wish(row.request_type, row.regulation),
+        headline=f"{headline} {here.say('late')}" if late else headline,
         clock=clock,
         zone=zone,
         received_on=row.received_at.astimezone(zone).date(),
         answered_on=answered.astimezone(zone).date() if answered else None,
-        needs=f"We wait for {AWAITED[clock.paused.ground]}." if clock.paused and answered is None else "",
+        needs=here.say("waits_for", what=here.awaited[awaited]) if awaited else "",
         steps=_steps(row),
+        reasons=_reasons(clock),
         kept=_kept(row),
         erased=sum(row.counts.get("deleted", {}).values()) if row.request_type == RequestType.DELETE else 0,
-        refused=f"{GROUNDS[row.ground].title} ({row.article})." if row.ground in GROUNDS else "",
+        refused=_refused(row),
         can_withdraw=can_withdraw(row),
         fetch_until=package.expires_at if package is not None else None,
     )
@@ -105,37 +95,69 @@ def can_withdraw(row: DsarRequest) -> bool:
 
 
 def _headline(row: DsarRequest) -> str:
+    here = words.here()
     if row.state == State.COMPLETED:
-        return OUTCOMES[row.outcome]
+        return here.outcomes[row.outcome]
     if row.duplicate_of is not None:
-        return "You asked for the same before, and both are answered together."
+        return here.say("with_earlier")
     if row.state == State.QUEUED and not KINDS[row.request_type].by_person:
-        return "Your request waits for its turn."
-    return STATES.get(row.state, _WITH_STAFF)
+        return here.say("waits_its_turn")
+    # Whatever else it waits for is with the tenant's people.
+    return here.states.get(row.state, here.say("with_staff"))
 
 
 def _steps(row: DsarRequest) -> list[Step]:
     """What happened, in order; what is to come has no moment."""
-    steps = [Step(title="Received", at=row.received_at)]
-    if row.identity_proved_at is not None:
-        steps.append(Step(title="Confirmed by you", at=row.identity_proved_at))
-    if row.started_at is not None:
-        steps.append(Step(title="Work began", at=row.started_at))
-    if row.extended_at is not None:
-        steps.append(Step(title="Time extended", at=row.extended_at))
-    if row.erased_at is not None:
-        steps.append(Step(title="Data erased", at=row.erased_at))
-    ended = {Outcome.WITHDRAWN: "Withdrawn by you", Outcome.REJECTED: "Refused"}.get(Outcome(row.outcome), "Answered")
-    return [*steps, Step(title=ended, at=row.answered_at or row.closed_at)]
+    here = words.here()
+    happened = (
+        ("step_received", row.received_at),
+        ("step_confirmed", row.identity_proved_at),
+        ("step_began", row.started_at),
+        ("step_extended", row.extended_at),
+        ("step_erased", row.erased_at),
+    )
+    ends = {Outcome.WITHDRAWN: "step_withdrawn", Outcome.REJECTED: "step_rejected"}
+    end = ends.get(Outcome(row.outcome), "step_answered")
+    steps = [Step(title=here.say(key), at=at) for key, at in happened if at is not None]
+    return [*steps, Step(title=here.say(end), at=row.answered_at or row.closed_at)]
+
+
+def _reasons(clock: Clock) -> list[Reason]:
+    rules, cite = words.here().rules, words.letters_here().cite
+    days = {
+        "received": words.day(local_date(clock.received, clock.tz)),
+        "due": words.day(clock.due),
+        "longest": words.day(clock.extended_due) if clock.extended_due else "",
+        "acknowledged": words.day(clock.acknowledge_by) if clock.acknowledge_by else "",
+    }
+    reasons = []
+    for rule in clock.rules:
+        name = "extend_never" if rule.rule == "extend" and clock.extended_due is None else rule.rule
+        says = rules[name].format(**days) if name in rules else rule.effect
+        reasons.append(Reason(article=cite(rule.article), says=says))
+    return reasons
 
 
 def _kept(row: DsarRequest) -> list[Kept]:
+    language = words.letters_here()
     return [
         Kept(
-            title=TITLES.get(kept["entity"], kept["entity"]),
+            title=language.data.get(kept["entity"], kept["entity"]),
             count=kept["count"],
-            ground=str(kept["ground"]).replace("_", " "),
-            until=kept["until"],
+            why=_why(kept["ground"], kept["until"], row.regulation),
         )
         for kept in row.retained
     ]
+
+
+def _why(ground: str, until: str | None, regulation: str) -> str:
+    language = words.letters_here()
+    why = facts.why_kept(ground, regulation=regulation, words=language)
+    return f"{why}; {language.until.format(date=words.day(facts.date_of(until)))}" if until else why
+
+
+def _refused(row: DsarRequest) -> str:
+    if not row.ground:
+        return ""
+    language = words.letters_here()
+    return f"{language.grounds[row.ground].rstrip('.')} ({language.cite(row.article)})."

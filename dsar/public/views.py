@@ -1,5 +1,6 @@
 """The tenant's page, view by view. Each parses, limits, opens the transaction and makes one call."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -10,12 +11,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 import audit
-from dsar.deadlines import law_pack
 from dsar.dossiers import handing_out, keeping
 from dsar.models import FollowLink
-from dsar.public import filing, following, guard, progress, rights
+from dsar.public import filing, following, guard, progress, rights, words
 from dsar.public.following import NoAddress
-from dsar.public.forms import AskForm, CodeForm, FetchForm
+from dsar.public.forms import AskForm, CodeForm, FetchForm, LostForm
 from dsar.public.serving import (
     FILING,
     FILING_SECONDS,
@@ -38,21 +38,6 @@ from kaireon.tenancy.authentication import SINGLE_TENANT
 from kaireon.tenancy.context import requires_transaction, transaction
 
 CODE_MINUTES = int(CODE_LIVES.total_seconds() // 60)
-WRONG: dict[Verdict, str] = {
-    Verdict.WRONG: "This is not the code that we sent. Look at the newest mail.",
-    Verdict.EXPIRED: "This code has ended. Have another one sent, or begin anew.",
-    Verdict.LOCKED: f"{MOST_WRONG} wrong codes were entered, and none counts any more. Begin anew.",
-}
-NOT_SENT: dict[str, str] = {
-    "identity_locked": WRONG[Verdict.LOCKED],
-    "too_many_codes": "No more codes can be sent for this. Begin anew.",
-    "no_mail": "No mail can be sent at the moment. Try again later.",
-}
-WITHDRAWN = "This request has ended already."
-TOO_LATE = "Your data is erased already: this cannot be withdrawn any more."
-GONE = "The package has ended. Ask for your data anew."
-AWAY = "Your data cannot be fetched at the moment. The code stays good: try again in some minutes."
-NO_ADDRESS = "Your address was erased with your data: nothing can be mailed to you any more."
 
 
 @require_GET
@@ -70,15 +55,14 @@ def ask(request: HttpRequest) -> HttpResponseBase:
     with transaction():
         tenant, _ = whose()
     offered = rights.offered(tenant.regulation)
-    law = law_pack(tenant.regulation)
+    law = words.letters_here().laws[tenant.regulation]
     if request.method != "POST":
         form = AskForm(offered=offered, now=now, initial={"shown": guard.stamp(now)})
         return shown(request, "ask", form=form, offered=offered, law=law)
     guard.limit(guard.ASKS, request)
     form = AskForm(request.POST, offered=offered, now=now)
     if not form.is_valid():
-        if guard.is_stale(request.POST.get("shown", ""), now):
-            form.data = {**request.POST.dict(), "shown": guard.stamp(now)}
+        _stamp_anew(form, request, now)
         return shown(request, "ask", form=form, offered=offered, law=law)
     given = form.cleaned_data
     guard.limit_mails(given["address"])
@@ -88,6 +72,7 @@ def ask(request: HttpRequest) -> HttpResponseBase:
             address=given["address"],
             number=given["number"],
             details=given["details"],
+            language=words.here().tag,
             form=given["shown"],
             now=now,
         )
@@ -112,7 +97,7 @@ def code(request: HttpRequest) -> HttpResponseBase:
             handle=request.COOKIES.get(FILING, ""), code=form.cleaned_data["code"], now=clock.now()
         )
     if opened is None:
-        form.add_error("code", WRONG[verdict])
+        form.add_error("code", _wrong(verdict))
         return _code(request, form)
     response = to("follow")
     drop(response, FILING)
@@ -137,9 +122,9 @@ def again(request: HttpRequest) -> HttpResponseBase:
     except CodeRefused as e:
         return _code(request, CodeForm(), note=_not_sent(e))
     if job is None:
-        return _code(request, CodeForm(), note=WRONG[Verdict.EXPIRED])
+        return _code(request, CodeForm(), note=_wrong(Verdict.EXPIRED))
     jobs.wake(job)
-    return _code(request, CodeForm(), note="Another code is on its way. The one before has ended.")
+    return _code(request, CodeForm(), note=_say("another_sent"))
 
 
 @require_GET
@@ -147,6 +132,31 @@ def again(request: HttpRequest) -> HttpResponseBase:
 def received(request: HttpRequest) -> HttpResponseBase:
     """For what needs no code."""
     return shown(request, "received")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@of_tenant
+def lost(request: HttpRequest) -> HttpResponseBase:
+    """Links anew to what was asked before: the same answer whether there is anything or not, and a worker looks."""
+    now = clock.now()
+    if request.method != "POST":
+        return shown(request, "lost", form=LostForm(now=now, initial={"shown": guard.stamp(now)}))
+    guard.limit(guard.ASKS, request)
+    form = LostForm(request.POST, now=now)
+    if not form.is_valid():
+        _stamp_anew(form, request, now)
+        return shown(request, "lost", form=form)
+    guard.limit_mails(form.cleaned_data["address"])
+    with transaction():
+        job = filing.ask_links(address=form.cleaned_data["address"], language=words.here().tag, now=now)
+    jobs.wake(job)
+    return to("lost-sent")
+
+
+@require_GET
+@of_tenant
+def lost_sent(request: HttpRequest) -> HttpResponseBase:
+    return shown(request, "lost-sent")
 
 
 @require_http_methods(["GET", "HEAD"])
@@ -185,9 +195,9 @@ def withdraw(request: HttpRequest) -> HttpResponseBase:
                 return _unknown(request)
             outcomes.withdraw(request=link.request, actor=context.current().actor, now=now)
     except outcomes.RequestClosed:
-        return _follow(request, note=WITHDRAWN)
+        return _follow(request, note=_say("has_ended"))
     except outcomes.AlreadyErased:
-        return _follow(request, note=TOO_LATE)
+        return _follow(request, note=_say("erased_already"))
     return to("follow")
 
 
@@ -211,31 +221,31 @@ def fetch(request: HttpRequest) -> HttpResponseBase:
             given = _hand_out(link, form.cleaned_data["as_format"]) if verdict == Verdict.PROVED else None
     except keeping.StorageAway:
         # The code is good still: nothing came of it.
-        return _follow(request, "fetch", form=form, note=AWAY, status=503, headers={"Retry-After": "60"})
+        return _follow(request, "fetch", form=form, note=_say("away"), status=503, headers={"Retry-After": "60"})
     if verdict != Verdict.PROVED:
-        form.add_error("code", WRONG[verdict])
+        form.add_error("code", _wrong(verdict))
         return _follow(request, "fetch", form=form)
-    return given or _follow(request, note=GONE)
+    return given or _follow(request, note=_say("package_gone"))
 
 
 @require_POST
 @of_tenant
 def fetch_code(request: HttpRequest) -> HttpResponseBase:
     guard.limit(guard.TRIES, request)
-    note = "A code is on its way. One that was sent before has ended."
+    note = _say("code_sent")
     try:
         with transaction():
             link = _link(request, lock=True)
             if link is None:
                 return _unknown(request)
             if progress.package_of(link.request, now=clock.now()) is None:
-                return _follow(request, note=GONE)
+                return _follow(request, note=_say("package_gone"))
             guard.limit_mails(following.address_of(link.request))
             following.send_code(link, now=clock.now())
     except CodeRefused as e:
         note = _not_sent(e)
     except NoAddress:
-        note = NO_ADDRESS
+        note = _say("no_address")
     return _follow(request, "fetch", form=FetchForm(initial={"as_format": "zip"}), note=note)
 
 
@@ -254,8 +264,8 @@ def renew(request: HttpRequest) -> HttpResponseBase:
     except CodeRefused as e:
         return _follow(request, note=_not_sent(e))
     except NoAddress:
-        return _follow(request, note=NO_ADDRESS)
-    response = _follow(request, token=token, note="The link has ended, and another one is on its way to you.")
+        return _follow(request, note=_say("no_address"))
+    response = _follow(request, token=token, note=_say("link_sent"))
     keep(response, FOLLOWING, token, seconds=FOLLOWING_SECONDS)
     return response
 
@@ -271,6 +281,11 @@ def leave(request: HttpRequest) -> HttpResponseBase:
 
 def _code(request: HttpRequest, form: forms.Form, *, note: str = "") -> HttpResponseBase:
     return shown(request, "code", form=form, note=note, minutes=CODE_MINUTES)
+
+
+def _stamp_anew(form: forms.Form, request: HttpRequest, now: datetime) -> None:
+    if guard.is_stale(request.POST.get("shown", ""), now):
+        form.data = {**request.POST.dict(), "shown": guard.stamp(now)}
 
 
 def _link(request: HttpRequest, *, token: str = "", lock: bool = False) -> FollowLink | None:
@@ -294,8 +309,16 @@ def _unknown(request: HttpRequest) -> HttpResponseBase:
 
 def _not_sent(refusal: CodeRefused) -> str:
     if isinstance(refusal, CodeTooSoon):
-        return f"Something was sent a moment ago. Wait {refusal.seconds} seconds."
-    return NOT_SENT[refusal.code]
+        return _say("too_soon", seconds=refusal.seconds)
+    return _say(refusal.code, most=MOST_WRONG)
+
+
+def _wrong(verdict: Verdict) -> str:
+    return _say(verdict, most=MOST_WRONG)
+
+
+def _say(key: str, **values: object) -> str:
+    return words.here().say(key, **values)
 
 
 @requires_transaction

@@ -4,6 +4,7 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import ceil
 
 import audit
 from dsar.models.mailed_code import MailedCode
@@ -50,7 +51,7 @@ def may_send(row: MailedCode, *, now: datetime, most: int = MOST_CODES) -> None:
     if row.codes_sent >= most:
         raise CodeRefused("too_many_codes", f"{most} codes were sent: an officer has to make sure otherwise.")
     if row.sent_at is not None and now < row.sent_at + RESEND_AFTER:
-        raise CodeTooSoon(int((row.sent_at + RESEND_AFTER - now).total_seconds()) + 1)
+        raise CodeTooSoon(ceil((row.sent_at + RESEND_AFTER - now).total_seconds()))
 
 
 @requires_transaction

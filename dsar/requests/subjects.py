@@ -17,6 +17,7 @@ _PURPOSE = "dsar subject"
 _PSEUDONYM = re.compile(r"(erased-v[0-9]+-[0-9a-f]{32})(-[0-9]+)?")
 # A number that comes back and is erased again, each time under hold, leaves one remnant more.
 _MOST_REMNANTS = 50
+_MOST_AT_ADDRESS = 100
 
 
 class SubjectRefused(ValueError):
@@ -77,11 +78,21 @@ def resolve(subject_type: str, subject_id: str) -> Customer | None:
         numbers = [name, *_remnant_numbers(name)]
         found = {customer.customer_id: customer for customer in Customer.objects.filter(customer_id__in=numbers)}
         return next((found[number] for number in numbers if number in found), None)
-    ids: set[UUID] = set(Customer.objects.at_address(name).values_list("pk", flat=True)[:3])
-    ids |= set(IdentityLink.objects.resolving(IdentityKind.EMAIL, name).values_list("customer_id", flat=True)[:3])
+    ids = _refs_at(name, most=3)
     if len(ids) > 1:
         raise AmbiguousSubject
     return Customer.objects.filter(pk__in=ids).first()
+
+
+def refs_at(address: str) -> set[UUID]:
+    """Our ids of the customers whose address this is, in the profile or by an identity link; of very many only some."""
+    return _refs_at(normal(SubjectType.EMAIL, address), most=_MOST_AT_ADDRESS)
+
+
+def _refs_at(email: str, *, most: int) -> set[UUID]:
+    ids: set[UUID] = set(Customer.objects.at_address(email).values_list("pk", flat=True)[:most])
+    links = IdentityLink.objects.resolving(IdentityKind.EMAIL, email).values_list("customer_id", flat=True)
+    return ids | set(links[:most])
 
 
 def has_address(customer: Customer, address: str) -> bool:

@@ -1,5 +1,6 @@
 """Acme's public page, and people who come to it with a browser of their own."""
 
+import html
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -134,7 +135,7 @@ def law(regulation: str) -> None:
 def text_of(answer: Any) -> str:
     """What a page says, without its tags."""
     text = re.sub(r"<(style|head).*?</\1>", "", answer.content.decode(), flags=re.DOTALL)
-    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
 
 
 def customers() -> int:

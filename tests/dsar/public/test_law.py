@@ -203,7 +203,7 @@ def test_it_is_opened_and_closed_by_command_and_in_the_admin(db: str, settings: 
         call_command("dsar_public", "--tenant", "acme", "--json", *given)
         return json.loads(capsys.readouterr().out)
 
-    assert command() == {"open": False, "address": None, "contact": None}
+    assert command() == {"open": False, "address": None, "contact": None, "language": None}
     with pytest.raises(CommandError, match="Set PUBLIC_URL"):
         command("--open")
     settings.PUBLIC_URL = "https://privacy.acme.example"
@@ -215,7 +215,13 @@ def test_it_is_opened_and_closed_by_command_and_in_the_admin(db: str, settings: 
         with pytest.raises(CommandError, match="--contact"):
             command(*wrong)
     url = "https://privacy.acme.example/privacy/acme/"
-    assert command("--open", "--contact", "1 Road") == {"open": True, "address": url, "contact": "1 Road"}
+    with pytest.raises(CommandError, match="--language goes with --open"):
+        command("--language", "de")
+    opened_now = {"open": True, "address": url, "contact": "1 Road", "language": "de"}
+    assert command("--open", "--contact", "1 Road", "--language", "de") == opened_now
+    # What is not said stays.
+    assert command("--open") == opened_now
+    command("--open", "--language", "en")
     assert command("--open")["contact"] == "1 Road"
     assert "1 Road" in Visitor().get().content.decode()
     assert command("--close")["open"] is False
@@ -225,9 +231,11 @@ def test_it_is_opened_and_closed_by_command_and_in_the_admin(db: str, settings: 
     officer = Client(raise_request_exception=False)
     officer.post("/admin/login/", {"username": ADA.email, "password": "correct horse battery"})
     assert "It is closed" in officer.get(form).content.decode()
-    opened = officer.post(form, {"is_open": "on", "contact": " <b>2 Road</b> "}, follow=True)
+    assert "Select a valid choice" in officer.post(form, {"is_open": "on", "language": "nl"}).content.decode()
+    opened = officer.post(form, {"is_open": "on", "contact": " <b>2 Road</b> ", "language": "fr"}, follow=True)
     assert f"The page is open: {url}" in opened.content.decode()
     assert "&lt;b&gt;2 Road&lt;/b&gt;" in Visitor().get().content.decode()
+    assert '<html lang="fr"' in Visitor().get().content.decode()
     assert url in officer.get(form).content.decode()
     with ADA.here(), transaction():
         Destination.objects.update(is_enabled=False)
@@ -240,7 +248,7 @@ def test_it_is_opened_and_closed_by_command_and_in_the_admin(db: str, settings: 
     with ADA.here(), transaction():
         records = AuditRecord.objects.filter(entity_type="PublicPage").order_by("seq")
         assert list(records.values_list("action", flat=True)) == [
-            *("dsar.public.open", "dsar.public.close", "dsar.public.open", "dsar.public.close"),
+            *("dsar.public.open", "dsar.public.open", "dsar.public.close", "dsar.public.open", "dsar.public.close"),
         ]
         assert page.find() is None
 
