@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dsar", "0015_recipients"),
+        ("dsar", "0002_reasons_sealed"),
         ("tenancy", "0003_working_days"),
     ]
 
