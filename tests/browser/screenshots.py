@@ -177,6 +177,10 @@ def test_take_the_public_page(watched: Watched, settings: Any) -> None:
     follow(page, page.get_by_role("button", name="Confirm"))
     page.set_viewport_size({"width": 390, "height": 844})
     take(page, "public-request")
+    page.get_by_role("link", name="Deutsch").click()
+    expect(page.get_by_role("heading", name="Meine Daten berichtigen")).to_be_visible()
+    page.goto("/privacy/acme/")
+    take(page, "public-german")
     assert watched.faults == []
 
 

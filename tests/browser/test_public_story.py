@@ -64,6 +64,21 @@ def test_a_person_asks_on_the_phone_and_withdraws_and_fetches(
     phone.goto("/privacy/acme/")
     assert phone.evaluate("document.documentElement.lang") == "en"
     fits(phone)
+    # In another language, and back, where one is.
+    for name, tag, heading in (
+        ("Deutsch", "de", "Ihre Daten, Ihre Rechte"),
+        ("Français", "fr", "Vos données, vos droits"),
+        ("Español", "es", "Sus datos, sus derechos"),
+        ("English", "en", "Your data, your rights"),
+    ):
+        link = phone.get_by_role("link", name=name)
+        size = link.bounding_box()
+        assert size is not None
+        assert size["height"] >= WITHIN_REACH
+        follow(phone, link)
+        expect(phone.get_by_role("heading", name=heading)).to_be_visible()
+        assert phone.evaluate("document.documentElement.lang") == tag
+        fits(phone)
     # What is wrong is said at the top, where one is then, and at the field.
     press(phone, "Send")
     expect(phone).to_have_title(re.compile("^Not sent:"))
@@ -90,6 +105,20 @@ def test_a_person_asks_on_the_phone_and_withdraws_and_fetches(
     expect(phone.get_by_text("Your request is with our staff.")).to_be_visible()
     fits(phone)
 
+    # Who lost the link has another.
+    follow(phone, phone.get_by_role("button", name="Leave this page"))
+    follow(phone, phone.get_by_role("link", name="Have it mailed again"))
+    phone.get_by_label("Your e-mail address").fill(EMAIL)
+    fits(phone)
+    phone.wait_for_timeout(guard.LEAST.total_seconds() * 1000)
+    press(phone, "Mail it to me")
+    expect(phone.get_by_role("heading", name="Look into your mail")).to_be_visible()
+    fits(phone)
+    again = re.search(rf"{url}\S+", mail(box, 3))
+    assert again is not None
+    phone.goto(again[0])
+    expect(phone.get_by_role("heading", name="Correct my data")).to_be_visible()
+
     # By the link in the mail, on another device: its secret is not in the address.
     link = re.search(rf"{url}\S+", mail(box, 2))
     assert link is not None
@@ -111,7 +140,7 @@ def test_a_person_asks_on_the_phone_and_withdraws_and_fetches(
 
     phone.goto("/privacy/acme/")
     ask(phone, "See my data")
-    code = re.search(r"\b[0-9]{8}\b", mail(box, 3))
+    code = re.search(r"\b[0-9]{8}\b", mail(box, 4))
     assert code is not None
     phone.get_by_label("The code from the mail").fill(code[0])
     follow(phone, phone.get_by_role("button", name="Confirm"))
@@ -120,7 +149,7 @@ def test_a_person_asks_on_the_phone_and_withdraws_and_fetches(
     press(phone, "Fetch my data")
     fits(phone)
     press(phone, "Send me a code")
-    code = re.search(r"\b[0-9]{8}\b", mail(box, 5))
+    code = re.search(r"\b[0-9]{8}\b", mail(box, 6))
     assert code is not None
     phone.get_by_label("The code from the mail").fill(code[0])
     with phone.expect_download() as fetched:
