@@ -8,6 +8,7 @@ from cron import (
     cleanup,
     disk,
     dsar_purge,
+    engagement,
     environment,
     flows,
     holds,
@@ -40,6 +41,12 @@ SHIPPED: tuple[Job, ...] = (
         for_tenant=dsar_purge.purge_tenant,
         answer=dsar_purge.answer,
         unscheduled='The operator chooses; once a day, off-hours, does well: CRON_DSAR_PURGE_SCHEDULE="30 2 * * *".',
+    ),
+    Job(
+        name="engagement-health-recompute",
+        help="Reckon how engaged customers are: those of whom something is new, and all of them once a week.",
+        for_tenant=engagement.recompute,
+        schedule="15 3 * * *",
     ),
     Job(
         name="approvals-expire",

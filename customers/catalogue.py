@@ -33,6 +33,7 @@ __all__ = [
     "digest",
     "entity",
     "said",
+    "shown_in",
 ]
 
 # What a retention policy may be made for. The first four are the seed of every installation; others extend them.
@@ -164,6 +165,17 @@ CATALOGUE: tuple[Entity, ...] = (
         anchors=("created_at",),
         erasure=Erasure.DELETE,
         section="summaries",
+    ),
+    Entity(
+        name="engagementHealth",
+        model="customers.EngagementHealth",
+        title="Engagement health",
+        data_class="metrics",
+        clock="period_end",
+        anchors=("created_at",),
+        erasure=Erasure.DELETE,
+        section="summaries",
+        hidden=("lively", "steady"),
     ),
     Entity(
         name="attributionResult",
@@ -344,6 +356,8 @@ EXEMPT: dict[str, str] = {
     "customers.DynamicSchema": "The definition of a table; its rows are in the catalogue.",
     "customers.SuppressionTombstone": "A keyed hash and a channel: what erasure leaves so that a suppression lasts.",
     "customers.ErasedSubject": "A keyed hash: what erasure leaves so that nobody is taken in again unawares.",
+    "customers.EngagementDay": "How many customers were how engaged on a day; nobody in particular.",
+    "customers.EngagementProgress": "How far a reckoning has come.",
     "customers.ImportRun": "The position in a file, known by its hash.",
     "dsar.ErasurePlan": "Counts, and our own ids of the person until the request expires.",
     "dsar.Demand": "What a tenant demands of its requests.",
@@ -380,6 +394,11 @@ def anchors(data_class: str) -> tuple[str, ...]:
 def entity(name: str) -> Entity:
     """The entity of this wire name. Raises KeyError."""
     return {e.name: e for e in CATALOGUE}[name]
+
+
+def shown_in(section: str) -> tuple[Entity, ...]:
+    """The entities whose rows fill this section of a dossier."""
+    return tuple(e for e in CATALOGUE if e.section == section)
 
 
 def said(name: str) -> Entity:

@@ -50,7 +50,7 @@ PARTICULARS: dict[str, Particulars] = {
     ),
     "summaries": Particulars(
         title="Summaries of your activity",
-        categories="Counts and sums of what you did, by period.",
+        categories="Counts and sums of what you did, by period; how lately and how often, and whether more or less.",
         purposes="To understand what is useful to you without looking at each event.",
         source=DERIVED,
     ),

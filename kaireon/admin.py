@@ -72,6 +72,8 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
             ("Customers", "group", "customer"),
             ("Interactions", "shopping_bag", "interaction"),
             ("Summaries", "functions", "interactionsummary"),
+            ("Engagement", "monitoring", "engagementday"),
+            ("Engagement health", "cardiology", "engagementhealth"),
             ("Decisions", "alt_route", "decisiontrace"),
             ("Attribution", "pie_chart", "attributionresult"),
             ("Variants", "science", "variantassignment"),

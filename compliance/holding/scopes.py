@@ -45,6 +45,7 @@ SCOPES: dict[str, Scope] = {
     "customers_interactionsummary": Scope(
         entity="interactionSummary", clock="period_end", columns=("kind", "channel", "currency", "period_start")
     ),
+    "customers_engagementhealth": Scope(entity="engagementHealth", clock="period_end", moves=True),
     "customers_attributionresult": Scope(
         entity="attributionResult", clock="recorded_at", columns=("method", "channel", "currency")
     ),

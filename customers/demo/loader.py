@@ -17,7 +17,9 @@ from customers import attachments, bulk, ingest, partitions
 from customers.demo import extras
 from customers.demo.histories import Purchase, purchases
 from customers.demo.identities import Identity, identity
+from customers.engagement import reckoning
 from customers.models import Attachment, Customer, DynamicSchema
+from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import requires_transaction, transaction, without_transaction
 
 T = TypeVar("T")
@@ -25,6 +27,8 @@ T = TypeVar("T")
 # How many customers of a tenant, in the order of their numbers, have something in every section. Each of their rows
 # there is an audit record of its own: for all of them the first start would take minutes.
 COMPLETE = 500
+# Seconds for the figures of engagement; a second is enough.
+RECKONED_WITHIN = 60
 
 # Called with how many rows were stored just now.
 Advance = Callable[[int], None]
@@ -71,7 +75,9 @@ def load(share: Share, *, now: datetime, advance: Advance) -> int:
     complete = sorted(histories)[:COMPLETE]
     letters = attachments.store([extras.letter(people[n], histories[n][-1].moment) for n in complete], now=now)
     with transaction():
-        return _load(share, histories, people, letters, now=now, advance=advance)
+        loaded = _load(share, histories, people, letters, now=now, advance=advance)
+    reckoning.reckon(now=now, budget=Budget(RECKONED_WITHIN))
+    return loaded
 
 
 @requires_transaction

@@ -5,6 +5,7 @@ from customers.models.consent import ConsentRecord, Suppression, SuppressionTomb
 from customers.models.customer import Customer, IdentityLink
 from customers.models.decision import AttributionResult, DecisionTrace, VariantAssignment
 from customers.models.dynamic import DynamicRow, DynamicSchema
+from customers.models.engagement import EngagementDay, EngagementHealth, EngagementProgress
 from customers.models.erased import ErasedSubject
 from customers.models.import_run import ImportRun
 from customers.models.interaction import Interaction, InteractionSummary
@@ -20,6 +21,9 @@ __all__ = [
     "Delivery",
     "DynamicRow",
     "DynamicSchema",
+    "EngagementDay",
+    "EngagementHealth",
+    "EngagementProgress",
     "ErasedSubject",
     "IdentityLink",
     "ImportRun",

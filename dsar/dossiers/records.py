@@ -26,7 +26,7 @@ REDACTED = {"redacted": True}
 COLUMNS = ("id", "seq", "timestamp", "action", "entity_type", "entity_id", "changes", "actor_type")
 
 # Their changes are recorded by the statement, not by the row.
-_IN_BULK = frozenset({"Interaction", "InteractionSummary", "DecisionTrace", "Delivery"})
+_IN_BULK = frozenset({"Interaction", "InteractionSummary", "EngagementHealth", "DecisionTrace", "Delivery"})
 # Columns that name who acted for the tenant, and what stands in their place.
 _IN_OFFICE = re.compile(r"_by(_name)?$|^(assign|vouch)")
 # What a record has to have in it, for any of its values to be replaced. Most have none of it.

@@ -5,14 +5,12 @@ from typing import Any
 
 from django.db import models
 
-from customers import spelling
-from customers.catalogue import CATALOGUE
+from customers import catalogue, spelling
 from customers.entity import Entity
 from customers.particulars import PARTICULARS
 from dsar.dossiers.writing import SECTIONS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_ENTITIES = {entity.section: entity for entity in CATALOGUE if entity.section}
 _TEXT = {"type": "string"}
 _MOMENT = {"type": "string", "format": "date-time"}
 _OWN: dict[str, dict[str, Any]] = {
@@ -64,22 +62,27 @@ def document(sections: Sequence[str] = SECTIONS) -> dict[str, Any]:
 
 
 def columns(section: str) -> list[str]:
-    """The names in a row of this section."""
-    return list(_properties(section))
+    """The names in the rows of this section."""
+    return list(dict.fromkeys(name for properties in _rows_of(section) for name in properties))
 
 
 def _section(section: str) -> dict[str, Any]:
     said = PARTICULARS[section]
-    properties = _properties(section)
-    row = {"type": "object", "required": list(properties), "properties": properties}
+    rows = [
+        {"type": "object", "required": list(properties), "properties": properties} for properties in _rows_of(section)
+    ]
+    row = rows[0] if len(rows) == 1 else {"anyOf": rows}
     about = {"title": said.title, "description": said.categories}
     if section == "profile":
         return {**about, "oneOf": [row, {"type": "null"}]}
     return {**about, "type": "array", "items": row}
 
 
-def _properties(section: str) -> dict[str, Any]:
-    return _OWN.get(section) or _columns_of(_ENTITIES[section])
+def _rows_of(section: str) -> list[dict[str, Any]]:
+    """What the rows of this section have, by kind of row."""
+    if section in _OWN:
+        return [_OWN[section]]
+    return [_columns_of(entity) for entity in catalogue.shown_in(section)]
 
 
 def _columns_of(entity: Entity) -> dict[str, Any]:

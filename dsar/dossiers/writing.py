@@ -26,8 +26,7 @@ from uuid import UUID
 import orjson
 from django.db.models import Q
 
-from customers import spelling
-from customers.catalogue import CATALOGUE
+from customers import catalogue, spelling
 from customers.models import Customer
 from customers.particulars import PROVIDED
 from dsar.dossiers import records
@@ -62,7 +61,6 @@ _OF_REQUESTS = (
     *("tenant", "request_type", "subject_type", "subject_sealed", "pseudonym", "customer_ref"),
     *("regulation", "received_at", "due_on", "status", "outcome", "closed_at"),
 )
-_ENTITIES = {entity.section: entity for entity in CATALOGUE if entity.section}
 
 
 class Sink(Protocol):
@@ -153,7 +151,7 @@ def _select(section: str, customer: Customer | None) -> str:
         return records.select(customer)
     if section == "dsarRequests" or customer is None:
         return ""
-    return _ENTITIES[section].spelled_select()
+    return " UNION ALL ".join(entity.spelled_select() for entity in catalogue.shown_in(section))
 
 
 def _one(sink: Sink, name: bytes, blocks: Iterable[bytes], between: Callable[[], object]) -> int:

@@ -52,6 +52,11 @@ def uuid7_texts(count: int) -> list[str]:
     return made
 
 
+def lowest_uuid7(moment: datetime) -> UUID:
+    """What no version 7 UUID made at this moment or later is below, to the millisecond: for a look by the index."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80 | _VERSION_AND_VARIANT)
+
+
 def moment_of(identifier: UUID) -> datetime:
     """When a UUIDv7 was made, in UTC, to the millisecond. Raises ValueError for another version."""
     if identifier.version != 7:

@@ -39,7 +39,6 @@ TABLES = captured()
 VALUES: dict[str, str] = {
     "uuid": "gen_random_uuid()",
     "timestamp with time zone": "'2031-07-15T00:00Z'::timestamptz",
-    "date": "'2031-07-15'::date",
     "boolean": "false",
     "jsonb": "'{}'::jsonb",
     "bytea": "'\\x00'::bytea",
@@ -54,7 +53,7 @@ OTHERS = {
     "timestamp with time zone": "'2031-07-16T00:00Z'",
     "bigint": "9",
 }
-NUMBERS = ("integer", "bigint", "smallint", "numeric")
+NUMBERS = ("integer", "bigint", "smallint", "numeric", "double precision")
 COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull, a.attidentity <> '', a.attgenerated <> ''
   FROM pg_attribute a WHERE a.attrelid = ('public.' || %s)::regclass AND a.attnum > 0 AND NOT a.attisdropped
@@ -116,6 +115,9 @@ def _value(column: str, kind: str, number: int) -> str:
         return f"'{ACME}'"
     if kind in NUMBERS:
         return str(number)
+    if kind == "date":
+        # There are tables with one row of a day.
+        return f"'2031-07-15'::date + {number}"
     return VALUES.get(kind, f"'{number}'" if kind.startswith(("text", "char")) else "'{}'")
 
 

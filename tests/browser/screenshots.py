@@ -19,7 +19,8 @@ from compliance.retention import policies
 from cron import beat_rows, runner
 from cron.jobs import JOBS
 from cron.models import Trigger
-from customers.models import Customer, Interaction
+from customers.engagement import reckoning
+from customers.models import Customer, EngagementHealth, Interaction
 from dsar.deadlines import Ground
 from dsar.public import guard
 from dsar.requests import clocks, services
@@ -190,6 +191,23 @@ def mail_in_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder = tmp_path / "mail"
     monkeypatch.setenv("EMAIL_URL", f"filemail:///{folder}")
     return folder
+
+
+def test_take_engagement(watched: Watched) -> None:
+    now = clock.now()
+    with ADA.here():
+        with transaction():
+            # As if the job had been there all these months.
+            EngagementHealth.objects.all().delete()
+        for days in range(92, -1, -4):
+            reckoning.reckon(now=now - timedelta(days=days), budget=Budget(60), whole=True)
+    page = watched.page
+    sign_in(page, ADA)
+    page.goto("/admin/customers/engagementday/")
+    take(page, "engagement")
+    page.goto("/admin/customers/engagementhealth/")
+    take(page, "engagement-health")
+    assert watched.faults == []
 
 
 def test_take_the_letters(mail_in_files: Path, watched: Watched) -> None:

@@ -59,6 +59,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
         "dlq-archive": "running",
         "dlq-replay": "up",
         "dsar-purge": "new",
+        "engagement-health-recompute": "new",
         "flow-scheduler-tick": "new",
         "hold-reminders": "new",
         "outbox-reaper": "paused",

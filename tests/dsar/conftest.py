@@ -58,6 +58,9 @@ def make_customer(number: str = NUMBER, email: str = EMAIL, *, interactions: int
         for n in range(interactions)
     )
     m.InteractionSummary.objects.create(customer=who, kind="purchase", period_start=then, period_end=now)
+    m.EngagementHealth.objects.create(
+        customer=who, last_act_at=now, lively=1, steady=1, score=61, period_start=then, period_end=now
+    )
     m.DecisionTrace.objects.create(customer=who, decision="offer", decided_at=then, inputs={"email": email})
     m.AttributionResult.objects.create(customer=who, method="linear", channel="email", conversion="x", credit="0.5")
     m.VariantAssignment.objects.create(customer=who, experiment="e", variant="b")

@@ -34,7 +34,7 @@ SHOWN: dict[str, tuple[int, dict[str, Any]]] = {
     "profile": (1, {"customerId": NUMBER, "email": EMAIL, "name": "Jane Doe", "attributes": {"tier": "gold"}}),
     "interactions": (3, {"externalId": f"{NUMBER}-0", "kind": "purchase", "amount": "12.5000", "currency": "EUR"}),
     "journeyEnrollments": (1, {"journey": "welcome"}),
-    "summaries": (1, {"kind": "purchase"}),
+    "summaries": (2, {"kind": "purchase"}),
     "decisionTraces": (1, {"decision": "offer", "inputs": {"email": EMAIL}}),
     "attributionResults": (1, {"method": "linear", "channel": "email", "conversion": "x"}),
     "variantAssignments": (1, {"experiment": "e", "variant": "b"}),

@@ -105,6 +105,7 @@ WORDS = Language(
         "interactionHistory": "Ihre Vorgänge bei uns",
         "decisionTrace": "Entscheidungen über Angebote",
         "interactionSummary": "Auswertungen Ihrer Vorgänge",
+        "engagementHealth": "Kennzahlen, wie rege Sie sind",
         "attributionResult": "Zuordnungen von Käufen",
         "variantAssignment": "Vergleichsgruppen, denen Sie angehörten",
         "journeyEnrollment": "Nachrichtenreihen",

@@ -88,6 +88,7 @@ WORDS = Language(
         "interactionHistory": "what you did with us",
         "decisionTrace": "decisions about offers",
         "interactionSummary": "summaries of your activity",
+        "engagementHealth": "figures of how engaged you are",
         "attributionResult": "what led to a purchase",
         "variantAssignment": "comparisons you took part in",
         "journeyEnrollment": "series of messages",

@@ -102,6 +102,7 @@ WORDS = Language(
         "interactionHistory": "sus operaciones con nosotros",
         "decisionTrace": "decisiones sobre ofertas",
         "interactionSummary": "resúmenes de su actividad",
+        "engagementHealth": "indicadores de su grado de actividad",
         "attributionResult": "lo que condujo a una compra",
         "variantAssignment": "grupos de comparación de los que formó parte",
         "journeyEnrollment": "series de mensajes",

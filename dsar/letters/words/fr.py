@@ -106,6 +106,7 @@ WORDS = Language(
         "interactionHistory": "vos échanges avec nous",
         "decisionTrace": "décisions relatives à des offres",
         "interactionSummary": "synthèses de votre activité",
+        "engagementHealth": "indicateurs de votre engagement",
         "attributionResult": "ce qui a conduit à un achat",
         "variantAssignment": "groupes de comparaison dont vous avez fait partie",
         "journeyEnrollment": "séries de messages",

@@ -13,14 +13,13 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import connection, models
 
-from customers.catalogue import CATALOGUE, Entity
+from customers.catalogue import Entity, shown_in
 from dsar.dossiers import keeping, writing
 from kaireon.tenancy.context import transaction
 
 # Made by subjects.load.
 TABLE = "bench_package"
 
-_ENTITIES = {entity.section: entity for entity in CATALOGUE if entity.section}
 _MOMENT = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS "{}\""""
 # Whose changes are recorded row by row.
 _RECORDED = {
@@ -117,11 +116,9 @@ def _read(file: IO[bytes], tenant: str, number: str) -> int:
 
 
 def _selected(section: str) -> str:
-    if section == "auditLogs":
-        return _RECORDS
-    if section == "dsarRequests":
-        return _REQUESTS
-    return _rows_of(_ENTITIES[section])
+    if section in ("auditLogs", "dsarRequests"):
+        return f"SELECT row_to_json(r) FROM ({_RECORDS if section == 'auditLogs' else _REQUESTS}) r"
+    return " UNION ALL ".join(f"SELECT row_to_json(r) FROM ({_rows_of(entity)}) r" for entity in shown_in(section))
 
 
 def _rows_of(entity: Entity) -> str:
@@ -144,7 +141,4 @@ def _rows_of(entity: Entity) -> str:
     )
 
 
-_STATEMENTS = {
-    section: f"COPY (SELECT row_to_json(r) FROM ({_selected(section)}) r) TO STDOUT (FORMAT binary)"
-    for section in writing.SECTIONS
-}
+_STATEMENTS = {section: f"COPY ({_selected(section)}) TO STDOUT (FORMAT binary)" for section in writing.SECTIONS}

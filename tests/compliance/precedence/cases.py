@@ -88,6 +88,7 @@ ANCHORS = {
     "interactionHistory": ("created_at",),
     "decisionTrace": ("created_at",),
     "interactionSummary": ("created_at",),
+    "engagementHealth": ("created_at",),
     "journeyEnrollment": ("entered_at",),
     "dynamicSchemaRows": ("created_at",),
     "dsarRequest": ("received_at",),
@@ -141,6 +142,7 @@ class Maker:
     fewest_holds: int = 3
     rows: list[Row] = field(default_factory=list)
     packs: dict[str, datetime | None] = field(default_factory=dict)
+    reckoned: set[UUID] = field(default_factory=set)
 
     @cached_property
     def random(self) -> Random:
@@ -229,6 +231,10 @@ class Maker:
             if entity == "dsarRequest" and r.random() < 0.6:
                 self._add("dossier", subject=row.subject, facts={"request_id": row.id})
             return
+        if entity == "engagementHealth":
+            # Of each there is one.
+            entity = entity if person not in self.reckoned else "interactionSummary"
+            self.reckoned.add(person)
         facts: dict[str, Any] = {}
         data_class = KINDS[entity].data_class
         if entity == "dynamicSchemaRows":

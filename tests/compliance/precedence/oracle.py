@@ -50,6 +50,7 @@ KINDS: dict[str, Kind] = {
     "interactionHistory": Kind(data_class="interactions"),
     "journeyEnrollment": Kind(data_class="interactions"),
     "interactionSummary": Kind(data_class="metrics"),
+    "engagementHealth": Kind(data_class="metrics", moves=True),
     "decisionTrace": Kind(data_class="decisions"),
     "attributionResult": Kind(data_class="decisions"),
     "variantAssignment": Kind(data_class="decisions"),

@@ -27,6 +27,7 @@ NAME = "Somebody"
 TABLES: dict[str, tuple[Any, str]] = {
     "interactionHistory": (m.Interaction, "occurred_at"),
     "interactionSummary": (m.InteractionSummary, "period_end"),
+    "engagementHealth": (m.EngagementHealth, "period_end"),
     "decisionTrace": (m.DecisionTrace, "decided_at"),
     "attributionResult": (m.AttributionResult, "recorded_at"),
     "variantAssignment": (m.VariantAssignment, "recorded_at"),
@@ -102,6 +103,7 @@ def _made(model: Any, clock: str, row: Row, world: World) -> Any:
     more: dict[str, dict[str, Any]] = {
         "interactionHistory": {"external_id": unique},
         "interactionSummary": {"period_start": then},
+        "engagementHealth": {"last_act_at": then, "lively": 1, "steady": 1, "score": 50, "period_start": then},
         "attributionResult": {"conversion": unique, "credit": 1},
         "variantAssignment": {"experiment": unique},
         "attachment": {"name": "a", "file": f"attachments/{unique}"},
