@@ -18,6 +18,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from kaireon.tenancy import signals
 
 PLATFORM = "_platform"
+# No tenant is called so.
+_ANY_TENANT = "(any tenant)"
 
 ActorType = Literal["user", "api_key", "job", "system"]
 P = ParamSpec("P")
@@ -115,6 +117,19 @@ def platform_scope(*, actor: Actor, request_id: str = "") -> Iterator[Scope]:
     """Act for no tenant: tenant creation, sign-in of unknown users, schedules. Its records go to `_platform`."""
     with scope(tenant_id=PLATFORM, actor=actor, request_id=request_id) as here:
         yield here
+
+
+@contextmanager
+def composing() -> Iterator[str]:
+    """A scope of no tenant that there is, for composing statements which are asked later for those that are.
+
+    Yields what stands for the tenant. Whoever sends one all the same finds nothing.
+    """
+    token = _scope.set(Scope(tenant_id=_ANY_TENANT, actor=Actor.system()))
+    try:
+        yield _ANY_TENANT
+    finally:
+        _scope.reset(token)
 
 
 @contextmanager
