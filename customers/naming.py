@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from django.db.models import Q
+
 from customers.models import Customer, IdentityLink
 from customers.models.customer import IdentityKind
 from kaireon.lib import naming
@@ -10,11 +12,15 @@ from kaireon.tenancy.context import requires_transaction
 
 
 @requires_transaction
-def names_of(customer: Customer) -> Names:
-    """What is theirs alone. An address or a device that others share, a family's, names nobody."""
+def names_of(customer: Customer, links: Iterable[IdentityLink] | None = None) -> Names:
+    """What is theirs alone. An address or a device that others share, a family's, names nobody.
+
+    `links`: their identities, if they are known, among others'.
+    """
     found: dict[str, set[str]] = {kind: set() for kind in IdentityKind.values}
-    for link in IdentityLink.objects.filter(customer_id=customer.pk).order_by("pk"):
-        found[link.kind].add(link.value)
+    for link in links_of([customer]) if links is None else links:
+        if link.customer_id == customer.pk:
+            found[link.kind].add(link.value)
     found[IdentityKind.EMAIL].add(customer.email)
     found[IdentityKind.PHONE].add(customer.phone)
     own = {kind: _unshared(customer, kind, values) for kind, values in found.items()}
@@ -28,10 +34,16 @@ def names_of(customer: Customer) -> Names:
 
 
 @requires_transaction
-def called(names: Names) -> Iterable[Customer]:
-    """Customers who have one of these numbers or addresses now."""
-    numbered = Customer.objects.filter(customer_id__in=names.numbers)
-    return [*numbered, *Customer.objects.filter(email__in=names.addresses).exclude(pk__in=numbered.values("pk"))]
+def links_of(customers: Iterable[Customer]) -> list[IdentityLink]:
+    """The identities of these customers."""
+    return list(IdentityLink.objects.filter(customer_id__in=[customer.pk for customer in customers]).order_by("pk"))
+
+
+@requires_transaction
+def called(names: Names) -> list[Customer]:
+    """Customers who have one of these numbers or addresses now, those with a number first."""
+    found = Customer.objects.filter(Q(customer_id__in=names.numbers) | Q(email__in=names.addresses))
+    return sorted(found, key=lambda customer: customer.customer_id not in names.numbers)
 
 
 def _unshared(customer: Customer, kind: str, values: set[str]) -> set[str]:

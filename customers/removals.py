@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.core.files.storage import default_storage
-from django.db.models import F
+from django.db.models import Count, F, Q
 
 import audit
 from customers import bulk
-from customers.models.removal import Cause, ObjectRemoval, ObjectRemovalQuerySet
+from customers.models.removal import Cause, ObjectRemoval
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import requires_transaction, transaction, without_transaction
@@ -116,8 +116,9 @@ def remove_doomed(
 @requires_transaction
 def removed_of(reference: UUID) -> Removed:
     """What was removed for a request so far."""
-    rows: ObjectRemovalQuerySet = ObjectRemoval.objects.filter(gone_at__isnull=False).of(reference)
-    gone, missing = rows.count(), rows.filter(was_missing=True).count()
+    rows = ObjectRemoval.objects.filter(gone_at__isnull=False).of(reference)
+    found = rows.aggregate(gone=Count("pk"), missing=Count("pk", filter=Q(was_missing=True)))
+    gone, missing = found["gone"], found["missing"]
     return Removed(attempted=gone, deleted=gone - missing, missing=missing)
 
 

@@ -5,10 +5,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db import connection
+
 import audit
 from customers import subjects
 from customers.models import Customer, ErasedSubject
 from customers.models.customer import normal_email
+from kaireon.lib.ids import uuid7
+from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, requires_transaction
 
 RETURN_VERB = "customer.return"
@@ -18,6 +22,14 @@ REFUSED = (
     "was erased at their request, and is not taken in again. If they came back by their own will, let them in first:"
     " POST /api/v1/customer-returns, or manage.py customer_return."
 )
+_SHUT_OUT = """
+INSERT INTO public.customers_erasedsubject AS known (id, tenant_id, subject_key, created_at, released_by,
+                                                     released_by_name, reason)
+SELECT shut.id, %(tenant)s, shut.key, %(now)s, '', '', '' FROM unnest(%(ids)s::uuid[], %(keys)s::text[]) shut (id, key)
+ON CONFLICT (tenant_id, subject_key) DO UPDATE
+   SET created_at = excluded.created_at, released_at = NULL, released_by = '', released_by_name = '', reason = ''
+ WHERE known.released_at IS NOT NULL
+"""
 
 
 class NobodyToLetIn(LookupError):
@@ -49,14 +61,19 @@ def address_key(customer: Customer) -> str:
 
 @requires_transaction
 def shut_out_keys(keys: Iterable[str], *, now: datetime) -> None:
-    """Let nobody in who has one of these keys."""
-    for key in keys:
-        found, is_new = ErasedSubject.objects.get_or_create(subject_key=key, defaults={"created_at": now})
-        if not is_new and found.released_at is not None:
-            # They had come back, and are erased again.
-            ErasedSubject.objects.filter(pk=found.pk).update(
-                created_at=now, released_at=None, released_by="", released_by_name="", reason=""
-            )
+    """Let nobody in who has one of these keys.
+
+    Those who had come back meanwhile are erased again, and shut out anew.
+    """
+    if named := sorted(set(keys)):
+        given: dict[str, Any] = {
+            "tenant": context.tenant_id(),
+            "ids": [uuid7() for _ in named],
+            "keys": named,
+            "now": now,
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_SHUT_OUT, given)
 
 
 @requires_transaction

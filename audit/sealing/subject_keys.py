@@ -200,14 +200,15 @@ def destroy(subject_id: str, *, now: datetime) -> bool:
     """
     tenant = current().tenant_id
     lock_log(tenant)
-    key = SubjectKey.objects.filter(tenant_id=tenant, subject_id=subject_id).first()
-    if key is None:
+    keys = SubjectKey.objects.filter(tenant_id=tenant, subject_id=subject_id)
+    if keys.filter(destroyed_at=None).update(key_wrapped=None, destroyed_at=now):
+        return True
+    if not keys.exists():
         # None was needed yet. Now none will ever be made.
         never = SubjectKey(tenant_id=tenant, subject_id=subject_id, key_version=0, created_at=now, destroyed_at=now)
         never.save(force_insert=True)
         return True
-    living = SubjectKey.objects.filter(pk=key.pk, destroyed_at=None)
-    return bool(living.update(key_wrapped=None, destroyed_at=now))
+    return False
 
 
 @requires_transaction

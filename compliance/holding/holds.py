@@ -12,6 +12,7 @@ from compliance.models import Hold, RetentionPolicy
 from compliance.retention import policies
 from customers.catalogue import DATA_CLASSES
 from kaireon.tenancy.context import Actor, requires_transaction
+from kaireon.tenancy.kept import Kept
 
 
 class HoldAlreadyPlaced(RuntimeError):
@@ -22,10 +23,14 @@ class HoldAlreadyReleased(RuntimeError):
     """This class is not held, or somebody was faster: of two concurrent releases exactly one counts."""
 
 
+# Asked in every erasure, several times.
+_HELD = Kept(lambda: RetentionPolicy.objects.held().values_list("data_class"))
+
+
 @requires_transaction
 def held_classes() -> frozenset[str]:
     """The data classes the active tenant holds. Take the epoch first when you act on the answer."""
-    return frozenset(RetentionPolicy.objects.held().values_list("data_class", flat=True))
+    return frozenset(data_class for (data_class,) in _HELD.values())
 
 
 @requires_transaction

@@ -7,6 +7,12 @@ import audit
 from compliance.holding.matters import ENTITY
 from compliance.models import Hold, HoldState, HoldSubject, Kind
 from kaireon.tenancy.context import Actor, requires_transaction
+from kaireon.tenancy.kept import Kept
+
+_PAUSED = Kept(
+    lambda request: Hold.objects.effective().filter(kind=Kind.REQUEST, request_ref=request).values_list("pk"),
+    request=UUID,
+)
 
 
 @requires_transaction
@@ -21,8 +27,7 @@ def pause_retention(*, request_id: UUID, subject_id: UUID, actor: Actor, now: da
 @requires_transaction
 def resume_retention(*, request_id: UUID, now: datetime) -> None:
     """Nothing happens when it was resumed before, or never paused."""
-    paused = Hold.objects.effective().filter(kind=Kind.REQUEST, request_ref=request_id)
-    for pk in paused.values_list("pk", flat=True):
+    for (pk,) in _PAUSED.values(request=request_id):
         audit.action("legal_hold.resume", entity=Hold(pk=pk), entity_type=ENTITY)
         Hold.objects.effective().filter(pk=pk).update(state=HoldState.RELEASED, released_at=now)
 

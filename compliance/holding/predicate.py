@@ -19,6 +19,7 @@ from compliance.holding.scopes import SCOPES, Scope
 from compliance.models import Hold, HoldState, HoldSubject, Kind
 from customers.catalogue import CATALOGUE, DERIVED, Entity
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.kept import Kept
 from kaireon.tenancy.managers import TenantQuerySet
 
 # Retention stops for these. An erasure stops for matters alone: an open request of the subject is why it is there.
@@ -27,6 +28,20 @@ FOR_ERASURE: tuple[str, ...] = (Kind.MATTER,)
 
 # What can be held row by row.
 ENTITIES: tuple[Entity, ...] = (*CATALOGUE, *DERIVED)
+
+# Asked in every erasure.
+_KINDS = Kept(lambda kind: Hold.objects.effective().filter(kind=kind).values_list("pk")[:1], kind=str)
+_SCOPES_OF = Kept(
+    lambda data_class: (
+        Hold.objects.effective()
+        .for_matters()
+        .filter(Q(data_class="") | Q(data_class=data_class), entity="")
+        .order_by()
+        .values_list("of_subjects")
+        .distinct()
+    ),
+    data_class=str,
+)
 
 
 @requires_transaction
@@ -66,7 +81,7 @@ def free(
 @requires_transaction
 def is_any(*, kinds: Collection[str]) -> bool:
     """Whether there is a hold of these kinds at all: where there is none, no row need be asked about."""
-    return Hold.objects.effective().filter(kind__in=kinds).exists()
+    return any(_KINDS.is_any(kind=str(kind)) for kind in kinds)
 
 
 @requires_transaction
@@ -118,10 +133,10 @@ def touching_log(data_class: str) -> TenantQuerySet[Hold]:
 @requires_transaction
 def subject_held(data_class: str, subject_id: str) -> bool:
     """Whether a matter's hold covers what a class keeps of a person beside rows, such as their key in the log."""
-    holds = Hold.objects.effective().for_matters().filter(entity="", data_class__in=["", data_class])
-    scopes = set(holds.values_list("of_subjects", flat=True).distinct())
+    scopes = {of_subjects for (of_subjects,) in _SCOPES_OF.values(data_class=data_class)}
     if not scopes or False in scopes:
         return bool(scopes)
+    holds = Hold.objects.effective().for_matters().filter(entity="", data_class__in=["", data_class])
     return HoldSubject.objects.filter(subject_id=subject_id, hold__in=holds).exists()
 
 

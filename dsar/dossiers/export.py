@@ -17,6 +17,7 @@ from kaireon.jobs.runner import JobError, JobRun
 from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.context import not_durably, requires_transaction, transaction
+from kaireon.tenancy.kept import Kept
 
 COMPLETED_VERB = "dsar.export.completed"
 
@@ -25,6 +26,15 @@ _CHANGED = ("counts", "customer_ref", "package_expires_at")
 _ANSWERED = (
     *("tenant", "request_type", "subject_sealed", "status", "state", "outcome", "error", "closed_at", "duplicate_of"),
     *_CHANGED,
+)
+
+
+_LOCKED = Kept(
+    lambda request: DsarRequest.objects.select_for_update().filter(pk=request).only(*_ANSWERED), request=UUID
+)
+_NUMBER_OF = Kept(
+    lambda customer: Customer.objects.select_for_update(no_key=True).filter(pk=customer).values_list("customer_id"),
+    customer=UUID,
 )
 
 
@@ -69,7 +79,7 @@ def _answer(run: JobRun, request_id: UUID, reading: Reading | None, made: Draft)
     with transaction():
         # The customer before the request, as an erasure does, which now waits for this transaction or was before it.
         found = reading is not None and _still_there(reading)
-        request = DsarRequest.objects.select_for_update().only(*_ANSWERED).get(pk=request_id)
+        [request] = _LOCKED.all(request=request_id)
         if request.status == Status.COMPLETED:
             # Withdrawn or rejected meanwhile: what was read is dropped.
             keeping.abandon(made, now=now)
@@ -117,8 +127,7 @@ def _still_there(reading: Reading) -> bool:
     """Whether the customer that was read is the one there still is; keeps it so. Nobody is nobody still."""
     if reading.customer_pk is None:
         return True
-    customer = Customer.objects.select_for_update(no_key=True).filter(pk=reading.customer_pk)
-    return list(customer.values_list("customer_id", flat=True)) == [reading.customer_id]
+    return _NUMBER_OF.values(customer=reading.customer_pk) == [(reading.customer_id,)]
 
 
 @requires_transaction

@@ -33,6 +33,7 @@ from dsar.dossiers import records
 from dsar.models import DsarRequest, RequestType
 from kaireon.lib import clock
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.kept import Kept
 
 SECTIONS = (
     "profile",
@@ -60,6 +61,17 @@ ENDING = b"]"
 _OF_REQUESTS = (
     *("tenant", "request_type", "subject_type", "subject_sealed", "pseudonym", "customer_ref"),
     *("regulation", "received_at", "due_on", "status", "outcome", "closed_at"),
+)
+_IN_ORDER = ("requested_at", "pk")
+_ALONE = Kept(
+    lambda request: DsarRequest.objects.filter(pk=request).only(*_OF_REQUESTS).order_by(*_IN_ORDER), request=UUID
+)
+_BESIDE = Kept(
+    lambda request, customer: (
+        DsarRequest.objects.filter(Q(pk=request) | Q(customer_ref=customer)).only(*_OF_REQUESTS).order_by(*_IN_ORDER)
+    ),
+    request=UUID,
+    customer=UUID,
 )
 
 
@@ -119,10 +131,9 @@ def sections_of(request_type: str) -> tuple[str, ...]:
 
 def requests_about(request_id: UUID, customer_pk: UUID | None) -> list[DsarRequest]:
     """The subject's requests, this one among them, oldest first."""
-    about = Q(pk=request_id)
-    if customer_pk is not None:
-        about |= Q(customer_ref=customer_pk)
-    return list(DsarRequest.objects.filter(about).only(*_OF_REQUESTS).order_by("requested_at", "pk"))
+    if customer_pk is None:
+        return _ALONE.all(request=request_id)
+    return _BESIDE.all(request=request_id, customer=customer_pk)
 
 
 def _read(

@@ -6,23 +6,24 @@ requests) only keyed evidence is left. Afterwards the same look-up that exports 
 the retained list is a failure. Last of all goes the key under which the log keeps the person's values; see log_keys.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from uuid import UUID
 
 import audit
 from audit import services as audit_log
 from compliance.holding import holds, matters, pauses, predicate
-from customers import removals
+from customers import naming, removals
 from customers.catalogue import CATALOGUE, Erasure
 from customers.models import Customer
 from dsar import signals
 from dsar.erasing import contents, deferrals, log_keys, plans, rows, steps
 from dsar.erasing.grounds import LEGAL_HOLD
-from dsar.erasing.residue import residue
+from dsar.erasing.residue import REFERENCES, residue
 from dsar.erasing.rows import Erased, ResidueFound, added, held_part
 from dsar.journal import entries, writing
-from dsar.models import SHREDDED, DsarRequest, Letter, LetterState, Outcome, State, Status, Step
+from dsar.letters import writing as letters
+from dsar.models import SHREDDED, DsarRequest, ErasureSearch, Outcome, State, Status, Step
 from dsar.requests import duplicates, outcomes, services, subjects
 from kaireon.api.breakers import BreakerOpen
 from kaireon.api.written_once import WrittenOtherwise
@@ -31,11 +32,23 @@ from kaireon.jobs.services import LeaseLost
 from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.context import not_durably, requires_transaction, transaction
+from kaireon.tenancy.kept import Kept
 
 ROWS_VERB = "dsar.erasure.rows_erased"
 COMPLETED_VERB = "dsar.erasure.completed"
 
 DEFERRED_VERB = "dsar.erasure.deferred"
+
+
+# What says whom a request is about.
+_NAMING = ("tenant", "request_type", "subject_type", "subject_sealed", "subject_key", "pseudonym", "customer_ref")
+# What an erasure writes into it.
+_ERASED = ("customer_ref", "pseudonym", "counts", "retained", "erased_at", "error", "state", "status")
+_ANSWERED = ("counts", "retained", "answered_at")
+
+
+_SUBJECT_OF = Kept(lambda request: DsarRequest.objects.filter(pk=request).only(*_NAMING), request=UUID)
+_LOCKED = Kept(lambda request: DsarRequest.objects.select_for_update().filter(pk=request), request=UUID)
 
 
 class _Withdrawn(Exception):
@@ -78,11 +91,10 @@ def process_erasure(run: JobRun) -> None:
         if request is None:
             run.finish()
             return
-        steps.begin(request_id)
-        step = steps.begin_next(request_id, now=clock.now())
+        step = steps.begin(request_id, now=clock.now())
     while step is not None:
         try:
-            _WORK[step](run, request_id)
+            next_step = _WORK[step](run, request_id)
         except _Withdrawn:
             with transaction():
                 run.finish()
@@ -93,16 +105,16 @@ def process_erasure(run: JobRun) -> None:
             with transaction():
                 steps.failed(request_id, step, code=code_of(e))
             raise
-        with transaction():
-            # As above: that somebody tries is no promise.
-            not_durably()
-            step = steps.begin_next(request_id, now=clock.now())
+        step = next_step
 
 
-def _do_rows(run: JobRun, request_id: UUID) -> None:
+def _do_rows(run: JobRun, request_id: UUID) -> Step | None:
     try:
         with transaction():
-            went = erase_rows(request_id=request_id, now=clock.now())
+            now = clock.now()
+            erased = erase_rows(request_id=request_id, now=now)
+            if erased is not None:
+                return steps.done(request_id, Step.ROWS, counts=erased.sums(), now=now)
     except subjects.AmbiguousSubject as e:
         raise JobError("ambiguous_subject", permanent=True) from e
     except Exception as e:
@@ -110,76 +122,81 @@ def _do_rows(run: JobRun, request_id: UUID) -> None:
             # Somebody waits for the answer, and is told that nothing happened: so nothing may happen later.
             raise JobError(code_of(e), permanent=True) from e
         raise
-    if not went:
-        raise _Withdrawn
+    raise _Withdrawn
 
 
-def _do_journal(run: JobRun, request_id: UUID) -> None:
+def _do_journal(run: JobRun, request_id: UUID) -> Step | None:
     try:
-        written = writing.write(request_id=request_id)
+        written = writing.put(request_id=request_id)
     except BreakerOpen:
         raise
     except WrittenOtherwise as e:
         raise JournalContradicted from e
     except writing.AWAY as e:
         raise JournalNotWritten from e
+    run.check()
     with transaction():
-        run.check()
-        steps.done(request_id, Step.JOURNAL, counts={"entries": written}, now=clock.now())
+        # What is outside stays there: should a server that crashes forget that we noted it, it is found there again.
+        not_durably()
+        writing.mark(written, now=clock.now())
+        return steps.done(request_id, Step.JOURNAL, counts={"entries": len(written)}, now=clock.now())
 
 
-def _do_objects(run: JobRun, request_id: UUID) -> None:
+def _do_objects(run: JobRun, request_id: UUID) -> Step | None:
     remove_objects(run, request_id)
     now = clock.now()
     with transaction():
+        # As above: each object that went was noted by itself.
+        not_durably()
         removed = removals.removed_of(request_id)
         counts = {"deleted": removed.attempted, "wereMissing": removed.missing}
-        steps.done(request_id, Step.OBJECTS, counts=counts, now=now)
+        return steps.done(request_id, Step.OBJECTS, counts=counts, now=now)
 
 
 @requires_transaction
-def erase_rows(*, request_id: UUID, now: datetime) -> bool:
+def erase_rows(*, request_id: UUID, now: datetime) -> Erased | None:
     """Everything the database holds about the subject, all or nothing; the counts are written into the request.
 
-    False when the request was withdrawn or rejected a moment before.
+    None when the request was withdrawn or rejected a moment before.
 
     Raises AmbiguousSubject, ResidueFound, and what the database raises.
     """
     # No hold is placed or released until this transaction ends.
     holds.lock_epoch()
     held = holds.held_classes()
-    request = DsarRequest.objects.get(pk=request_id)
-    plan = plans.whose(request, now=now)
+    [request] = _SUBJECT_OF.all(request=request_id)
+    plan, search = plans.whose(request, now=now), contents.search_of(request)
     # Written again since the last look, by somebody who knew them still.
-    back = contents.back(request)
+    back = contents.back(search, planned=lambda: plan.refs)
     refs = [*(customer.pk for customer in back), *plans.refs_of(plan)]
     # Always the customers before the request: the erasure of another request takes this one's row too.
     there = {c.pk: c for c in Customer.objects.select_for_update().filter(pk__in=refs).order_by("pk")}
-    request = DsarRequest.objects.select_for_update().get(pk=request_id)
+    [request] = _LOCKED.all(request=request_id)
     if request.status == Status.COMPLETED:
         # Withdrawn or rejected before anything of it was done: nothing will be.
-        return False
+        return None
     signals.erasing.send(sender=DsarRequest, request=request, now=now)
     erased = Erased()
-    subjects_there = [entries.who(there[ref]) for ref in refs if ref in there]
+    who = {ref: entries.who(there[ref]) for ref in refs if ref in there}
     if refs and refs[-1] in there:
-        request.customer_ref = refs[-1]
+        was_known, request.customer_ref = request.customer_ref, refs[-1]
         # Also where the request has to stay readable: when it may not any more, nobody knows the number.
         request.pseudonym = subjects.pseudonym(there[refs[-1]])
-        request.save(update_fields=["customer_ref", "pseudonym"])
-    contents.remember(request, there.values())
-    contents.note_back(request, back)
-    for ref in refs:
-        if ref in there:
-            erased.add(rows.walk(request, there[ref], held=held, now=now))
-    request.refresh_from_db()
+        if was_known != request.customer_ref:
+            # The walk finds the person's requests by it.
+            request.save(update_fields=["customer_ref", "pseudonym"])
+    links = naming.links_of(there.values())
+    contents.remember(request, search, contents.names_of(there.values(), links), back=back)
+    for ref, said in who.items():
+        shut_out = [key for key in (said["number"], said["email"]) if key]
+        erased.add(rows.walk(request, there[ref], held=held, now=now, links=links, shut_out=shut_out))
     plans.keep(plan, erased)
     _write_down(request, erased, now)
     if erased.took:
-        customers = [there[ref] for ref in refs if ref in there]
+        customers = [there[ref] for ref in who]
         signals.erased.send(sender=DsarRequest, request=request, customers=customers, items=erased.items, now=now)
-        writing.note(request_id=request.pk, subjects=subjects_there, counts=erased.sums(), now=now)
-    return True
+        writing.note(request_id=request.pk, subjects=list(who.values()), counts=erased.sums(), now=now)
+    return erased
 
 
 def _write_down(request: DsarRequest, erased: Erased, now: datetime) -> None:
@@ -193,8 +210,7 @@ def _write_down(request: DsarRequest, erased: Erased, now: datetime) -> None:
     request.erased_at = now
     request.error = ""
     request.move_to(State.FINISHING)
-    request.save()
-    steps.done(request.pk, Step.ROWS, counts=erased.sums(), now=now)
+    request.save(update_fields=_ERASED)
 
 
 def remove_objects(run: JobRun, request_id: UUID) -> None:
@@ -207,7 +223,7 @@ def remove_objects(run: JobRun, request_id: UUID) -> None:
         raise ObjectsLeft
 
 
-def _close(run: JobRun, request_id: UUID) -> None:
+def _close(run: JobRun, request_id: UUID) -> Step | None:
     """Look again, and only then call it done."""
     found = contents.look(request_id, check=run.check)
     now = clock.now()
@@ -216,15 +232,21 @@ def _close(run: JobRun, request_id: UUID) -> None:
     with transaction():
         # As when the rows went: a hold is placed before this transaction or after it.
         holds.lock_epoch()
-        request = DsarRequest.objects.select_for_update().get(pk=request_id)
-        refs = [request.customer_ref, *contents.refs_of(request)] if request.customer_ref else []
-        objects = _take_late(request, refs, found, now)
-        if not (objects or contents.back(request) or any(residue(ref, request.retained) for ref in refs)):
-            _answer(request, found, now)
+        held = holds.held_classes()
+        [request] = _LOCKED.all(request=request_id)
+        search = contents.search_of(request)
+        refs = [request.customer_ref, *contents.refs_of(search)] if request.customer_ref else []
+        left = {ref: residue(ref, request.retained) for ref in refs}
+        is_late = found.is_any or any(left.values())
+        objects = _take_late(request, left, found, held, now) if is_late else 0
+        is_left = is_late and any(residue(ref, request.retained) for ref in refs)
+        if not (objects or is_left or contents.back(search, planned=lambda: plans.planned_of(request))):
+            is_held = log_keys.hold_on_log(held)
+            _answer(request, search, found, is_held, now)
             run.finish({"deleted": sum(request.counts["deleted"].values())})
             # Last, for the log stands still until this transaction ends.
-            log_keys.destroy_of(request, now=now)
-            return
+            log_keys.destroy_of(request, back=contents.refs_of(search), is_held=is_held, now=now)
+            return None
         # Written since, by somebody who still knew the customer: the next attempt erases that too, objects included.
         request.erased_at = None
         request.move_to(State.RUNNING)
@@ -234,12 +256,17 @@ def _close(run: JobRun, request_id: UUID) -> None:
     raise ResidueFound
 
 
-def _take_late(request: DsarRequest, refs: list[UUID], found: contents.Found, now: datetime) -> int:
+def _take_late(
+    request: DsarRequest,
+    left: Mapping[UUID, dict[str, int]],
+    found: contents.Found,
+    held: frozenset[str],
+    now: datetime,
+) -> int:
     """What was written while the rows went, by somebody who saw the customer still, in rows that no reference stops;
-    and what only names them. Gives how many objects in storage have to follow."""
-    held = holds.held_classes()
+    and what only names them. `left` by person and entity. Gives how many objects in storage have to follow."""
     late = Erased(retained=request.retained)
-    objects = sum(_take_late_of(request, ref, late, held, now) for ref in refs)
+    objects = sum(_take_late_of(ref, some, late, request=request, held=held, now=now) for ref, some in left.items())
     contents.take(found, late, held=held)
     # The request's own name may have gone with the others': what is saved next must not bring it back.
     request.refresh_from_db(fields=list(SHREDDED))
@@ -248,13 +275,14 @@ def _take_late(request: DsarRequest, refs: list[UUID], found: contents.Found, no
     return objects
 
 
-def _take_late_of(request: DsarRequest, customer_ref: UUID, late: Erased, held: frozenset[str], now: datetime) -> int:
+def _take_late_of(
+    customer_ref: UUID, left: dict[str, int], late: Erased, *, request: DsarRequest, held: frozenset[str], now: datetime
+) -> int:
     objects = 0
     kept = {entry["entity"]: entry["count"] for entry in request.retained}
-    left = residue(customer_ref, request.retained)
     for entity in CATALOGUE:
         count = left.get(entity.name, 0)
-        if entity.subject in rows.REFERENCES or not count:
+        if entity.subject in REFERENCES or not count:
             continue
         about = entity.about(customer_ref)
         in_part = about.filter(held_part(entity, entity.data_class)).count()
@@ -274,11 +302,13 @@ def _take_late_of(request: DsarRequest, customer_ref: UUID, late: Erased, held: 
     return objects
 
 
-def _answer(request: DsarRequest, found: contents.Found, now: datetime) -> None:
+def _answer(
+    request: DsarRequest, search: ErasureSearch | None, found: contents.Found, is_held: log_keys.Held, now: datetime
+) -> None:
     """All is done that can be: the request is completed, or waits for what is held to be let go."""
     removed = removals.removed_of(request.pk)
     request.counts["objects"] = {"deleted": removed.attempted, "wereMissing": removed.missing}
-    request.retained = [*request.retained, *log_keys.retained_of(request)]
+    request.retained = [*request.retained, *log_keys.retained_of(request, is_held=is_held)]
     deferred = bool(request.retained)
     if not request.counts["deleted"]:
         # Nobody was found, or somebody else erased them a moment before.
@@ -288,18 +318,18 @@ def _answer(request: DsarRequest, found: contents.Found, now: datetime) -> None:
     request.answered_at = request.answered_at or now
     kept = sum(entry["count"] for entry in request.retained)
     counts = {"retained": kept, **found.counts}
-    if Letter.objects.filter(request=request, state=LetterState.KEPT).exists():
+    if letters.kept_addresses(request):
         # All that is left of them is where their answer goes: no residue, and said so.
         counts["addressKept"] = 1
     steps.done(request.pk, Step.VERIFICATION, counts=counts, now=now)
-    contents.forget(request)
+    contents.forget(request, search)
     if not deferred:
-        outcomes.answer(request, outcome=outcome, verb=COMPLETED_VERB, now=now)
+        outcomes.answer(request, outcome=outcome, verb=COMPLETED_VERB, changed=_ANSWERED, now=now)
         return
     request.outcome = outcome
     audit.action(DEFERRED_VERB, entity=request)
     request.move_to(State.DEFERRED)
-    request.save()
+    request.save(update_fields=["outcome", "state", "status", *_ANSWERED])
     pauses.resume_retention(request_id=request.pk, now=now)
     # Whoever asked for the same and waited has this answer too.
     duplicates.settle(request, now=now)
@@ -307,7 +337,8 @@ def _answer(request: DsarRequest, found: contents.Found, now: datetime) -> None:
     deferrals.expect_releases(now=now)
 
 
-_WORK: dict[Step, Callable[[JobRun, UUID], None]] = {
+# Each gives the step that it began when it was done.
+_WORK: dict[Step, Callable[[JobRun, UUID], Step | None]] = {
     Step.ROWS: _do_rows,
     Step.JOURNAL: _do_journal,
     Step.OBJECTS: _do_objects,

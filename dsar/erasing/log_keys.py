@@ -5,8 +5,9 @@ readable, and so it does while the log itself (the class `audit`) is held, for e
 retained is looked at again by the job `cleanup`, and by every later erasure of the same person.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -16,74 +17,81 @@ from audit.sealing import subject_keys
 from compliance.holding import holds, predicate
 from dsar.erasing.grounds import LEGAL_HOLD, TELLS_OF_HELD_ROWS
 from dsar.erasing.residue import residue
-from dsar.models import DsarRequest, ErasureSearch, Outcome, RequestType, Status
+from dsar.models import DsarRequest, Outcome, RequestType, Status
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
 
 # What an erasure's list of what was retained calls it.
 NAME = "subjectKey"
 TITLE = "Key to the values in the audit log"
+# Whether the log is held, or what it says of this person.
+Held = Callable[[UUID], bool]
 
 
 @requires_transaction
-def retained_of(request: DsarRequest) -> list[dict[str, Any]]:
+def hold_on_log(held: Collection[str]) -> Held:
+    """Whether the log is held, or what it says of a person; asked once of each. `held`: the classes that are."""
+
+    @cache
+    def is_held(subject: UUID) -> bool:
+        return "audit" in held or predicate.subject_held("audit", str(subject))
+
+    return is_held
+
+
+@requires_transaction
+def retained_of(request: DsarRequest, *, is_held: Held) -> list[dict[str, Any]]:
     """What an erasure has to say of the subject's key: nothing when it goes. Take the hold epoch first."""
     if request.customer_ref is None or not subject_keys.alive([str(request.customer_ref)]):
         return []
-    ground = ground_of(request.customer_ref, anything_retained=bool(request.retained))
+    ground = ground_of(request.customer_ref, anything_retained=bool(request.retained), is_held=is_held)
     return [{"entity": NAME, "count": 1, "ground": ground, "until": None}] if ground else []
 
 
 @requires_transaction
-def ground_of(subject: UUID, *, anything_retained: bool) -> str | None:
+def ground_of(subject: UUID, *, anything_retained: bool, is_held: Held) -> str | None:
     """Why the key of this person stays; None when it goes."""
     if anything_retained:
         return TELLS_OF_HELD_ROWS
-    return LEGAL_HOLD if _is_held(subject) else None
+    return LEGAL_HOLD if is_held(subject) else None
 
 
 @requires_transaction
-def destroy_of(request: DsarRequest, *, now: datetime) -> int:
+def destroy_of(request: DsarRequest, *, back: Collection[UUID] = (), is_held: Held, now: datetime) -> int:
     """Destroy the key of this erasure's subject, and those that earlier ones had to leave of them; returns how many.
 
-    None that something is left of, and none while the log is held. Drain before the transaction, take the hold epoch in
-    it, and let this be its last: the log stands still until it ends.
+    `back`: our ids of those who were written again meanwhile; their keys go with it. None that something is left of,
+    and none while the log is held. Drain before the transaction, take the hold epoch in it, and let this be its last:
+    the log stands still until it ends.
     """
-    refs = {request.customer_ref} if request.customer_ref and not request.retained else set()
-    if refs:
-        found = ErasureSearch.objects.filter(request=request).values_list("refs", flat=True)
-        refs |= {UUID(ref) for more in found for ref in more}
+    refs = {request.customer_ref, *back} if request.customer_ref and not request.retained else set()
     if request.pseudonym:
         earlier = _erasures().filter(pseudonym=request.pseudonym).exclude(pk=request.pk)
-        refs |= {ref for ref in _released(earlier) if ref != request.customer_ref}
-    return _destroy(refs, now)
+        refs |= {ref for ref in _released(earlier, is_held) if ref != request.customer_ref}
+    return _destroy(refs, is_held, now)
 
 
 @requires_transaction
 def destroy_released(*, now: datetime, dry_run: bool = False) -> int:
     """Destroy the keys that erasures had to leave, of subjects that nothing is left of by now; returns how many."""
     holds.lock_epoch()
-    released = _released(_erasures())
-    return len(released) if dry_run else _destroy(released, now)
+    is_held = hold_on_log(holds.held_classes())
+    released = _released(_erasures(), is_held)
+    return len(released) if dry_run else _destroy(released, is_held, now)
 
 
-def _destroy(refs: Collection[UUID], now: datetime) -> int:
-    return sum(subject_keys.destroy(str(ref), now=now) for ref in refs if not _is_held(ref))
+def _destroy(refs: Collection[UUID], is_held: Held, now: datetime) -> int:
+    return sum(subject_keys.destroy(str(ref), now=now) for ref in refs if not is_held(ref))
 
 
-def _released(erasures: TenantQuerySet[DsarRequest]) -> set[UUID]:
+def _released(erasures: TenantQuerySet[DsarRequest], is_held: Held) -> set[UUID]:
     """Whose keys are left by these, of whom nothing else is."""
-    left = erasures.filter(outcome=Outcome.PARTIALLY_COMPLETED).values_list("customer_ref", flat=True)
-    alive = subject_keys.alive(str(ref) for ref in left)
-    return {UUID(ref) for ref in alive if not _is_held(UUID(ref)) and not residue(UUID(ref), [])}
+    left = list(erasures.filter(outcome=Outcome.PARTIALLY_COMPLETED).values_list("customer_ref", flat=True))
+    alive = subject_keys.alive(str(ref) for ref in left) if left else set()
+    return {UUID(ref) for ref in alive if not is_held(UUID(ref)) and not residue(UUID(ref), [])}
 
 
 def _erasures() -> TenantQuerySet[DsarRequest]:
     """Those that were answered, with something left or nothing."""
     answered = Q(status=Status.COMPLETED) | Q(answered_at__isnull=False)
     return DsarRequest.objects.filter(answered, request_type=RequestType.DELETE, customer_ref__isnull=False)
-
-
-def _is_held(subject: UUID) -> bool:
-    """Whether the log is, or what it says of this person."""
-    return "audit" in holds.held_classes() or predicate.subject_held("audit", str(subject))

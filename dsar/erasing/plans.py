@@ -22,11 +22,15 @@ from kaireon.lib import clock
 from kaireon.lib.canonical import canonical
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.kept import Kept
 
 MADE_VERB = "dsar.erasure.plan"
 # So long each look-up of a plan may take while somebody waits for it.
 SECONDS = 5
 TOO_LARGE = "There are too many rows to count while you wait. The command dsar plan takes the time it takes."
+
+
+_KEPT = Kept(lambda request: ErasurePlan.objects.filter(request=request), request=UUID)
 
 
 class NotAnErasure(ValueError):
@@ -50,7 +54,7 @@ def look(request: DsarRequest, *, now: datetime) -> ErasurePlan:
 
 @requires_transaction
 def kept_of(request: DsarRequest) -> ErasurePlan | None:
-    return ErasurePlan.objects.filter(request=request).first()
+    return _KEPT.first(request=request.pk)
 
 
 @requires_transaction
@@ -110,8 +114,9 @@ def foretell(request: DsarRequest, refs: list[UUID], *, now: datetime) -> Erased
         else:
             found.add(rows.without_profile(ref, held=held))
     found.add(contents.foretell(request, there.values(), held=held))
+    is_held = log_keys.hold_on_log(held)
     for name in subject_keys.alive([str(ref) for ref in refs]):
-        ground = log_keys.ground_of(UUID(name), anything_retained=bool(found.retained))
+        ground = log_keys.ground_of(UUID(name), anything_retained=bool(found.retained), is_held=is_held)
         action = Action.RETAIN if ground else Action.SHRED
         found.note(log_keys.NAME, "audit", action, 1, why=Why(ground) if ground else None)
     return found
@@ -139,6 +144,13 @@ def _in_place_of(kept: ErasurePlan | None, plan: ErasurePlan) -> ErasurePlan:
 def _save(plan: ErasurePlan) -> None:
     audit.action(MADE_VERB, entity=plan)
     plan.save()
+
+
+@requires_transaction
+def planned_of(request: DsarRequest) -> list[str]:
+    """Our ids of those whom the plan that is kept names."""
+    kept = kept_of(request)
+    return list(kept.refs) if kept else []
 
 
 def refs_of(plan: ErasurePlan) -> list[UUID]:

@@ -3,7 +3,7 @@
 A plan takes the same walk as the erasure, up to the DELETE: it counts where the other acts, so it cannot say otherwise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -15,21 +15,19 @@ from django.db.models import Q
 
 import audit
 from compliance.holding import predicate
-from customers import catalogue, consents, removals, suppressions
+from customers import catalogue, consents, removals, returns, suppressions
 from customers import subjects as customer_keys
 from customers.catalogue import CATALOGUE, Entity, Erasure
-from customers.models import ConsentRecord, Customer
+from customers.models import ConsentRecord, Customer, IdentityLink
 from customers.models.removal import Cause
 from dsar.erasing import grounds
-from dsar.erasing.residue import residue
+from dsar.erasing.residue import REFERENCES, present, residue
 from dsar.models import ANSWERS_TO_ERASURE, SHREDDED, DsarRequest, Letter, LetterText, RequestType
 from dsar.requests import subjects
 from kaireon.jobs.runner import JobError
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
 
-# How rows refer to the customer where the database holds them to it; others name them by an id that may be gone.
-REFERENCES = ("customer_id", "id")
 _OBJECTS_AT_ONCE = 2000
 
 
@@ -112,7 +110,7 @@ class Erased:
 @dataclass(kw_only=True)
 class Work:
     """One walk over one customer's rows, in its transaction. The names by which the person is known were taken at its
-    start. `planning`: nothing is changed."""
+    start. `planning`: nothing is changed. `shut_out`: keys under which nobody comes in afterwards."""
 
     request: DsarRequest
     customer: Customer
@@ -122,22 +120,27 @@ class Work:
     held: frozenset[str]
     now: datetime
     planning: bool = False
+    shut_out: tuple[str, ...] = ()
     erased: Erased = field(default_factory=Erased)
     # Mostly there are none, and then it is not asked for each entity.
     beside_holds: bool = field(init=False)
-    # How many rows there are when the walk begins; what it writes itself is of entities that it asks about anyway.
-    found: dict[str, int] = field(init=False)
+    # Of which entities there are rows when the walk begins, and which are passed by because there are none.
+    found: set[str] = field(init=False)
+    passed_by: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.beside_holds = predicate.is_any(kinds=predicate.FOR_ERASURE)
-        self.found = {} if self.planning else residue(self.customer.pk, [])
+        self.found = set() if self.planning else present(self.customer.pk)
 
     def has_none(self, entity: Entity) -> bool:
-        """Whether there are no such rows, and none can come: while the customer is locked, nobody refers to them.
+        """Whether there were no such rows when the walk began.
 
-        Of rows that no reference holds to the customer, that is never known.
+        None can come while the customer is locked, where a reference holds rows to them; of others see `walk`.
         """
-        return not self.planning and entity.subject in REFERENCES and entity.name not in self.found
+        if self.planning or entity.name in self.found:
+            return False
+        self.passed_by.add(entity.name)
+        return True
 
     def held_part(self, entity: Entity, data_class: str) -> Q:
         """True of the rows that a matter's hold keeps."""
@@ -167,29 +170,52 @@ class Work:
 
 @requires_transaction
 def walk(
-    request: DsarRequest, customer: Customer, *, held: frozenset[str], now: datetime, planning: bool = False
+    request: DsarRequest,
+    customer: Customer,
+    *,
+    held: frozenset[str],
+    now: datetime,
+    planning: bool = False,
+    links: Collection[IdentityLink] | None = None,
+    shut_out: Iterable[str] = (),
 ) -> Erased:
     """Erase one customer's rows, or with `planning` only say what would become of them.
 
+    `links`: their identities, if they are known, among others'. `shut_out`: keys under which nobody is taken in again.
     Take the hold epoch before you erase. Raises ResidueFound when something is left that nothing allows to keep.
     """
     work = Work(
         request=request,
         customer=customer,
         was_remnant=subjects.is_remnant(customer),
-        request_keys=subjects.keys_of(customer),
+        request_keys=subjects.keys_of(customer, links),
         pseudonym=subjects.pseudonym(customer),
         held=held,
         now=now,
         planning=planning,
+        shut_out=tuple(shut_out),
     )
     for entity in CATALOGUE:
         if not planning and (prepare := _PREPARE.get(entity.name)):
             prepare(work)
         _BY_KIND[entity.erasure](entity, work)
-    if not planning and residue(customer.pk, work.erased.retained):
-        raise ResidueFound
+    if planning:
+        return work.erased
+    is_gone = bool(work.erased.deleted["customer"])
+    if left := residue(customer.pk, work.erased.retained, is_gone=is_gone):
+        _take_late(work, left)
+        if residue(customer.pk, work.erased.retained, is_gone=is_gone):
+            raise ResidueFound
     return work.erased
+
+
+def _take_late(work: Work, left: Mapping[str, int]) -> None:
+    """What came while the walk went by, written by somebody who saw the customer still, where no reference stops it."""
+    late, work.passed_by = work.passed_by & left.keys(), set()
+    work.found |= left.keys()
+    for entity in CATALOGUE:
+        if entity.name in late:
+            _BY_KIND[entity.erasure](entity, work)
 
 
 @requires_transaction
@@ -268,6 +294,9 @@ def _reduce_to_evidence(entity: Entity, work: Work) -> None:
     if entity.data_class in work.held:
         work.retain(entity, entity.data_class, rows.count())
         return
+    if work.has_none(entity):
+        work.erased.reduced[entity.name] = 0
+        return
     work.kept(entity, entity.data_class, rows)
     rows = work.free(rows, entity.data_class)
     if work.planning:
@@ -283,16 +312,16 @@ def _reduce_to_evidence(entity: Entity, work: Work) -> None:
 
 def _shred(entity: Entity, work: Work) -> None:
     """The subject's requests, also those filed under an address before it was known whose it is."""
-    mine = DsarRequest.objects.filter(customer_ref=work.customer.pk)
-    theirs = DsarRequest.objects.asked_under(work.request_keys).filter(customer_ref=None)
-    readable = [*mine.filter(subject_sealed__isnull=False), *theirs.filter(subject_sealed__isnull=False)]
+    theirs = Q(subject_key__in=work.request_keys, customer_ref=None)
+    whose = DsarRequest.objects.filter(Q(customer_ref=work.customer.pk) | theirs, subject_sealed__isnull=False)
+    readable = list(whose.only("tenant", "customer_ref"))
     if entity.data_class in work.held:
         work.retain(entity, entity.data_class, len(readable))
         return
-    found = DsarRequest.objects.filter(pk__in=[r.pk for r in readable]).filter(
-        work.held_part(entity, entity.data_class)
-    )
-    kept = set(found.values_list("pk", flat=True))
+    kept: set[UUID] = set()
+    if work.beside_holds:
+        found = DsarRequest.objects.filter(pk__in=[r.pk for r in readable])
+        kept |= set(found.filter(held_part(entity, entity.data_class)).values_list("pk", flat=True))
     if work.beside_holds and predicate.names_subject(entity, work.customer.pk):
         # Filed before it was known whose they are, they do not name the customer by whom the hold would find them.
         kept |= {r.pk for r in readable if r.customer_ref is None}
@@ -303,6 +332,10 @@ def _shred(entity: Entity, work: Work) -> None:
 
 
 def _shred_requests(requests: list[DsarRequest], work: Work) -> int:
+    if any(request.pk == work.request.pk for request in requests):
+        for name, value in SHREDDED.items():
+            # The row that the caller has locked and saves afterwards says so too.
+            setattr(work.request, name, value)
     for request in requests:
         audit.action("dsar.shred", entity=request)
     return DsarRequest.objects.filter(pk__in=[r.pk for r in requests]).update(
@@ -323,20 +356,23 @@ _BY_KIND: dict[Erasure, Callable[[Entity, Work], None]] = {
 
 
 def _leave_tombstones(work: Work) -> None:
-    if not work.was_remnant:
+    # Their suppressions would say it too, but mostly there are none.
+    returns.shut_out_keys(work.shut_out, now=work.now)
+    if not work.was_remnant and "suppression" in work.found:
         suppressions.leave_tombstones(work.customer, now=work.now)
 
 
 def _key_held_consents(work: Work) -> None:
     """Statements that stay under hold get their keys now: later nobody knows the number any more."""
+    if work.was_remnant or "consentRecord" not in work.found:
+        return
     rows = ConsentRecord.objects.filter(customer=work.customer)
     if "consents" not in work.held:
         rows = rows.filter(work.held_part(catalogue.entity("consentRecord"), "consents"))
-    if not work.was_remnant:
-        rows.update(
-            subject_key=customer_keys.number_key(work.customer.customer_id),
-            email_key=customer_keys.email_key(work.customer.email),
-        )
+    rows.update(
+        subject_key=customer_keys.number_key(work.customer.customer_id),
+        email_key=customer_keys.email_key(work.customer.email),
+    )
 
 
 def _claim_letters(work: Work) -> None:
@@ -344,7 +380,8 @@ def _claim_letters(work: Work) -> None:
     of_theirs = Letter.objects.filter(request__subject_key__in=work.request_keys)
     answers = of_theirs.filter(request__request_type=RequestType.DELETE, kind__in=ANSWERS_TO_ERASURE)
     texts = LetterText.objects.filter(pk__in=of_theirs.values("pk"), customer_ref=None)
-    texts.exclude(pk__in=answers.values("pk")).update(customer_ref=work.customer.pk)
+    if texts.exclude(pk__in=answers.values("pk")).update(customer_ref=work.customer.pk):
+        work.found.add("letterText")
 
 
 _PREPARE: dict[str, Callable[[Work], None]] = {

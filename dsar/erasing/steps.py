@@ -11,6 +11,7 @@ from django.db.models import Max
 
 from dsar.models import ErasureStep, Step, StepState
 from kaireon.lib import clock
+from kaireon.lib.ids import uuid7
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.managers import TenantQuerySet
@@ -23,52 +24,59 @@ _OF_TURN = f"""
     tenant_id = %(tenant)s AND request_id = %(request)s
     AND turn = (SELECT max(turn) FROM {_TABLE} WHERE tenant_id = %(tenant)s AND request_id = %(request)s)
 """  # noqa: S608 - names of our own
+_BEGIN = f"""
+INSERT INTO {_TABLE} (id, tenant_id, request_id, turn, position, name, state, attempts, error, counts, began_at)
+SELECT step.id, %(tenant)s, %(request)s, 1, step.place - 1, step.name, %(waiting)s, (step.place = 1)::integer, '',
+       '{{}}', CASE WHEN step.place = 1 THEN %(now)s::timestamptz END
+  FROM unnest(%(ids)s::uuid[], %(names)s::text[]) WITH ORDINALITY step (id, name, place)
+ WHERE NOT EXISTS (SELECT FROM {_TABLE} WHERE tenant_id = %(tenant)s AND request_id = %(request)s)
+RETURNING name
+"""  # noqa: S608 - as above
 _BEGIN_NEXT = f"""
 UPDATE {_TABLE} SET attempts = attempts + 1, began_at = %(now)s
  WHERE {_OF_TURN} AND position = (SELECT min(position) FROM {_TABLE} WHERE {_OF_TURN} AND state <> %(done)s)
 RETURNING name
 """  # noqa: S608 - as above
 _DONE = f"""
-UPDATE {_TABLE} SET state = %(done)s, finished_at = %(now)s, counts = %(counts)s, error = ''
- WHERE {_OF_TURN} AND name = %(name)s
+WITH done AS (
+    UPDATE {_TABLE} SET state = %(done)s, finished_at = %(now)s, counts = %(counts)s, error = ''
+     WHERE {_OF_TURN} AND name = %(name)s
+), next AS (
+    SELECT min(position) AS position FROM {_TABLE} WHERE {_OF_TURN} AND state <> %(done)s AND name <> %(name)s
+)
+UPDATE {_TABLE} SET attempts = attempts + 1, began_at = %(now)s
+ WHERE {_OF_TURN} AND position = (SELECT position FROM next)
+RETURNING name
 """  # noqa: S608 - as above
 
 
 @requires_transaction
-def begin(request_id: UUID) -> None:
-    """Write the steps of the turn down, unless they are; call it under the request's lock."""
-    if not ErasureStep.objects.filter(request=request_id).exists():
-        _turn(request_id, 1)
+def begin(request_id: UUID, *, now: datetime) -> Step | None:
+    """The first step that is not done, with one attempt more; None when all are. Call it under the request's lock.
+
+    Whoever comes first writes the steps down.
+    """
+    given = {"ids": [uuid7() for _ in ORDER], "names": [str(step) for step in ORDER], "waiting": str(StepState.WAITING)}
+    first = _asked(_BEGIN, _named(request_id) | given | {"now": now})
+    return first or _asked(_BEGIN_NEXT, _named(request_id) | {"done": str(StepState.DONE), "now": now})
 
 
 @requires_transaction
 def begin_turn(request_id: UUID) -> int:
     """Write down another turn: there is more to take. Its number."""
     turn = _last(request_id) + 1
-    _turn(request_id, turn)
+    ErasureStep.objects.bulk_create(
+        ErasureStep(request_id=request_id, turn=turn, position=position, name=name)
+        for position, name in enumerate(ORDER)
+    )
     return turn
 
 
 @requires_transaction
-def begin_next(request_id: UUID, *, now: datetime) -> Step | None:
-    """The first step of the turn that is not done, with one attempt more; None when all are."""
-    with connection.cursor() as cursor:
-        cursor.execute(_BEGIN_NEXT, {**_named(request_id), "done": str(StepState.DONE), "now": now})
-        row = cursor.fetchone()
-    return Step(row[0]) if row else None
-
-
-@requires_transaction
-def done(request_id: UUID, step: Step, *, counts: dict[str, Any], now: datetime) -> None:
-    """In the transaction of its effect."""
-    with connection.cursor() as cursor:
-        given: dict[str, Any] = {
-            "name": str(step),
-            "done": str(StepState.DONE),
-            "counts": json.dumps(counts),
-            "now": now,
-        }
-        cursor.execute(_DONE, _named(request_id) | given)
+def done(request_id: UUID, step: Step, *, counts: dict[str, Any], now: datetime) -> Step | None:
+    """In the transaction of its effect; the next step begins with it. None when this was the last."""
+    given = {"name": str(step), "done": str(StepState.DONE), "counts": json.dumps(counts), "now": now}
+    return _asked(_DONE, _named(request_id) | given)
 
 
 @requires_transaction
@@ -102,11 +110,11 @@ def of(request_ids: Collection[UUID]) -> dict[UUID, list[dict[str, Any]]]:
     return found
 
 
-def _turn(request_id: UUID, turn: int) -> None:
-    ErasureStep.objects.bulk_create(
-        ErasureStep(request_id=request_id, turn=turn, position=position, name=name)
-        for position, name in enumerate(ORDER)
-    )
+def _asked(statement: str, given: dict[str, Any]) -> Step | None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, given)
+        row = cursor.fetchone()
+    return Step(row[0]) if row else None
 
 
 def _named(request_id: UUID) -> dict[str, Any]:

@@ -5,13 +5,15 @@ of the erasure that waits for it, by a later erasure of the tenant, or by the jo
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid5
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.db import connection
+from django.db.models import Subquery
 
 from audit.models import Checkpoint
 from audit.tree import publication
@@ -22,6 +24,7 @@ from kaireon.lib import clock
 from kaireon.outbox.sending import Outgoing
 from kaireon.tenancy import context
 from kaireon.tenancy.context import PLATFORM, requires_transaction, transaction, without_transaction
+from kaireon.tenancy.kept import Kept
 
 logger = logging.getLogger("kaireon.dsar.journal")
 
@@ -33,6 +36,21 @@ TOPIC = "dsar.erasure"
 _IDS = UUID("5b0f4a0e-70c7-4b39-9d0e-2f8f0c7a6d52")
 # Sent in one go: the job that does it is everybody's.
 _MOST_AT_ONCE = 1000
+
+
+_NEWEST = Kept(lambda: ErasureEntry.objects.order_by("-number")[:1])
+_WAITING_FOR = Kept(
+    lambda request: (
+        ErasureEntry.objects.unwritten()
+        .in_order()
+        .filter(
+            number__lte=Subquery(
+                ErasureEntry.objects.unwritten().filter(request_ref=request).order_by("-number").values("number")[:1]
+            )
+        )
+    ),
+    request=UUID,
+)
 
 
 @requires_transaction
@@ -61,26 +79,44 @@ def note(
 
 @requires_transaction
 def newest() -> ErasureEntry | None:
-    return ErasureEntry.objects.in_order().last()
+    return _NEWEST.first()
 
 
 @without_transaction
-def write(*, request_id: UUID | None = None) -> int:
-    """Bring out every entry that is not outside yet, up to the last one of `request_id` if that is given; how many.
+def write() -> int:
+    """Bring out every entry that is not outside yet, and note so; how many. Raises what `put` raises."""
+    written = put()
+    if written:
+        with transaction():
+            mark(written, now=clock.now())
+    return len(written)
 
-    Raises WrittenOtherwise and what the storage raises; those that were out by then stay out.
+
+@without_transaction
+def put(*, request_id: UUID | None = None) -> list[ErasureEntry]:
+    """Bring out every entry that is not outside yet, up to the last one of `request_id` if that is given.
+
+    The last is still to be marked, by the caller: that can be one transaction with what follows from it. Raises
+    WrittenOtherwise and what the storage raises; those that were out by then stay out.
     """
     with transaction():
-        waiting = ErasureEntry.objects.unwritten().in_order()
-        if request_id is not None:
-            own = waiting.filter(request_ref=request_id).last()
-            waiting = waiting.filter(number__lte=own.number) if own else waiting.none()
-        rows = list(waiting)
-    for row in rows:
-        written_once.put(entries.entry_name(row.number), bytes(row.content))
-        with transaction():
-            ErasureEntry.objects.unwritten().filter(pk=row.pk).update(written_at=clock.now())
-    return len(rows)
+        if request_id is None:
+            rows = list(ErasureEntry.objects.unwritten().in_order())
+        else:
+            rows = _WAITING_FOR.all(request=request_id)
+    for before, row in pairwise([None, *rows]):
+        if before is not None:
+            with transaction():
+                mark([before], now=clock.now())
+        if row is not None:
+            written_once.put(entries.entry_name(row.number), bytes(row.content))
+    return rows
+
+
+@requires_transaction
+def mark(written: Sequence[ErasureEntry], *, now: datetime) -> None:
+    """Note that these are outside."""
+    ErasureEntry.objects.unwritten().filter(pk__in=[row.pk for row in written]).update(written_at=now)
 
 
 @without_transaction

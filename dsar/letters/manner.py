@@ -10,9 +10,13 @@ import audit
 from dsar.letters import words
 from dsar.models import LetterSettings
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.kept import Kept
 
 FIELDS = ("automatic", "language", "sender", "contact", "authority", "handover")
 _LONGEST = 300
+
+
+_CHOSEN = Kept(lambda: LetterSettings.objects.order_by("pk")[:1])
 
 
 class MannerRefused(ValueError):
@@ -26,7 +30,7 @@ class MannerRefused(ValueError):
 @requires_transaction
 def of_tenant() -> LetterSettings:
     """What the tenant chose, or what holds for one that chose nothing: no letter is written by itself."""
-    return LetterSettings.objects.first() or LetterSettings()
+    return _CHOSEN.first() or LetterSettings()
 
 
 @requires_transaction

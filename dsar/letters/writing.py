@@ -7,6 +7,7 @@ go, kept sealed apart from all that names the person, and goes with the text as 
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction as database
 from django.dispatch import receiver
@@ -33,11 +34,13 @@ from dsar.recipients import notices, telling  # noqa: F401
 from dsar.requests import clocks, grounds, subjects
 from kaireon.jobs import services as jobs
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.kept import Kept
 
 JOB = "dsar_letter"
 WRITTEN_VERB = "dsar.letter.written"
 NO_ADDRESS = "no_address"
 
+_KEPT = Kept(lambda request: Letter.objects.filter(request=request, state=LetterState.KEPT), request=UUID)
 _OF_OUTCOME: dict[str, LetterKind] = {
     Outcome.REJECTED: LetterKind.REFUSAL,
     Outcome.WITHDRAWN: LetterKind.WITHDRAWAL,
@@ -240,8 +243,14 @@ def _erasing(*, request: DsarRequest, now: datetime, **_more: object) -> None:
 
 
 @requires_transaction
+def kept_addresses(request: DsarRequest) -> list[Letter]:
+    """What the answer to an erasure is sent by, as long as it is not: a letter that says nothing yet."""
+    return _KEPT.all(request=request.pk)
+
+
+@requires_transaction
 def forget_address(request: DsarRequest) -> None:
     """An address that was kept for an answer that nobody will write goes."""
-    for letter in Letter.objects.filter(request=request, state=LetterState.KEPT):
+    for letter in kept_addresses(request):
         LetterText.objects.filter(pk=letter.pk).delete()
         letter.delete()

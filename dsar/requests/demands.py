@@ -5,11 +5,14 @@ from datetime import datetime
 import audit
 from dsar.models import Demand
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.kept import Kept
+
+_DEMANDED = Kept(lambda what: Demand.objects.filter(what=what).values_list("pk")[:1], what=str)
 
 
 @requires_transaction
 def is_demanded(name: str) -> bool:
-    return Demand.objects.filter(what=name).exists()
+    return _DEMANDED.is_any(what=str(name))
 
 
 @requires_transaction

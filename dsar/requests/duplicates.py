@@ -5,6 +5,7 @@ when the first is withdrawn or fails, the one that came next is worked on in its
 """
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
 
@@ -14,9 +15,13 @@ from dsar.models import DsarRequest, Outcome, State, Status
 from dsar.requests import clocks, subjects
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.kept import Kept
 
 # Who waits for proof may not hold up, nor be answered by, who gave it; a failed one may never be answered.
 _NO_FIRST = (State.IDENTITY, State.FAILED, State.COMPLETED)
+
+
+_WAITED_FOR = Kept(lambda first: DsarRequest.objects.filter(duplicate_of=first).values_list("pk")[:1], first=UUID)
 
 
 @requires_transaction
@@ -48,7 +53,7 @@ def follow(request: DsarRequest, first: DsarRequest) -> None:
 def settle(first: DsarRequest, *, now: datetime) -> int:
     """End those that waited for this one, which is answered, and whose row is locked. Returns how many."""
     # Mostly nobody does; and who files the same now waits for the lock.
-    if not DsarRequest.objects.filter(duplicate_of=first.pk).exists():
+    if not _WAITED_FOR.is_any(first=first.pk):
         return 0
     waiting = list(DsarRequest.objects.waiting_for(first).select_for_update())
     for request in waiting:

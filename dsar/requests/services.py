@@ -18,12 +18,23 @@ from kaireon.lib import clock
 from kaireon.lib.ids import uuid7
 from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, requires_transaction
+from kaireon.tenancy.kept import Kept
 from kaireon.tenancy.keyring import seal_text
 from kaireon.tenancy.models import Tenant
 
 # What no worker takes up: nobody agreed to it yet, or it is with an officer.
 _NOT_THE_WORKERS = (State.IDENTITY, State.APPROVAL, State.REVIEW)
 EARLIEST_RECEIPT = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+_BEGUN = Kept(
+    lambda request: (
+        DsarRequest.objects.select_for_update()
+        .filter(pk=request)
+        .only("tenant", "status", "state", "started_at", "customer_ref")
+    ),
+    request=UUID,
+)
 
 
 class ReceivedAtRefused(ValueError):
@@ -154,8 +165,7 @@ def start(*, request_id: UUID, now: datetime) -> DsarRequest | None:
 
     The row has few of its columns, which takes half the time; the others are fetched when they are asked for.
     """
-    rows = DsarRequest.objects.select_for_update().filter(pk=request_id)
-    request = rows.only("tenant", "status", "state", "started_at", "customer_ref").first()
+    request = _BEGUN.first(request=request_id)
     if request is None or request.status == Status.COMPLETED or request.state in _NOT_THE_WORKERS:
         return None
     if request.state == State.QUEUED or request.started_at is None:

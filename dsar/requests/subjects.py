@@ -2,14 +2,17 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from uuid import UUID
 
+from customers import naming
 from customers.models import Customer, IdentityLink
 from customers.models.customer import IdentityKind, normal_email
 from customers.subjects import email_key, number_key, number_keys
 from dsar.models import DsarRequest, SubjectType
 from kaireon.lib.masking import KeyedHash, keyed_hashes
 from kaireon.tenancy import context
+from kaireon.tenancy.kept import Kept
 from kaireon.tenancy.keyring import keyring
 
 MOST_CHARACTERS = 254
@@ -18,6 +21,9 @@ _PSEUDONYM = re.compile(r"(erased-v[0-9]+-[0-9a-f]{32})(-[0-9]+)?")
 # A number that comes back and is erased again, each time under hold, leaves one remnant more.
 _MOST_REMNANTS = 50
 _MOST_AT_ADDRESS = 100
+
+
+_CUSTOMER = Kept(lambda customer: Customer.objects.filter(pk=customer), customer=UUID)
 
 
 class SubjectRefused(ValueError):
@@ -55,12 +61,15 @@ def keys(subject_type: str, subject_id: str) -> list[str]:
     return keyed_hashes(name, keyring=keyring(), tenant_id=context.tenant_id(), purpose=_PURPOSE)
 
 
-def keys_of(customer: Customer) -> list[str]:
-    """Every key under which a request about this customer may have been filed."""
+def keys_of(customer: Customer, links: Iterable[IdentityLink] | None = None) -> list[str]:
+    """Every key under which a request about this customer may have been filed.
+
+    `links`: their identities, if they are known, among others'.
+    """
     emails = {customer.email} if customer.email else set()
-    emails |= set(
-        IdentityLink.objects.filter(customer_id=customer.pk, kind=IdentityKind.EMAIL).values_list("value", flat=True)
-    )
+    for link in naming.links_of([customer]) if links is None else links:
+        if link.customer_id == customer.pk and link.kind == IdentityKind.EMAIL:
+            emails.add(link.value)
     found = keys(SubjectType.CUSTOMER_ID, customer.customer_id)
     for email in emails:
         found += keys(SubjectType.EMAIL, email)
@@ -104,7 +113,7 @@ def has_address(customer: Customer, address: str) -> bool:
 
 def customer_of(request: DsarRequest) -> Customer | None:
     """The customer a request is about: as resolved when it was filed, or else now. Raises AmbiguousSubject."""
-    known = Customer.objects.filter(pk=request.customer_ref).first() if request.customer_ref else None
+    known = _CUSTOMER.first(customer=request.customer_ref) if request.customer_ref else None
     if known is not None or request.is_shredded:
         return known
     return resolve(request.subject_type, request.subject_id)

@@ -172,6 +172,7 @@ def _destroy_key(subject: UUID) -> bool:
     audit_log.drain(context.tenant_id(), wholly=True)
     with transaction():
         holds.lock_epoch()
-        if log_keys.ground_of(subject, anything_retained=bool(residue.residue(subject, []))):
+        is_held = log_keys.hold_on_log(holds.held_classes())
+        if log_keys.ground_of(subject, anything_retained=bool(residue.residue(subject, [])), is_held=is_held):
             return False
         return subject_keys.destroy(str(subject), now=clock.now())

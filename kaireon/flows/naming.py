@@ -7,13 +7,25 @@ from kaireon.flows import batches, execution
 from kaireon.flows.models import FlowCheckpoint, FlowRun, Pipeline
 from kaireon.lib.naming import Names
 from kaireon.tenancy.context import requires_transaction, transaction, without_transaction
+from kaireon.tenancy.managers import TenantQuerySet
+
+
+@requires_transaction
+def saying() -> TenantQuerySet[FlowCheckpoint]:
+    """The checkpoints that say anything."""
+    return FlowCheckpoint.objects.exclude(output__isnull=True, position__isnull=True)
+
+
+@requires_transaction
+def keeping_batches() -> TenantQuerySet[FlowRun]:
+    """The runs that may have rows in storage."""
+    return FlowRun.objects.filter(keeps_batches=True)
 
 
 @requires_transaction
 def checkpoints(names: Names) -> list[UUID]:
     """Those whose output or position names the person. A run that goes on without one does that step again."""
-    kept = FlowCheckpoint.objects.exclude(output__isnull=True, position__isnull=True).order_by("pk")
-    found = kept.values_list("pk", "output", "position").iterator(chunk_size=2000)
+    found = saying().order_by("pk").values_list("pk", "output", "position").iterator(chunk_size=2000)
     return [pk for pk, output, position in found if names.said_in([output, position])]
 
 
@@ -24,7 +36,7 @@ def take_rows(names: Names) -> int:
     Others' rows stay, each with its line, so that a run goes on. What a run was refused is noted without its values.
     """
     with transaction():
-        runs = list(FlowRun.objects.filter(keeps_batches=True).order_by("pk"))
+        runs = list(keeping_batches().order_by("pk"))
     return sum(_take(run, step, number, names) for run in runs for step, number in _stored(run))
 
 

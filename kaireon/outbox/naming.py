@@ -40,6 +40,12 @@ def count(names: Names) -> int:
     return sum(_says(row, names) for row in _nobodys().iterator(chunk_size=_AT_ONCE))
 
 
+@requires_transaction
+def nobodys() -> tuple[TenantQuerySet[Payload], TenantQuerySet[ArchiveKey]]:
+    """What may have to be claimed: payloads and keys to archived ones that are nobody's."""
+    return Payload.objects.filter(subject_ref=None), ArchiveKey.objects.filter(subject_ref=None)
+
+
 def _nobodys() -> TenantQuerySet[Payload]:
     """Those that were published about nobody, but for what has to tell of an erasure after it."""
     telling = Message.objects.filter(topic__in=topics.outliving()).values("pk")

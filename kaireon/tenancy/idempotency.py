@@ -102,9 +102,15 @@ def _earlier(principal: str, key: str, fingerprint: str) -> Claim:
 
 
 @requires_transaction
+def answered() -> TenantQuerySet[IdempotencyKey]:
+    """The keys whose answers are kept."""
+    return IdempotencyKey.objects.filter(answer__isnull=False)
+
+
+@requires_transaction
 def naming(names: Names) -> list[UUID]:
     """The keys whose kept answers name this person."""
-    kept = IdempotencyKey.objects.filter(answer__isnull=False).order_by("pk")
+    kept = answered().order_by("pk")
     return [row.pk for row in kept.iterator(chunk_size=500) if _says(row, names)]
 
 

@@ -57,11 +57,12 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, work: Callable[[], None], *, time
     """After the rows went, before the last look."""
     real, left = erasure._WORK[Step.OBJECTS], [times]
 
-    def objects(run: Any, request_id: UUID) -> None:
-        real(run, request_id)
+    def objects(run: Any, request_id: UUID) -> Step | None:
+        after = real(run, request_id)
         if left[0]:
             left[0] -= 1
             elsewhere(work)
+        return after
 
     monkeypatch.setitem(erasure._WORK, Step.OBJECTS, objects)
 

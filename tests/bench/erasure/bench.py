@@ -148,17 +148,18 @@ _INTRODUCTION = """\
 Repeat it with `make bench BENCH=erasure`, about {minutes} minutes; `.venv/bin/python -m tests.bench erasure --quick` is
 a look among fewer rows of others, `--rows` says among how many; `--write` puts it here.
 
-{rows:,} interactions of others in one tenant; in each turn somebody else is erased, of {size:,} rows: seven in ten are
-interactions, one is a decision trace, two are deliveries. *The plain statements* do the same to the same rows in one
-transaction, as the product's role and behind its walls: a `DELETE` for each table that may hold something, an `UPDATE`
-of consents and requests, two tombstones; with every trigger of these tables switched off but those of references: no
-guard against holds, no record; and *with triggers*, as anybody would run them here. They trust that it is the right
-person, and look at nothing afterwards. *Kaireon's worker* does what it does with a queued request: claims the job,
-writes down its steps, finds whose rows are meant and keeps that as a plan, asks what is held, deletes, looks for what
-is left, writes the journal outside the database, looks for stored files, drains the log, looks again at what was
-written meanwhile, destroys the key to the person's values in the log, and records all of it. That takes more than a
-hundred statements in a dozen transactions, whatever the number of rows: in an erasure of so few rows they, and what
-they cost in Python, are most of the time.
+{rows:,} interactions of others in one tenant; in each turn somebody else is erased, of {size:,} rows: seven in ten
+are interactions, one is a decision trace, two are deliveries. *The plain statements* do the same to the same rows in
+one transaction, as the product's role and behind its walls: a `DELETE` for each table that may hold something, an
+`UPDATE` of consents and requests, two tombstones, the person's key in the log destroyed, and a commit that waits for
+the disk; with every trigger of these tables switched off but those of references: no guard against holds, no record;
+and *with triggers*, as anybody would run them here. They trust that it is the right person, and look at nothing
+afterwards. *Kaireon's worker* does what it does with a queued request: claims the job, writes down its steps, finds
+whose rows are meant and keeps that as a plan, asks what is held, deletes, looks for what is left, writes the journal
+outside the database, looks for stored files, drains the log, looks again at what was written meanwhile, destroys the
+key to the person's values in the log, and records all of it. That takes about eighty statements in eight
+transactions, of which three wait for the disk, and a file that is synced and read back, whatever the number of rows:
+in an erasure of so few rows they, and what they cost in Python, are most of the time.
 
 Medians of {rounds} rounds, each right beside a turn of the plain statements. Something is called settled when the order
 of its ratios leaves less than 5 % of doubt on which side of the target the median lies.

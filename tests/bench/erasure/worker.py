@@ -17,6 +17,13 @@ from tests.bench.talker import answer
 
 _REQUESTS = "dsar_dsarrequest"
 _TOMBSTONES = "customers_erasedsubject"
+_KEYS = "audit_subjectkey"
+# The key to the person's values in the log goes, or, where none was needed yet, none will ever be made.
+_DESTROY = f"""
+INSERT INTO {_KEYS} (id, tenant_id, subject_id, key_version, created_at, destroyed_at)
+VALUES (%(key_id)s, %(tenant)s, %(customer)s::text, 0, now(), now())
+ON CONFLICT (tenant_id, subject_id) DO UPDATE SET key_wrapped = NULL, destroyed_at = now()
+"""
 
 
 def main(tenant: str) -> None:
@@ -69,8 +76,8 @@ def main(tenant: str) -> None:
                     [uuid7(), tenant, f"{key}:{customer}"],
                 )
             # What refers to others goes first, as in the catalogue.
-            for statement in (*others, *deletes):
-                cursor.execute(statement, given)
+            for statement in (*others, *deletes, _DESTROY):
+                cursor.execute(statement, {**given, "key_id": uuid7()})
         return time.perf_counter() - start
 
     def left(customer: UUID) -> int:
@@ -87,7 +94,11 @@ def main(tenant: str) -> None:
             tenants.create_tenant(tenant_id=tenant, name=tenant, actor=actor)
             return {}
         if "tables" in order:
-            return {"tables": sorted({*(e.table for e in deleted), "customers_consentrecord", _REQUESTS, _TOMBSTONES})}
+            return {
+                "tables": sorted(
+                    {*(e.table for e in deleted), "customers_consentrecord", _REQUESTS, _TOMBSTONES, _KEYS}
+                )
+            }
         with scope(tenant_id=tenant, actor=actor):
             number = order.get("erase") or order["plain"]
             with transaction():
