@@ -1,5 +1,6 @@
 """The Celery application. Rows are the queue of record; Celery carries the wake-up."""
 
+import gc
 import logging.config
 import os
 import sys
@@ -7,10 +8,19 @@ import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_prerun, worker_init, worker_shutting_down
+from celery.signals import import_modules, setup_logging, task_prerun, worker_init, worker_shutting_down
+from django.apps import apps
 from django.db import close_old_connections, connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kaireon.settings")
+
+
+@import_modules.connect
+def look_for_no_garbage_yet(**_: Any) -> None:
+    """As in manage.py, and before Celery sets Django up, which hears of the same signal later."""
+    if not apps.ready:
+        gc.disable()
+
 
 app = Celery("kaireon")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -4,6 +4,7 @@ A test that asks for `db` has a database of its own: a clone of the migrated tem
 in it (two tenants, their members and keys). Nothing is rolled back and nothing is shared.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -65,6 +66,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first: one that starts last would run alone, with the other cores idle."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    # Thousands of tests and all that they import stay to the end: nobody needs to look through them for garbage.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_unconfigure() -> None:
