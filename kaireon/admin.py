@@ -57,6 +57,7 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
             model="compliance_disposition",
             permission=Permission.READ_RETENTION,
         ),
+        Page(title="Recipients", icon="share", model="dsar_recipient", permission=Permission.READ_DSAR),
         Page(title="Audit log", icon="verified_user", model="audit_auditrecord", permission=Permission.READ_AUDIT),
         Page(title="Log exports", icon="folder_zip", model="audit_auditexport", permission=Permission.EXPORT_AUDIT),
         Page(

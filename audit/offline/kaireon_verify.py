@@ -34,7 +34,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 FORMAT = "kaireon-evidence-1"
-CERTIFICATE_FORMAT = "kaireon-certificate-1"
+# The first says nothing of recipients.
+CERTIFICATE_FORMATS = ("kaireon-certificate-1", "kaireon-certificate-2")
 
 # From the least trust to the most, and whom each holds against.
 LEVELS = {
@@ -1473,6 +1474,17 @@ STATEMENT = {
     "tenantId": _text,
     "times": _dict,
 }
+RECIPIENT = {
+    "article": _text,
+    "at": _or_null(_moment),
+    "effort": _text,
+    "kind": _text,
+    "madeAt": _moment,
+    "outcome": lambda value: value in ("failed", "not_told", "told"),
+    "recipient": _text,
+    "recordId": _or_null(_text),
+    "sections": _list,
+}
 TIMES = {
     "closedAt": _moment,
     "dueOn": _text,
@@ -1490,12 +1502,18 @@ def check_certificate(raw: bytes, *, pinned: PinnedKey | None, witnesses: Sequen
     if len(raw) > MOST_SMALL_FILE:
         raise _bad_certificate("malformed", f"it is larger than {MOST_SMALL_FILE} bytes")
     value = json_file(_CERTIFICATE_FILE, raw)
-    if value.get("format", CERTIFICATE_FORMAT) != CERTIFICATE_FORMAT:
-        raise NothingToSay(f"not a certificate that this verifier knows: it is not of {CERTIFICATE_FORMAT}")
+    first, newest = CERTIFICATE_FORMATS
+    if value.get("format", newest) not in CERTIFICATE_FORMATS:
+        raise NothingToSay(
+            f"not a certificate that this verifier knows: it is of none of {', '.join(CERTIFICATE_FORMATS)}"
+        )
     if canonical(value) != raw:
         raise _bad_certificate("not_canonical", "it is not canonical JSON")
     formed(_CERTIFICATE_FILE, value, CERTIFICATE)
-    said = formed(_CERTIFICATE_FILE, value["certificate"], STATEMENT)
+    statement = STATEMENT if value["format"] == first else STATEMENT | {"recipients": _list}
+    said = formed(_CERTIFICATE_FILE, value["certificate"], statement)
+    for recipient in said.get("recipients", []):
+        formed(_CERTIFICATE_FILE, recipient, RECIPIENT)
     formed(_CERTIFICATE_FILE, said["times"], TIMES)
     proof = formed(_CERTIFICATE_FILE, value["proof"], PROOF)
     try:
@@ -1678,8 +1696,15 @@ def _certified(verdict: Verdict) -> list[str]:
         f"  Subject     {shown(said['subject']) or 'not named any more'}",
         f"  Closed      {said['times']['closedAt']}, received {said['times']['receivedAt']}",
         f"  Retained    {len(said['retained']) or 'nothing'}; keys destroyed: {len(said['keysDestroyed'])}",
+        *_told(said.get("recipients", [])),
         f"  Record      seq {verdict.first}",
     ]
+
+
+def _told(recipients: Sequence[dict[str, Any]]) -> list[str]:
+    """Who was told of the erasure, each by its last notice."""
+    last = {each["recipient"]: each["outcome"].replace("_", " ") for each in recipients}
+    return [f"  Recipient   {shown(name)}: {outcome}" for name, outcome in last.items()]
 
 
 def answer(verdict: Verdict, required: str | None) -> Answer:

@@ -20,7 +20,15 @@ from audit.tree import checkpoints, proofs, signing
 from audit.witness import witnesses
 from dsar.certifying.statement import ROWS_VERB, statement
 from dsar.erasing.erasure import COMPLETED_VERB
-from dsar.models import Certificate, DsarRequest, Outcome, RequestType, Status
+from dsar.models import (
+    Certificate,
+    DsarRequest,
+    NoticeState,
+    Outcome,
+    RecipientNotice,
+    RequestType,
+    Status,
+)
 from kaireon.lib.canonical import canonical
 from kaireon.lib.ids import uuid7
 from kaireon.tenancy import context
@@ -28,7 +36,7 @@ from kaireon.tenancy.context import requires_transaction, transaction
 
 logger = logging.getLogger("kaireon.dsar.certificates")
 
-FORMAT = "kaireon-certificate-1"
+FORMAT = "kaireon-certificate-2"
 ISSUED_VERB = "dsar.certificate.issued"
 READ_VERB = "dsar.certificate.read"
 SIGNED = b"kaireon certificate v1\n"
@@ -77,7 +85,8 @@ def issued(request: DsarRequest) -> Certificate | None:
 def issue(request: DsarRequest, *, now: datetime) -> Certificate:
     """The certificate, made now if there is none yet; recorded as `dsar.certificate.issued`.
 
-    Raises NoCertificate: not an erasure, not finished, not carried out, or not under a checkpoint yet (`seal_log`).
+    Raises NoCertificate: not an erasure, not finished, not carried out, recipients that are being told still, or not
+    under a checkpoint yet (`seal_log`).
     """
     # Two who ask at once get the same one.
     request = DsarRequest.objects.select_for_update().get(pk=request.pk)
@@ -85,6 +94,12 @@ def issue(request: DsarRequest, *, now: datetime) -> Certificate:
         return there
     if (refusal := why_not(request)) is not None:
         raise refusal
+    if RecipientNotice.objects.of(request).filter(state=NoticeState.WAITING).exists():
+        raise NoCertificate(
+            "recipients_waiting",
+            "Recipients of the data are being told, and the certificate says who was: ask again in a minute. Who cannot"
+            " be told is written down on the page of the request.",
+        )
     record, checkpoint = _sealed(request)
     content, key_id = _signed(request, record, checkpoint, now=now)
     row = Certificate(

@@ -8,7 +8,7 @@ from django.template.loader import render_to_string
 
 from dsar.certifying.statement import TITLES, WORDS
 from dsar.deadlines import law_pack
-from dsar.models import Certificate
+from dsar.models import Certificate, Effort, NoticeState
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.models import Tenant
 
@@ -32,6 +32,8 @@ def shown(row: Certificate) -> dict[str, Any]:
             {"at": datetime.fromisoformat(each["at"]), "retained": [_retained(entry) for entry in each["retained"]]}
             for each in said["passes"]
         ],
+        # A certificate of the first format says nothing of them.
+        "recipients": [_told(each) for each in said.get("recipients", [])],
         "times": {name: datetime.fromisoformat(at) for name, at in said["times"].items() if at and name != "dueOn"},
         "due_on": said["times"]["dueOn"],
         "keys": [
@@ -51,6 +53,15 @@ def as_html(row: Certificate) -> str:
 
 def _counted(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted((TITLES.get(name, name), count) for name, count in counts.items() if count)
+
+
+def _told(each: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **each,
+        "outcome": NoticeState(each["outcome"]).label,
+        "effort": Effort(each["effort"]).label if each["effort"] else "",
+        "at": datetime.fromisoformat(each["at"]) if each["at"] else None,
+    }
 
 
 def _retained(entry: dict[str, Any]) -> dict[str, Any]:

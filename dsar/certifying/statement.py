@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Any
 
+from audit.models import AuditRecord
 from audit.sealing import subject_keys
 from customers import catalogue
 from customers.catalogue import CATALOGUE, SAID, Erasure
 from dsar.certifying.articles import ARTICLES
 from dsar.erasing import log_keys
-from dsar.models import DsarRequest, ErasureSearch, Outcome, RequestType
+from dsar.models import DsarRequest, ErasureSearch, NoticeState, Outcome, RecipientNotice, RequestType
+from dsar.recipients import notices
 from dsar.requests import clocks, subjects
 from kaireon.lib import clock, product
 from kaireon.lib.canonical import exact
@@ -20,6 +22,12 @@ WORDS: dict[str, str] = dict(Outcome.choices)
 
 # Each time that an erasure went through the rows brings a record with this verb.
 ROWS_VERB = "dsar.erasure.rows_erased"
+# What a notice that is over brings a record with.
+_OF_STATE: dict[str, str] = {
+    NoticeState.TOLD: notices.TOLD_VERB,
+    NoticeState.FAILED: notices.FAILED_VERB,
+    NoticeState.NOT_TOLD: notices.NOT_TOLD_VERB,
+}
 
 
 @requires_transaction
@@ -37,6 +45,7 @@ def statement(request: DsarRequest, passes: list[dict[str, Any]], *, now: dateti
         "outcome": str(request.outcome),
         "passes": [_pass(record) for record in passes],
         "product": {"name": product.NAME, "version": product.VERSION},
+        "recipients": _recipients(request),
         "regulation": request.regulation,
         "requestId": str(request.pk),
         "retained": exact(request.retained),
@@ -77,6 +86,28 @@ def _pass(record: dict[str, Any]) -> dict[str, Any]:
     """One time that rows went: when, and what had to stay then. What was deferred shows here, and when it followed."""
     after = record["after"] or {}
     return {"at": record["timestamp"], "recordId": record["id"], "retained": after.get("retained", [])}
+
+
+def _recipients(request: DsarRequest) -> list[dict[str, Any]]:
+    """Who was told, who could not be and who was not for a reason of Article 19, each with the record that says so."""
+    found = list(RecipientNotice.objects.of(request).select_related("recipient"))
+    ids = [str(notice.pk) for notice in found]
+    about = AuditRecord.objects.filter(entity_type="RecipientNotice", entity_id__in=ids, action__in=_OF_STATE.values())
+    records = {(record.entity_id, record.action): str(record.pk) for record in about.order_by("seq")}
+    return [
+        {
+            "article": notice.article,
+            "at": _moment(notice.settled_at),
+            "effort": str(notice.effort),
+            "kind": str(notice.kind),
+            "madeAt": clock.rfc3339(notice.made_at),
+            "outcome": str(notice.state),
+            "recipient": notice.recipient.name,
+            "recordId": records.get((str(notice.pk), _OF_STATE[notice.state])),
+            "sections": list(notice.sections),
+        }
+        for notice in found
+    ]
 
 
 def _moment(moment: datetime | None) -> str | None:

@@ -52,6 +52,7 @@ MOST_REASON = 500
 BY_REQUEST = "request"
 
 SECTIONS: tuple[str, ...] = tuple(entity.section for entity in CATALOGUE if entity.section in PARTICULARS)
+SECTION_TITLES: dict[str, str] = {entity.section: entity.title for entity in CATALOGUE if entity.section in SECTIONS}
 _SECTION_OF = {entity.name: entity.section for entity in CATALOGUE if entity.section}
 
 SCHEMA: dict[str, Any] = {

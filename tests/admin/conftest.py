@@ -17,6 +17,7 @@ from compliance.retention import policies
 from cron.models import JobRun, Trigger
 from customers.demo.loader import Share, load
 from customers.models import ErasedSubject, ImportRun, SuppressionTombstone
+from dsar.recipients import recipients
 from dsar.requests import services
 from kaireon.approvals import services as approvals
 from kaireon.flows import pipelines
@@ -94,6 +95,7 @@ def rows(db: str) -> Rows:
             attempts=3,
             now=now,
         )
+        recipients.save(name="The Shop", destination="stream", now=now)
         export_jobs.request(format_="csv", actor=ADA.actor, now=now)
         ImportRun.objects.create(kind="customers", format="csv", fingerprint="0" * 64, size=1)
     JobRun.objects.create(job="cleanup", trigger=Trigger.COMMAND, started_at=now)

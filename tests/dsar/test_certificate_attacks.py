@@ -175,7 +175,7 @@ def test_what_is_missing_or_too_much_is_named(certificate: Taken) -> None:
     assert certificate.said(certificate.content + b"\n")[:2] == (1, "not_canonical")
     assert certificate.said(certificate.content[:-1])[:2] == (1, "malformed")
     assert certificate.said(certificate.content + b" " * (1 << 20))[:2] == (1, "malformed")
-    later = certificate.changed(lambda doc: doc.update(format="kaireon-certificate-2"))
+    later = certificate.changed(lambda doc: doc.update(format="kaireon-certificate-3"))
     assert certificate.said(later)[0] == 2
 
 

@@ -18,7 +18,7 @@ from kaireon.lib import clock
 from kaireon.outbox import streams, webhooks
 from kaireon.outbox.models import Message, Payload
 from kaireon.tenancy.context import transaction
-from tests.cast import ACME
+from tests.cast import ACME, ADA
 from tests.dsar.conftest import EMAIL, NUMBER, answer, client, file
 from tests.dsar.mailbox import Box, letters_on, mail_server
 from tests.dsar.mailbox import deliver as deliver_letters
@@ -26,6 +26,7 @@ from tests.dsar.test_erasure import _hold, _release
 from tests.dsar.test_erasure_deferral import work_off
 from tests.dsar.test_letters import code_of, post
 from tests.outbox.conftest import Receiver, deliver, deliver_until_settled, destination, receiver_on, say
+from tests.race import at_once
 
 DSAR = "/api/v1/dsar"
 SECRET = "shared-secret-0123456789"
@@ -199,3 +200,21 @@ def test_what_is_done_again_after_a_restore_is_told_nobody_a_second_time(shop: R
     with transaction():
         assert not RecipientNotice.objects.exists()
         assert not Letter.objects.exists()
+
+
+def test_a_destination_for_mail_is_none_for_notices(ada: None) -> None:
+    destination("post", "email", {})
+    body = {"name": "The Post", "destination": "post"}
+    answered = client().post(f"{DSAR}/recipients", body, format="json")
+    assert answered.status_code == 400
+    assert answered.json()["error"]["message"].startswith("destination: A notice is for programs")
+
+
+def test_two_who_make_the_same_recipient_at_once_make_one(ada: None) -> None:
+    destination("lab", "stream", {"stream": "lab"})
+
+    def save() -> str:
+        with ADA.here(), transaction():
+            return str(recipients.save(name="Lab & Co", destination="lab", now=clock.now()).pk)
+
+    assert len({str(pk) for pk in at_once(save, save, save)}) == 1
