@@ -10,5 +10,6 @@ class CronConfig(AppConfig):
     def ready(self) -> None:
         import_module("cron.alarms")  # hears of late and failed runs
         import_module("cron.coming")  # tells the pages of retention when cleanup runs next
+        import_module("cron.declared")  # registers what can be declared
         import_module("cron.checks")  # registers the system checks
         import_module("cron.dead_jobs")  # hears of background jobs that were given up

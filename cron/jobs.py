@@ -7,6 +7,7 @@ from cron import (
     certificates,
     cleanup,
     disk,
+    drift,
     dsar_purge,
     engagement,
     environment,
@@ -41,6 +42,13 @@ SHIPPED: tuple[Job, ...] = (
         for_tenant=dsar_purge.purge_tenant,
         answer=dsar_purge.answer,
         unscheduled='The operator chooses; once a day, off-hours, does well: CRON_DSAR_PURGE_SCHEDULE="30 2 * * *".',
+    ),
+    Job(
+        name="gitops-drift-check",
+        help="Compare what the files in CONFIG_DIR declare with what is there, and write down where it differs.",
+        for_all=drift.check_platform,
+        for_tenant=drift.check_tenant,
+        schedule="0 5 * * *",
     ),
     Job(
         name="engagement-health-recompute",

@@ -58,6 +58,12 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
             permission=Permission.READ_RETENTION,
         ),
         Page(title="Recipients", icon="share", model="dsar_recipient", permission=Permission.READ_DSAR),
+        Page(
+            title="Declared and actual",
+            icon="difference",
+            model="compliance_drift",
+            permission=Permission.READ_RETENTION,
+        ),
         Page(title="Audit log", icon="verified_user", model="audit_auditrecord", permission=Permission.READ_AUDIT),
         Page(title="Log exports", icon="folder_zip", model="audit_auditexport", permission=Permission.EXPORT_AUDIT),
         Page(

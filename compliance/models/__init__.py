@@ -1,6 +1,7 @@
 """What a tenant keeps, for how long, what it holds, and what went."""
 
 from compliance.models.disposition import Disposition, Method
+from compliance.models.drift import Drift
 from compliance.models.epoch import HoldEpoch
 from compliance.models.hold import Hold, HoldState, HoldSubject, Kind, Notice
 from compliance.models.law import BindingLaw
@@ -15,6 +16,7 @@ __all__ = [
     "MIN_DAYS",
     "BindingLaw",
     "Disposition",
+    "Drift",
     "Hold",
     "HoldEpoch",
     "HoldState",

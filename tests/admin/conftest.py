@@ -11,6 +11,7 @@ from django.test import Client
 from audit.exports import jobs as export_jobs
 from compliance.holding import matters
 from compliance.holding.matters import What
+from compliance.models import Drift
 from compliance.purging import dispositions, plans
 from compliance.purging.dispositions import Run
 from compliance.retention import policies
@@ -75,6 +76,7 @@ def rows(db: str) -> Rows:
             clock_from=now,
             clock_until=now,
         )
+        Drift.objects.create(kind="retention", name="metrics", what="missing", first_seen_at=now, last_seen_at=now)
         approvals.ask(verb="role.grant", payload={"email": "n@x.example", "role": "viewer"}, actor=ADA.actor, now=now)
         steps = [
             {"name": "read", "node": "load_entity", "params": {"entity": "customers"}},

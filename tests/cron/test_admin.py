@@ -60,6 +60,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
         "dlq-replay": "up",
         "dsar-purge": "new",
         "engagement-health-recompute": "new",
+        "gitops-drift-check": "new",
         "flow-scheduler-tick": "new",
         "hold-reminders": "new",
         "outbox-reaper": "paused",

@@ -1,0 +1,47 @@
+"""The job `gitops-drift-check`: whether everything is as the files in CONFIG_DIR declare it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+
+from compliance.drift import files, watching
+from cron.work import DoneInPart, Work
+from kaireon.tenancy import context
+from kaireon.tenancy.context import platform_scope, scope, transaction
+
+UNSET = "CONFIG_DIR is not set: nothing is declared in files."
+
+
+def check_platform(work: Work) -> Mapping[str, Any]:
+    """`{platform: {declared, drift, differences}}`, or `{skipped}`. Raises DoneInPart for a file that is none."""
+    if not settings.CONFIG_DIR:
+        return {"skipped": UNSET}
+    try:
+        declared = files.read(files.path_of(settings.CONFIG_DIR, files.PLATFORM), of_tenant=False)
+    except files.BadFile as error:
+        raise DoneInPart("bad_config_file", {"platform": {"declared": True, "problem": str(error)}}) from error
+    if declared is None:
+        return {"platform": {"declared": False, "drift": 0, "differences": []}}
+    with platform_scope(actor=work.actor), transaction():
+        found = watching.differences(declared, now=work.now)
+    return {"platform": _said(found)}
+
+
+def check_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """`{declared, drift, differences, new, resolved}`; a dry run writes nothing down."""
+    if not settings.CONFIG_DIR:
+        return {"declared": False}, ()
+    try:
+        declared = files.read(files.path_of(settings.CONFIG_DIR, context.tenant_id()), of_tenant=True)
+    except files.BadFile as error:
+        return {"declared": True, "problem": str(error)}, ["bad_config_file"]
+    with scope(tenant_id=context.tenant_id(), actor=work.actor, request_id=str(work.run_id)), transaction():
+        # Without a file nothing is declared any more, and nothing differs.
+        found = watching.differences(declared, now=work.now) if declared else []
+        new, resolved = (0, 0) if work.dry_run else watching.note(found, now=work.now)
+    return {**_said(found), "declared": declared is not None, "new": new, "resolved": resolved}, ()
+
+
+def _said(found: Sequence[watching.Difference]) -> dict[str, Any]:
+    return {"declared": True, "drift": len(found), "differences": [one.as_dict() for one in found]}
