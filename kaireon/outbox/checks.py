@@ -48,7 +48,7 @@ def mail_leaves_the_house(app_configs: Sequence[Any] | None, **kwargs: Any) -> l
         Error(
             "EMAIL_URL names no mail server: in production nobody would get what is called sent.",
             hint="Set EMAIL_URL to smtp://, smtp+tls:// or smtp+ssl:// and the server.",
-            id="kaireon.E024",
+            id="kaireon.E025",
         )
     ]
 

@@ -360,4 +360,4 @@ def test_production_refuses_mail_that_goes_nowhere(settings: Any) -> None:
     for backend, found in (("console", True), ("filebased", True), ("dummy", True), ("smtp", False)):
         settings.EMAIL_BACKEND = f"django.core.mail.backends.{backend}.EmailBackend"
         messages = run_checks()
-        assert ("kaireon.E024" in {message.id for message in messages}) is found, backend
+        assert ("kaireon.E025" in {message.id for message in messages}) is found, backend
