@@ -10,9 +10,9 @@ class DsarConfig(AppConfig):
         from audit.tree import publication
         from dsar import checks, tasks  # noqa: F401  registers the checks, the job types and who listens to moves
         from dsar.dossiers import rewrapping
-        from dsar.journal import outside, writing
+        from dsar.journal import entries, outside, writing
         from kaireon.tenancy.keyring import WRAPPED_KEYS
 
         WRAPPED_KEYS[rewrapping.KEYS.name] = rewrapping.KEYS
         publication.COMPANIONS.append(writing.accompany)
-        gate.LOOKS.append(gate.Look(folder=outside.folder, known=outside.last_known, lost=outside.lost_names))
+        gate.LOOKS.append(gate.Look(folder=entries.folder, known=outside.last_known, lost=outside.lost_names))

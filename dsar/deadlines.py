@@ -119,6 +119,11 @@ class Clock:
         """The pause that has not ended."""
         return next((p for p in self.pauses if p.ended is None), None)
 
+    @property
+    def notice_by(self) -> date:
+        """The last day on which the subject can be told of an extension: the end of the first period, after pauses."""
+        return _end(self, self.terms.respond) if self.pauses else self.due
+
     def in_time(self, at: datetime) -> bool:
         """Whether an answer given at this moment is not late."""
         return self.deadline is None or local_date(at, self.tz) <= self.deadline
@@ -308,7 +313,7 @@ def _rules(clock: Clock) -> list[Rule]:
     rules.append(Rule(rule="respond", article=terms.respond_article, effect=answer))
     rules.append(Rule(rule="extend", article=terms.extend_article, effect=_may_extend(clock)))
     if clock.extension is not None:
-        told = f"Tell the subject of the extension, with the reasons, by {_end(clock, terms.respond).isoformat()}."
+        told = f"Tell the subject of the extension, with the reasons, by {clock.notice_by.isoformat()}."
         rules.append(Rule(rule="notice", article=terms.extend_article, effect=told))
     if clock.acknowledge_by is not None:
         confirm = f"Confirm receipt within {terms.acknowledge}: by {clock.acknowledge_by.isoformat()}."

@@ -33,11 +33,16 @@ class JournalBroken(RuntimeError):
 
 
 def entry_name(number: int) -> str:
-    return f"{folder()}/{number:018d}.json"
+    return f"{folder()}/{file_name(number)}"
+
+
+def file_name(number: int) -> str:
+    """Of an entry, in the folder of its tenant."""
+    return f"{number:018d}.json"
 
 
 def folder() -> str:
-    return f"erasures/{context.tenant_id()}"
+    return f"erasures/{context.current().tenant_id}"
 
 
 def statement_name(checkpoint: str) -> str:
@@ -109,7 +114,9 @@ def opened(content: bytes, *, form: str, name: str) -> dict[str, Any]:
         raise JournalBroken(f"{name} was written under a version that SEALING_KEYS does not have: {error}") from error
     except (UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError, NotCanonical) as error:
         raise JournalBroken(f"{name} is no object of the journal, or only a part of one") from error
-    if not hmac.compare_digest(expected, mac) or content != canonical({**said, "mac": mac}):
+    # As bytes: text beyond ASCII is not compared.
+    is_ours = hmac.compare_digest(expected.encode(), mac.encode(errors="replace"))
+    if not is_ours or content != canonical({**said, "mac": mac}):
         raise JournalBroken(f"{name} is not as it was written: its seal does not hold")
     if said["format"] != form or said["tenantId"] != context.tenant_id():
         raise JournalBroken(f"{name} belongs somewhere else: it was moved here")

@@ -19,17 +19,13 @@ class Outside:
     said: dict[str, Any]
 
 
-def folder() -> str:
-    return f"erasures/{current().tenant_id}"
-
-
 @requires_transaction
 def last_known() -> str:
     """The name of the database's newest entry, written or not; "" for none."""
     if current().tenant_id == PLATFORM:
         return ""
     newest = ErasureEntry.objects.in_order().last()
-    return _name(newest.number) if newest else ""
+    return entries.file_name(newest.number) if newest else ""
 
 
 @without_transaction
@@ -44,7 +40,8 @@ def lost_names() -> list[str]:
         return []
     with transaction():
         # Some may have been noted and written since.
-        return [name for name in names if name > last_known()]
+        known = last_known()
+    return [name for name in names if name > known]
 
 
 @without_transaction
@@ -59,10 +56,10 @@ def read() -> list[Outside]:
     if newest is not None and newest.written_at is not None:
         _same(newest)
     found: list[Outside] = []
-    for name in _entries_after(_name(number) if number else ""):
+    for name in _entries_after(entries.file_name(number) if number else ""):
         number += 1
-        whole = f"{folder()}/{_name(number)}"
-        if name != _name(number):
+        whole = entries.entry_name(number)
+        if name != entries.file_name(number):
             raise JournalBroken(f"{whole} is missing, and there are later ones: the journal was cut")
         content = written_once.read(whole) or b""
         with transaction():
@@ -95,22 +92,18 @@ def check_length(*, checkpoint: str, tree_size: int, read: list[Outside]) -> Non
     if last is None:
         there = read[-1].number if read else 0
         raise JournalBroken(
-            f"{folder()} ends at entry {there or 'none'} and there were {said['number']} when {name} was written:"
-            " the journal was cut"
+            f"{entries.folder()} ends at entry {there or 'none'} and there were {said['number']} when {name} was"
+            " written: the journal was cut"
         )
     if last != said["last"]:
-        raise JournalBroken(f"entry {said['number']} of {folder()} is not the one that {name} speaks of")
+        raise JournalBroken(f"entry {said['number']} of {entries.folder()} is not the one that {name} speaks of")
 
 
 def _same(newest: ErasureEntry) -> None:
-    name = f"{folder()}/{_name(newest.number)}"
+    name = entries.entry_name(newest.number)
     if written_once.read(name) != bytes(newest.content):
         raise JournalBroken(f"{name} is missing or not as it was written")
 
 
 def _entries_after(after: str) -> list[str]:
-    return [name for name in written_once.names_after(folder(), after) if name.endswith(".json")]
-
-
-def _name(number: int) -> str:
-    return f"{number:018d}.json"
+    return [name for name in written_once.names_after(entries.folder(), after) if name.endswith(".json")]

@@ -179,7 +179,9 @@ def _retained(about: About) -> str:
 def _retained_line(entry: Mapping[str, Any], about: About) -> str:
     words = about.words
     why = why_kept(entry["ground"], regulation=about.request.regulation, words=words)
-    until = f"; {words.until.format(date=_day(date_of(entry['until']), about))}" if entry["until"] else ""
+    until = (
+        f"; {words.until.format(date=_day(date_of(entry['until'], about.request), about))}" if entry["until"] else ""
+    )
     return f"- {words.data.get(entry['entity'], entry['entity'])}: {entry['count']}; {why}{until}"
 
 
@@ -213,9 +215,11 @@ def _day(day: date, about: About) -> str:
     return text.replace("1 ", f"{about.words.first} ", 1) if day.day == 1 else text
 
 
-def date_of(text: str) -> date:
-    """Of a day, or of a moment: what a hold's end is known as."""
-    return datetime.fromisoformat(text).date() if "T" in text else date.fromisoformat(text)
+def date_of(text: str, request: DsarRequest) -> date:
+    """Of a day, or of a moment: what a hold's end is known as. A moment falls on the day that it has for the tenant."""
+    if "T" not in text:
+        return date.fromisoformat(text)
+    return local_date(datetime.fromisoformat(text), clocks.zone_of(request))
 
 
 def _plain(article: str) -> str:

@@ -8,7 +8,6 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 
-from dsar import deadlines
 from dsar.letters import facts, sending, writing
 from dsar.letters.facts import Supposed
 from dsar.letters.letters_serializers import (
@@ -131,8 +130,7 @@ def _with_text(ids: Collection[UUID]) -> set[UUID]:
 def _one(row: DsarRequest, letter: Letter, with_text: Collection[UUID]) -> dict[str, Any]:
     in_time = None
     if letter.kind == LetterKind.EXTENSION:
-        times = clocks.clock_of(row)
-        in_time = sending.told_in_time(letter, deadlines.end_of(times.due, times.tz))
+        in_time = sending.told_in_time(letter, clocks.clock_of(row))
     return {
         "id": str(letter.pk),
         "kind": letter.kind,

@@ -15,9 +15,10 @@ from django.db import transaction as database
 from django.db.models import Q
 
 import audit
-from compliance.holding import holds, predicate
+from compliance.holding import holds
+from dsar.deadlines import Clock, local_date
 from dsar.letters import manner
-from dsar.letters.writing import JOB, answers_erasure
+from dsar.letters.writing import JOB, answers_erasure, free_of_holds
 from dsar.models import ANSWERS_TO_ERASURE, Letter, LetterState, LetterText, RequestType, Status
 from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job
@@ -29,7 +30,6 @@ from kaireon.outbox.models import Kind as DestinationKind
 from kaireon.outbox.sending import Outgoing, Refused
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction, transaction
-from kaireon.tenancy.managers import TenantQuerySet
 
 SENT_VERB = "dsar.letter.sent"
 LATER_VERB = "dsar.letter.later"
@@ -202,15 +202,15 @@ def forget_unneeded(*, now: datetime, dry_run: bool = False) -> int:
     )
     # An address that was kept for an answer that came without a letter.
     over |= Q(state=LetterState.KEPT, request__status=Status.COMPLETED)
-    texts = _free(LetterText.objects.filter(pk__in=answers.filter(over).values("pk")))
+    texts = free_of_holds(LetterText.objects.filter(pk__in=answers.filter(over).values("pk")))
     return texts.count() if dry_run else texts.delete()[0]
 
 
-def told_in_time(letter: Letter, due: datetime) -> bool | None:
-    """Whether a letter of extension went while the first time still ran; None of one that did not go yet."""
+def told_in_time(letter: Letter, times: Clock) -> bool | None:
+    """Whether a letter of extension went while the first time still ran, pauses included; None until it went."""
     if letter.state not in (LetterState.SENT, LetterState.SENT_OTHERWISE) or letter.settled_at is None:
         return None
-    return letter.settled_at <= due
+    return local_date(letter.settled_at, times.tz) <= times.notice_by
 
 
 def _settle(letter: Letter, state: LetterState, *, verb: str, now: datetime) -> None:
@@ -220,11 +220,4 @@ def _settle(letter: Letter, state: LetterState, *, verb: str, now: datetime) -> 
     texts = LetterText.objects.filter(pk=letter.pk)
     texts.update(settled_at=now)
     if answers_erasure(letter.request, letter.kind):
-        _free(texts).delete()
-
-
-def _free(texts: TenantQuerySet[LetterText]) -> TenantQuerySet[LetterText]:
-    """Without what a hold keeps."""
-    if "dsar" in holds.held_classes():
-        return texts.none()
-    return predicate.free(texts, "dsar", kinds=predicate.FOR_ERASURE)
+        free_of_holds(texts).delete()

@@ -13,6 +13,7 @@ from django.db import transaction as database
 from django.dispatch import receiver
 
 import audit
+from compliance.holding import holds, predicate
 from dsar import deadlines, signals
 from dsar.letters import addressing, facts, manner, texts
 from dsar.letters.facts import About, Supposed
@@ -35,6 +36,7 @@ from dsar.requests import clocks, grounds, subjects
 from kaireon.jobs import services as jobs
 from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.kept import Kept
+from kaireon.tenancy.managers import TenantQuerySet
 
 JOB = "dsar_letter"
 WRITTEN_VERB = "dsar.letter.written"
@@ -250,7 +252,21 @@ def kept_addresses(request: DsarRequest) -> list[Letter]:
 
 @requires_transaction
 def forget_address(request: DsarRequest) -> None:
-    """An address that was kept for an answer that nobody will write goes."""
-    for letter in kept_addresses(request):
-        LetterText.objects.filter(pk=letter.pk).delete()
-        letter.delete()
+    """An address that was kept for an answer that nobody will write goes; one that is held, when it is held no more."""
+    kept = kept_addresses(request)
+    if not kept:
+        return
+    holds.lock_epoch()
+    for letter in kept:
+        texts = LetterText.objects.filter(pk=letter.pk)
+        free_of_holds(texts).delete()
+        if not texts.exists():
+            letter.delete()
+
+
+@requires_transaction
+def free_of_holds(texts: TenantQuerySet[LetterText]) -> TenantQuerySet[LetterText]:
+    """Those that no hold keeps. Lock the epoch before."""
+    if "dsar" in holds.held_classes():
+        return texts.none()
+    return predicate.free(texts, "dsar", kinds=predicate.FOR_ERASURE)

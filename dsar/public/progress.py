@@ -144,16 +144,16 @@ def _kept(row: DsarRequest) -> list[Kept]:
         Kept(
             title=language.data.get(kept["entity"], kept["entity"]),
             count=kept["count"],
-            why=_why(kept["ground"], kept["until"], row.regulation),
+            why=_why(kept["ground"], kept["until"], row),
         )
         for kept in row.retained
     ]
 
 
-def _why(ground: str, until: str | None, regulation: str) -> str:
+def _why(ground: str, until: str | None, row: DsarRequest) -> str:
     language = words.letters_here()
-    why = facts.why_kept(ground, regulation=regulation, words=language)
-    return f"{why}; {language.until.format(date=words.day(facts.date_of(until)))}" if until else why
+    why = facts.why_kept(ground, regulation=row.regulation, words=language)
+    return f"{why}; {language.until.format(date=words.day(facts.date_of(until, row)))}" if until else why
 
 
 def _refused(row: DsarRequest) -> str:

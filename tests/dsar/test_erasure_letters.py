@@ -145,3 +145,26 @@ def test_letters_of_one_who_became_a_customer_later_go_with_them(box: Box) -> No
     answer(file("delete", "C-LATE"))
     deliver()
     assert texts() == []
+
+
+def test_an_address_that_is_held_does_not_keep_an_erasure_from_its_end(box: Box) -> None:
+    letters_on()
+    _hold("deliveries")
+    filed = file("delete")
+    runner.run(job_id=filed.job.pk)
+    deliver()
+    assert again(filed).state == "deferred"
+    # Nobody writes the last letter any more, and what is kept for it is held.
+    with transaction():
+        manner.change({"automatic": False}, now=clock.now())
+    _hold("dsar")
+    _release("deliveries")
+    work_off()
+    assert again(filed).state == "completed"
+    assert [text["to"] for text in texts() if "subject" not in text] == [EMAIL]
+    with transaction():
+        assert sending.forget_unneeded(now=clock.now()) == 0
+    _release("dsar")
+    with transaction():
+        sending.forget_unneeded(now=clock.now())
+    assert [text for text in texts() if "subject" not in text] == []

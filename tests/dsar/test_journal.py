@@ -18,6 +18,7 @@ from dsar.models import DsarRequest, ErasureEntry
 from kaireon.api import written_once
 from kaireon.jobs.models import Job
 from kaireon.lib import clock
+from kaireon.lib.canonical import canonical
 from kaireon.outbox import webhooks
 from kaireon.outbox.sending import Refused
 from kaireon.tenancy.context import PLATFORM, scope, transaction
@@ -210,3 +211,13 @@ def _step(request: DsarRequest) -> dict[str, Any]:
     with transaction():
         [said] = steps.of([request.pk]).values()
     return next(step for step in said if step["name"] == "journal")
+
+
+def test_a_seal_beyond_ascii_is_a_broken_one(jane: m.Customer) -> None:
+    answer(file("delete"))
+    with transaction():
+        row = ErasureEntry.objects.get()
+        said = json.loads(bytes(row.content))
+        forged = canonical({**said, "mac": f"{said['mac'][:-1]}é"})
+        with pytest.raises(entries.JournalBroken, match="its seal does not hold"):
+            entries.opened(forged, form=entries.ENTRY, name="it")

@@ -3,19 +3,22 @@
 import re
 from datetime import date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
 
 from customers.catalogue import CATALOGUE, Erasure
+from dsar import deadlines
 from dsar.deadlines import LAWS
 from dsar.erasing import grounds as kept
 from dsar.erasing import log_keys
-from dsar.letters import facts, texts, words
+from dsar.letters import facts, sending, texts, words
 from dsar.letters.texts import Template, TemplateRefused
 from dsar.letters.words import LANGUAGES, de, es, fr
-from dsar.models import DsarRequest, LetterKind, LetterSettings, RequestType
+from dsar.models import DsarRequest, Letter, LetterKind, LetterSettings, RequestType
 from dsar.requests.grounds import GROUNDS
+from kaireon.lib.clock import at
 
 GOOD = "Leider nein. {{ ground }} ({{ article }})\n\n{{ remedies }}"
 ENTITIES = {entity.name for entity in CATALOGUE if entity.erasure != Erasure.NONE} | {log_keys.NAME}
@@ -192,3 +195,39 @@ def test_a_language_is_known_by_its_first_part() -> None:
         *("de", "de", "de", "en", "fr", "es"),
         *(None, None, None),
     ]
+
+
+def test_a_hold_that_ends_at_a_moment_ends_on_the_day_it_has_for_the_tenant(ada: None) -> None:
+    kept_rows = {"entity": "delivery", "count": 3, "ground": kept.LEGAL_HOLD}
+
+    def said(until: str) -> str:
+        request = DsarRequest(regulation="gdpr", clock_terms={"zone": "America/New_York"})
+        request.retained = [{**kept_rows, "until": until}]
+        about = facts.About(request=request, settings=LetterSettings(), language="en")
+        return facts._retained(about)
+
+    # Nine in the evening of the day before, where they are.
+    assert "looked at again on 28 February 2026" in said("2026-03-01T02:00:00Z")
+    assert "looked at again on 1 March 2026" in said("2026-03-01T12:00:00Z")
+    assert "looked at again on 1 March 2026" in said("2026-03-01")
+
+
+def test_a_letter_of_extension_is_in_time_until_the_end_of_the_first_time_pauses_included() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    times = deadlines.clock_for("gdpr", at("2026-03-02T09:00:00Z"), zone)
+    assert times.notice_by == times.due == date(2026, 4, 2)
+
+    def told(moment: str, times: deadlines.Clock) -> bool | None:
+        return sending.told_in_time(Letter(state="sent", settled_at=at(moment)), times)
+
+    # The last second of the day there, to its end.
+    assert told("2026-04-02T21:59:59.500000Z", times) is True
+    assert told("2026-04-02T22:00:00Z", times) is False
+    stood = deadlines.pause(times, at("2026-03-10T09:00:00Z"), deadlines.Ground.IDENTITY, "Who asks?")
+    ran = deadlines.resume(stood, at("2026-03-15T09:00:00Z"))
+    assert ran.notice_by == date(2026, 4, 7)
+    [rule] = [rule for rule in deadlines.extend(ran, at("2026-04-06T09:00:00Z"), "Many").rules if rule.rule == "notice"]
+    assert "2026-04-07" in rule.effect
+    assert told("2026-04-07T09:00:00Z", ran) is True
+    assert told("2026-04-08T09:00:00Z", ran) is False
+    assert sending.told_in_time(Letter(state="waiting"), ran) is None
