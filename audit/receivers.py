@@ -60,8 +60,9 @@ def logged_in(*, user: User, tenant_id: str, request_id: str, method: str, **_: 
 
 
 @receiver(signals.login_failed)
-def login_failed(*, reason: str, user: User | None, request_id: str, **_: Any) -> None:
-    """Goes to the platform's log: who could not sign in is of no tenant yet. The address tried is not recorded."""
+def login_failed(*, reason: str, user: User | None, request_id: str, source: str = "", **_: Any) -> None:
+    """Goes to the platform's log: who could not sign in is of no tenant yet. The address tried is not recorded, and
+    where it was tried from only as a keyed pseudonym, so that many sources can be told from one."""
     events.record(
         tenant_id=PLATFORM,
         actor=Actor.system(),
@@ -69,7 +70,7 @@ def login_failed(*, reason: str, user: User | None, request_id: str, **_: Any) -
         action="auth.login_failed",
         entity_type="User",
         entity_id=str(user.pk) if user else "unknown",
-        changes={"reason": reason},
+        changes={"reason": reason, **({"source": source} if source else {})},
     )
 
 

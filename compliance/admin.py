@@ -1,9 +1,18 @@
 """The pages of the rules, registered: Django looks for them here."""
 
+from compliance.detection.admin import SecuritySignalAdmin
 from compliance.drift.admin import DriftAdmin
 from compliance.holding.admin import HoldAdmin, MatterAdmin
 from compliance.purging.admin import PurgePlanAdmin
 from compliance.purging.dispositions_admin import DispositionAdmin
 from compliance.retention.admin import RetentionPolicyAdmin
 
-__all__ = ["DispositionAdmin", "DriftAdmin", "HoldAdmin", "MatterAdmin", "PurgePlanAdmin", "RetentionPolicyAdmin"]
+__all__ = [
+    "DispositionAdmin",
+    "DriftAdmin",
+    "HoldAdmin",
+    "MatterAdmin",
+    "PurgePlanAdmin",
+    "RetentionPolicyAdmin",
+    "SecuritySignalAdmin",
+]

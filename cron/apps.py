@@ -12,4 +12,5 @@ class CronConfig(AppConfig):
         import_module("cron.coming")  # tells the pages of retention when cleanup runs next
         import_module("cron.declared")  # registers what can be declared
         import_module("cron.checks")  # registers the system checks
+        import_module("cron.detection")  # hears how each scan of the logs ended
         import_module("cron.dead_jobs")  # hears of background jobs that were given up

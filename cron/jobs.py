@@ -6,6 +6,7 @@ from cron import (
     audit_verification,
     certificates,
     cleanup,
+    detection,
     disk,
     drift,
     dsar_purge,
@@ -138,6 +139,15 @@ SHIPPED: tuple[Job, ...] = (
         help="Measure the database, how fast it grows, and in how many days its disk is full.",
         for_all=disk.project,
         schedule="50 5 * * 1",
+    ),
+    Job(
+        name=detection.NAME,
+        help="Look through the audit logs for what new accounts and hasty people do; make up for time that was missed.",
+        for_all=detection.begin,
+        for_tenant=detection.scan_tenant,
+        answer=detection.answer,
+        schedule=detection.PREVIEW_SCHEDULE if env.ENVIRONMENT == "preview" else detection.SCHEDULE,
+        missed=Missed.SKIP,
     ),
 )
 

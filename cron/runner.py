@@ -77,15 +77,26 @@ def run_job(
 
     Raises UnknownJob, InsideTransaction, NotServing.
     """
-    job = jobs.find(name)
+    try:
+        ran = _run(jobs.find(name), Trigger(trigger), actor, slot, dry_run=dry_run)
+    except Exception as error:
+        # Before there was a run, or without being able to say how it ended.
+        signals.job_ended.send_robust(sender=JobRun, job=name, ok=False, body={}, error=error)
+        raise
+    if not ran.skipped:
+        signals.job_ended.send_robust(sender=JobRun, job=name, ok=ran.ok, body=ran.body, error=None)
+    return ran
+
+
+def _run(job: Job, trigger: Trigger, actor: Actor | None, slot: datetime | None, *, dry_run: bool) -> Ran:
     serving.require()
     if connection.in_atomic_block:
-        raise InsideTransaction(name)
+        raise InsideTransaction(job.name)
     with only_run(job.name) as free:
         if not free:
             logger.info("job_skipped", extra={"job": job.name, "trigger": str(trigger)})
             return Ran(body={"ok": True, "skipped": ALREADY_RUNNING})
-        run = _open(job, Trigger(trigger), actor or Actor.job(job.name), slot, dry_run=dry_run)
+        run = _open(job, trigger, actor or Actor.job(job.name), slot, dry_run=dry_run)
         if run is None:
             return Ran(body={"ok": True, "skipped": ALREADY_RAN})
         ping(job.name, "start")

@@ -94,7 +94,7 @@ class RunEntity(Entity):
         return super().expired(before, data_class=data_class, column=column).exclude(Exists(checkpoints))
 
 
-# Derived from work on data and about nobody: cleanup sweeps it by its class, and no dossier looks at it.
+# Derived from work on data and about no subject: cleanup sweeps it by its class, and no dossier looks at it.
 DERIVED: tuple[Entity, ...] = (
     Entity(
         name="flowCheckpoint",
@@ -113,6 +113,15 @@ DERIVED: tuple[Entity, ...] = (
         anchors=("created_at",),
         erasure=Erasure.DELETE,
     ),
+    Entity(
+        name="securitySignal",
+        model="compliance.SecuritySignal",
+        title="Security signal",
+        data_class="security",
+        clock="raised_at",
+        anchors=("occurred_at",),
+        erasure=Erasure.DELETE,
+    ),
 )
 
 # No reference leads from these to a person whom they may name: an erasure finds them by what they say, beside messages
@@ -129,6 +138,16 @@ SAID: tuple[Entity, ...] = (
         personal=("answer", "fingerprint"),
     ),
     *(entity for entity in DERIVED if entity.name == "flowCheckpoint"),
+    # Beside the row itself, which goes with its class: whoever acknowledged it may have written a name down.
+    Entity(
+        name="signalNote",
+        model="compliance.SecuritySignal",
+        title="Note on a security signal",
+        data_class="security",
+        clock="raised_at",
+        erasure=Erasure.SHRED,
+        personal=("note_sealed",),
+    ),
 )
 
 CATALOGUE: tuple[Entity, ...] = (

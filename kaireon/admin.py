@@ -67,6 +67,12 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
         Page(title="Audit log", icon="verified_user", model="audit_auditrecord", permission=Permission.READ_AUDIT),
         Page(title="Log exports", icon="folder_zip", model="audit_auditexport", permission=Permission.EXPORT_AUDIT),
         Page(
+            title="Security signals",
+            icon="shield",
+            model="compliance_securitysignal",
+            permission=Permission.HANDLE_SIGNALS,
+        ),
+        Page(
             title="Approvals",
             icon="approval_delegation",
             model="approvals_approvalrequest",

@@ -90,7 +90,19 @@ DSAR_ERASURE_WINDOW_HOURS: int = whole_number("DSAR_ERASURE_WINDOW_HOURS", defau
 CONFIG_DIR: str = env.str("CONFIG_DIR", default="").strip()
 JOB_RUN_DAYS: int = whole_number("JOB_RUN_DAYS", default=90)
 OPERATOR_TENANT: str = env.str("OPERATOR_TENANT", default="")
+# Keys of internal services; kaireon/tenancy/internal_services.py says what each may call.
 SCHEDULER_SERVICE_API_KEY: str = env.str("SCHEDULER_SERVICE_API_KEY", default="")
+MCP_SERVICE_API_KEY: str = env.str("MCP_SERVICE_API_KEY", default="")
+EVENTS_SERVICE_API_KEY: str = env.str("EVENTS_SERVICE_API_KEY", default="")
+HUB_SERVICE_API_KEY: str = env.str("HUB_SERVICE_API_KEY", default="")
+# From where on the scan of the audit logs calls it too much: see docs/detection.md.
+DETECTION_ODD_HOURS: str = env.str("DETECTION_ODD_HOURS", default="").strip() or "22-6"
+DETECTION_RELEASE_PURGE_MINUTES: int = whole_number("DETECTION_RELEASE_PURGE_MINUTES", default=60)
+DETECTION_ERASURES: int = whole_number("DETECTION_ERASURES", default=20)
+DETECTION_AUDIT_VIEWS: int = whole_number("DETECTION_AUDIT_VIEWS", default=100)
+DETECTION_REFUSALS: int = whole_number("DETECTION_REFUSALS", default=10)
+DETECTION_LOGIN_SOURCES: int = whole_number("DETECTION_LOGIN_SOURCES", default=5)
+SENTRY_DSN: str = env.str("SENTRY_DSN", default="").strip()
 
 # Switches: see docs/operations.md.
 SKIP_JOB_TYPES: list[str] = env.list("SKIP_JOB_TYPES", default=[])

@@ -19,7 +19,7 @@ from compliance.purging import preview_api as retention_preview
 from compliance.retention import api as retention
 from compliance.retention import laws_api as retention_laws
 from cron import api as cron
-from cron import runs_api
+from cron import runs_api, scan_api
 from customers import api as customers
 from customers import returns_api as returns
 from dsar.certifying import certificate_api as certificates
@@ -154,6 +154,7 @@ api_v1 = [
         flows.RunProgressView.as_view(),
         name="pipeline-run-progress",
     ),
+    path("cron/security-behavioral-scan", scan_api.SecurityScanView.as_view(), name="security-scan"),
     path("cron/<str:name>", cron.CronView.as_view(), name="cron"),
 ]
 
@@ -161,6 +162,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api_v1)),
+    path("api/cron/security-behavioral-scan", scan_api.SecurityScanAtOldAddress.as_view(), name="security-scan-old"),
     path("privacy/", include("dsar.public.urls")),
     path("witness/v1/add-checkpoint", witness_api.add_checkpoint, name="witness-add-checkpoint"),
 ]

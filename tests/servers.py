@@ -126,6 +126,9 @@ class Suite:
                 "SEALING_KEYS": "v1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
                 "CRON_SECRET": "test-cron-secret",
                 "SCHEDULER_SERVICE_API_KEY": "test-scheduler-key",
+                "MCP_SERVICE_API_KEY": "test-mcp-service-key",
+                "EVENTS_SERVICE_API_KEY": "test-events-service-key",
+                "HUB_SERVICE_API_KEY": "test-hub-service-key",
                 # Ada may change what concerns every tenant, Mallory may not.
                 "OPERATOR_TENANT": "acme",
                 "OBJECT_ROOT": str(self._objects),

@@ -87,6 +87,9 @@ SCOPES: dict[str, Scope] = {
         documents=("attributes",),
     ),
     "flows_flowcheckpoint": Scope(entity="flowCheckpoint", clock="finished_at", subject=""),
+    "compliance_securitysignal": Scope(
+        entity="securitySignal", clock="raised_at", subject="", columns=("kind", "severity", "occurred_at")
+    ),
     "flows_flowrun": Scope(entity="flowRun", clock="finished_at", subject=""),
 }
 

@@ -9,6 +9,7 @@ from compliance.models.matter import Matter
 from compliance.models.policy import CLOCK, MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
 from compliance.models.policy_version import PolicyVersion
 from compliance.models.purge_plan import PlanState, PurgePlan, PurgePlanItem
+from compliance.models.signal import ScanCoverage, SecuritySignal, SignalKind, SignalSeverity, SignalState
 
 __all__ = [
     "CLOCK",
@@ -31,4 +32,9 @@ __all__ = [
     "PurgePlan",
     "PurgePlanItem",
     "RetentionPolicy",
+    "ScanCoverage",
+    "SecuritySignal",
+    "SignalKind",
+    "SignalSeverity",
+    "SignalState",
 ]

@@ -1,4 +1,5 @@
-"""What names an erased person where no reference leads to them: messages, kept answers, what pipelines left, caches.
+"""What names an erased person where no reference leads to them: messages, kept answers, what pipelines left, notes on
+signals, caches.
 
 It is found by what it says: the names are remembered, sealed, when the profile goes, and looked for in the last step,
 so that what somebody else wrote meanwhile is found with the rest.
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from compliance.detection import signals
 from compliance.holding import predicate
 from customers import catalogue, naming, returns, spelling
 from customers.models import Customer, IdentityLink
@@ -31,6 +33,7 @@ from kaireon.tenancy.managers import TenantQuerySet
 
 ANSWER = catalogue.said("idempotencyAnswer")
 CHECKPOINT = catalogue.said("flowCheckpoint")
+NOTE = catalogue.said("signalNote")
 PAYLOAD = catalogue.entity("outboxPayload")
 
 _SEARCH = Kept(lambda request: ErasureSearch.objects.filter(request=request), request=UUID)
@@ -44,6 +47,7 @@ class Found:
 
     checkpoints: list[UUID] = field(default_factory=list)
     answers: list[UUID] = field(default_factory=list)
+    notes: list[UUID] = field(default_factory=list)
     batch_rows: int = 0
     messages: int = 0
     cached: int | None = 0
@@ -51,7 +55,7 @@ class Found:
     @property
     def is_any(self) -> bool:
         """Whether something of it is still to go."""
-        return bool(self.checkpoints or self.answers)
+        return bool(self.checkpoints or self.answers or self.notes)
 
     @property
     def counts(self) -> dict[str, int | None]:
@@ -101,12 +105,13 @@ def look(request_id: UUID, *, check: Callable[[], object]) -> Found:
     messages = outbox.claim(names, subject_ref=subject) if there["messages"] else 0
     check()
     cached = cache.forget(tenant_id=context.tenant_id())
-    if not (there["checkpoints"] or there["answers"]):
+    if not (there["checkpoints"] or there["answers"] or there["notes"]):
         return Found(batch_rows=batch_rows, messages=messages, cached=cached)
     with transaction():
         return Found(
             checkpoints=flows.checkpoints(names),
             answers=idempotency.naming(names),
+            notes=signals.naming(names),
             batch_rows=batch_rows,
             messages=messages,
             cached=cached,
@@ -125,6 +130,10 @@ def take(found: Found, late: Erased, *, held: Collection[str]) -> None:
         late.deleted[CHECKPOINT.name] = predicate.free(rows, "metrics", kinds=predicate.FOR_ERASURE).delete()[0]
     if found.answers:
         late.reduced[ANSWER.name] = idempotency.forget_answers(found.answers)
+    if found.notes and NOTE.data_class in held:
+        late.retain(NOTE.name, len(found.notes), LEGAL_HOLD)
+    elif found.notes:
+        late.reduced[NOTE.name] = signals.forget_notes(found.notes)
 
 
 @requires_transaction
@@ -150,7 +159,8 @@ def refs_of(search: ErasureSearch | None) -> list[UUID]:
 @requires_transaction
 def forget(request: DsarRequest, search: ErasureSearch | None) -> None:
     """Forget the names, with the answer. While something that was found by them is held they are needed again."""
-    if search is not None and not any(entry["entity"] == CHECKPOINT.name for entry in request.retained):
+    kept = any(entry["entity"] in (CHECKPOINT.name, NOTE.name) for entry in request.retained)
+    if search is not None and not kept:
         ErasureSearch.objects.filter(pk=search.pk, names_sealed__isnull=False).update(names_sealed=None)
 
 
@@ -170,6 +180,10 @@ def foretell(request: DsarRequest, customers: Iterable[Customer], *, held: Colle
         found.note(entity.name, entity.data_class, Action.RETAIN, stays, why=Why(LEGAL_HOLD))
         found.note(entity.name, entity.data_class, Action.ERASE, count - stays)
     found.note(ANSWER.name, ANSWER.data_class, Action.SHRED, len(idempotency.naming(names)))
+    notes, is_held = len(signals.naming(names)), NOTE.data_class in held
+    found.retain(NOTE.name, notes if is_held else 0, LEGAL_HOLD)
+    found.note(NOTE.name, NOTE.data_class, Action.RETAIN, notes if is_held else 0, why=Why(LEGAL_HOLD))
+    found.note(NOTE.name, NOTE.data_class, Action.SHRED, 0 if is_held else notes)
     return found
 
 
@@ -195,6 +209,7 @@ _LOOKED_THROUGH: dict[str, Callable[[], tuple[TenantQuerySet[Any], ...]]] = {
     "messages": outbox.nobodys,
     "checkpoints": lambda: (flows.saying(),),
     "answers": lambda: (idempotency.answered(),),
+    "notes": lambda: (signals.noted(),),
 }
 
 

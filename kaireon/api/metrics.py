@@ -17,6 +17,9 @@ AUTH_ATTEMPTS = Counter("kaireon_auth_attempts", "Attempts to authenticate, by w
 AUTH_FAILURES = Counter("kaireon_auth_failures", "Attempts that were refused, by reason.", ["reason"])
 
 JOBS_ENQUEUED = Counter("kaireon_worker_jobs_enqueued", "Background jobs written down, by queue.", ["queue"])
+SECURITY_SIGNALS = Counter(
+    "kaireon_security_signals", "Signals that the scan of the log raised, by kind and severity.", ["kind", "severity"]
+)
 ROWS_PURGED = Counter("kaireon_rows_purged", "Rows deleted by retention, by entity of the catalogue.", ["entity"])
 
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})

@@ -105,7 +105,15 @@ def environment(local: LocalFolder, servers: Servers) -> dict[str, str]:
         "API_KEY_PEPPER": local.secret("API_KEY_PEPPER"),
         "SEALING_KEYS": local.sealing_keys(),
         "CRON_SECRET": local.secret("CRON_SECRET"),
-        "SCHEDULER_SERVICE_API_KEY": local.secret("SCHEDULER_SERVICE_API_KEY"),
+        **{
+            name: local.secret(name)
+            for name in (
+                "SCHEDULER_SERVICE_API_KEY",
+                "MCP_SERVICE_API_KEY",
+                "EVENTS_SERVICE_API_KEY",
+                "HUB_SERVICE_API_KEY",
+            )
+        },
         "OBJECT_ROOT": str(local.path / "objects"),
         "AUDIT_SPOOL_DIR": str(local.path / "spool"),
         # Mail to the demo's invented customers is a file each, to be looked at.

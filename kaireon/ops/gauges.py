@@ -228,6 +228,20 @@ def upkeep() -> list[Metric]:
     ]
 
 
+def detection() -> list[Metric]:
+    waiting = {"page": 0, "routine": 0} | dict(_rows("SELECT * FROM public.gauge_signals()"))
+    (_, oldest, gaps), *_ = _rows("SELECT * FROM public.gauge_scans()")
+    return [
+        _gauge("kaireon_security_signals_open", "Signals nobody acknowledged, by severity.", "severity", waiting),
+        _value(
+            "kaireon_scan_behind_seconds",
+            "Since when the log of the tenant that is furthest behind was not scanned; 0: none was yet.",
+            _age(oldest),
+        ),
+        _value("kaireon_scan_gaps", "Tenants in whose log time is missing that a scan has to make up for.", gaps),
+    ]
+
+
 def breaker_states() -> list[Metric]:
     described = "0 closed, 1 half-open, 2 open, by dependency."
     return [_gauge("kaireon_breaker_state", described, "dependency", breakers.states())]
@@ -241,6 +255,7 @@ SOURCES: dict[str, Callable[[], list[Metric]]] = {
     "holds": holds,
     "jobs": jobs,
     "upkeep": upkeep,
+    "detection": detection,
     "breakers": breaker_states,
 }
 

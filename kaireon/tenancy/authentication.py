@@ -13,8 +13,9 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
 from kaireon.api.errors import Forbidden, Unauthenticated
+from kaireon.api.logs import request_id
 from kaireon.lib import clock
-from kaireon.tenancy import auth_events, keys, resolver
+from kaireon.tenancy import auth_events, keys, resolver, signals
 from kaireon.tenancy.context import Actor, scope, transaction
 from kaireon.tenancy.models import User
 from kaireon.tenancy.principal import Principal
@@ -92,6 +93,7 @@ class KaireonAuthentication(BaseAuthentication):
         membership = resolver.membership(user_id, tenant)
         if membership is None:
             auth_events.failed("tenant", request._request)
+            self._note_foreign(user, str(claims.get("tenant", "")))
             raise Forbidden("X-Tenant-Id does not name a tenant you are a member of.", code="unknown_tenant")
         return Principal(
             actor=Actor(id=str(user.pk), name=user.name, type="user"),
@@ -99,6 +101,22 @@ class KaireonAuthentication(BaseAuthentication):
             tenant_name=membership.tenant_name,
             role=membership.role,
             permissions=permissions_of(membership.role),
+        )
+
+    def _note_foreign(self, user: User, home: str) -> None:
+        """That somebody asked for a tenant that is not theirs stands in the log of the one they signed in to."""
+        membership = resolver.membership(user.pk, home)
+        if membership is None:
+            return
+        principal = Principal(
+            actor=Actor(id=str(user.pk), name=user.name, type="user"),
+            tenant_id=membership.tenant_id,
+            tenant_name=membership.tenant_name,
+            role=membership.role,
+            permissions=permissions_of(membership.role),
+        )
+        signals.access_refused.send(
+            sender=type(self), principal=principal, reason="foreign_tenant", request_id=request_id()
         )
 
 

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from kaireon.api.logs import request_id
 from kaireon.lib import clock
 from kaireon.tenancy import auth_events, signals
+from kaireon.tenancy.addresses import source_pseudonym
 from kaireon.tenancy.context import Actor, platform_scope, transaction
 from kaireon.tenancy.models import User
 
@@ -70,7 +71,13 @@ def _fault(user: User | None, *, right: bool, now: datetime) -> str:
 
 def _refuse(reason: str, user: User | None, request: HttpRequest | None) -> None:
     auth_events.failed(reason, request)
-    signals.login_failed.send(sender=LockingBackend, reason=reason, user=user, request_id=request_id())
+    signals.login_failed.send(
+        sender=LockingBackend,
+        reason=reason,
+        user=user,
+        request_id=request_id(),
+        source=source_pseudonym(request) if user is not None and request is not None else "",
+    )
 
 
 def _spend_the_time(password: str | None) -> tuple[bool, bool]:

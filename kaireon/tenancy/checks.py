@@ -10,6 +10,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 
 from kaireon import env
+from kaireon.tenancy.internal_services import SERVICES
 
 REQUIRED = {
     "SECRET_KEY": "kaireon.E001",
@@ -19,7 +20,12 @@ REQUIRED = {
     "API_KEY_PEPPER": "kaireon.E005",
     "SEALING_KEYS": "kaireon.E006",
 }
-MINIMUM_LENGTH = {"SECRET_KEY": 32, "API_KEY_PEPPER": 32, "CRON_SECRET": 16}
+MINIMUM_LENGTH = {
+    "SECRET_KEY": 32,
+    "API_KEY_PEPPER": 32,
+    "CRON_SECRET": 16,
+    **{service.setting: 16 for service in SERVICES.values()},
+}
 
 
 @register(Tags.security)
@@ -66,6 +72,17 @@ def cron_is_reachable(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
     return [
         checks.Warning("CRON_SECRET is not set: every cron route refuses.", hint="Set CRON_SECRET.", id="kaireon.W001")
     ]
+
+
+@register(Tags.security)
+def one_key_each(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """With a key of another service, or the cron secret, nobody could tell who calls: then neither is let in."""
+    keys = {name: getattr(env, name) for name in (*(s.setting for s in SERVICES.values()), "CRON_SECRET")}
+    shared = sorted(name for name, key in keys.items() if key and list(keys.values()).count(key) > 1)
+    if not shared:
+        return []
+    hint = "Give each its own secret."
+    return [Error(f"{' and '.join(shared)} are the same.", hint=hint, id="kaireon.E014")]
 
 
 @register(Tags.security)

@@ -27,6 +27,7 @@ class Permission(StrEnum):
     MANAGE_MEMBERS = "manage_members"
     READ_APPROVALS = "read_approvals"
     DECIDE_APPROVALS = "decide_approvals"  # what is asked of them in a stage; never their own requests
+    HANDLE_SIGNALS = "handle_signals"  # what the scan of the log found: see it, acknowledge it
     READ_JOBS = "read_jobs"
     RUN_JOBS = "run_jobs"
     MANAGE_PIPELINES = "manage_pipelines"

@@ -4,7 +4,7 @@ from django.dispatch import Signal
 
 tenants_crossed = Signal()  # reason, actor, request_id
 logged_in = Signal()  # user, tenant_id, request_id, method
-login_failed = Signal()  # reason, user (or None), request_id
+login_failed = Signal()  # reason, user (or None), request_id, source: a pseudonym of the address, when user is known
 job_dead = Signal()  # job, permanent; in the transaction that marks it failed for good
 job_cancelled = Signal()  # job; in the transaction that ends it
 job_retried = Signal()  # job; in the transaction that queues it again

@@ -11,7 +11,7 @@ from django.test import Client
 from audit.exports import jobs as export_jobs
 from compliance.holding import matters
 from compliance.holding.matters import What
-from compliance.models import Drift
+from compliance.models import Drift, SecuritySignal
 from compliance.purging import dispositions, plans
 from compliance.purging.dispositions import Run
 from compliance.retention import policies
@@ -99,6 +99,14 @@ def rows(db: str) -> Rows:
         )
         recipients.save(name="The Shop", destination="stream", now=now)
         export_jobs.request(format_="csv", actor=ADA.actor, now=now)
+        SecuritySignal.objects.create(
+            kind="mass_erasure",
+            severity="page",
+            record_id=message.pk,
+            occurred_at=now,
+            raised_at=now,
+            fingerprint="0" * 64,
+        )
         ImportRun.objects.create(kind="customers", format="csv", fingerprint="0" * 64, size=1)
     JobRun.objects.create(job="cleanup", trigger=Trigger.COMMAND, started_at=now)
     with ADA.here():

@@ -15,6 +15,7 @@ from tests.bench.offline import bench as offline
 from tests.bench.outbox import bench as outbox
 from tests.bench.proof import bench as proof
 from tests.bench.purge import bench as purge
+from tests.bench.scan import bench as scan
 from tests.bench.verify import bench as verify
 
 # In the order of the document.
@@ -32,6 +33,7 @@ BENCHES = {
     "purge": purge,
     "dossier": dossier,
     "erasure": erasure,
+    "scan": scan,
 }
 CORES = 2
 

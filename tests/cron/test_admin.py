@@ -65,6 +65,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
         "hold-reminders": "new",
         "outbox-reaper": "paused",
         "vacuum-analyze": "new",
+        "security-behavioral-scan": "new",
     }
     assert set(states) == set(JOBS)
 

@@ -33,6 +33,8 @@ from tests.live import Beat, Web, Worker, together, wait_until
 pytestmark = pytest.mark.slow
 
 CRON = {"Authorization": "Bearer test-cron-secret"}
+# The one job that is an internal service's to start.
+SCHEDULER = {"X-Service-Key": "test-scheduler-key"}
 SKIPPED = {"ok": True, "skipped": "already running"}
 # Often enough for a test to wait for it.
 SECONDS = 2
@@ -58,7 +60,7 @@ def beat(db: str, tmp_path: Path) -> Iterator[Beat]:
 
 
 def by_http(web: Web, job: str) -> tuple[int, Any]:
-    answer = web.post(f"/cron/{job}", headers=CRON)
+    answer = web.post(f"/cron/{job}", headers=SCHEDULER if job == "security-behavioral-scan" else CRON)
     return answer.status, answer.json()
 
 

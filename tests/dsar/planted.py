@@ -8,6 +8,8 @@ from uuid import UUID, uuid4
 import psycopg
 from rest_framework.response import Response
 
+from compliance.detection import signals
+from compliance.models import SecuritySignal
 from customers import models as m
 from customers.catalogue import CATALOGUE
 from dsar.models import DsarRequest
@@ -23,6 +25,7 @@ from kaireon.outbox.models import ArchiveKey, DeadLetter, Destination, Payload
 from kaireon.tenancy import idempotency
 from kaireon.tenancy.context import tenant_id, transaction
 from kaireon.tenancy.models import IdempotencyKey
+from tests.cast import ADA
 from tests.dsar.conftest import EMAIL, NUMBER, answer, file, make_customer
 
 DEVICE = "device-4711-family"
@@ -32,6 +35,7 @@ NEIGHBOUR, NEIGHBOURS_EMAIL = f"{NUMBER}0", "john.doe@example.com"
 TABLES = (
     *sorted({entity.table for entity in CATALOGUE} - {"dsar_dsarrequest"}),
     *("outbox_message", "outbox_deadletter", "flows_flowrun", "flows_flowcheckpoint", "tenancy_idempotencykey"),
+    "compliance_securitysignal",
     *("dsar_dsarrequest", "flows_pipeline", "outbox_destination"),
 )
 
@@ -45,6 +49,7 @@ class Planted:
     archive_keys: list[UUID] = field(default_factory=list)
     checkpoints: list[UUID] = field(default_factory=list)
     answers: list[UUID] = field(default_factory=list)
+    notes: list[UUID] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
 
 
@@ -115,6 +120,10 @@ def name(who: m.Customer, run: FlowRun, step: str) -> Planted:
             _checkpoint(run, f"{step}1", {"last": who.email}, None),
             _checkpoint(run, f"{step}2", None, {"after": [who.customer_id]}),
         ]
+        said.notes = [
+            _note(f"Asked about {who.email}: it was us."),
+            _note(f"See /customers/{who.customer_id}."),
+        ]
         gone = _letter({"customer": who.customer_id, "email": who.email})
     list(archive.archive_waiting(now=now, to=archive.place()))
     with transaction():
@@ -168,6 +177,16 @@ def _checkpoint(run: FlowRun, step: str, output: Any, position: Any) -> UUID:
     return row.pk
 
 
+def _note(text: str) -> UUID:
+    now = clock.now()
+    mark = uuid4()
+    row = SecuritySignal.objects.create(
+        kind="mass_erasure", severity="page", record_id=mark, occurred_at=now, raised_at=now, fingerprint=mark.hex
+    )
+    signals.acknowledge(signal=row, note=text, actor=ADA.actor, now=now)
+    return row.pk
+
+
 def work_off() -> None:
     """What a worker does with all that is due."""
     while True:
@@ -188,6 +207,11 @@ def kept_answers(ids: list[UUID]) -> int:
         return IdempotencyKey.objects.filter(pk__in=ids, answer__isnull=False).count()
 
 
+def kept_notes(ids: list[UUID]) -> int:
+    with transaction():
+        return SecuritySignal.objects.filter(pk__in=ids, note_sealed__isnull=False).count()
+
+
 def hers_by_table(world: World) -> dict[str, set[str]]:
     """The ids of all rows that are Jane's, before they go."""
     with transaction():
@@ -200,6 +224,7 @@ def hers_by_table(world: World) -> dict[str, set[str]]:
         ("outbox_archivekey", world.hers.archive_keys),
         ("flows_flowcheckpoint", world.hers.checkpoints),
         ("tenancy_idempotencykey", world.hers.answers),
+        ("compliance_securitysignal", world.hers.notes),
     ):
         found.setdefault(table, set()).update(map(str, ids))
     return found

@@ -154,6 +154,7 @@ def _each_met_its_action(world: World, request: DsarRequest) -> None:
         assert [line for line, _ in batches.read(world.run.pk, step, 0)] == world.his.lines
     # Kept answers, and caches.
     assert (planted.kept_answers(hers.answers), planted.kept_answers(world.his.answers)) == (0, 2)
+    assert (planted.kept_notes(hers.notes), planted.kept_notes(world.his.notes)) == (0, 2)
     assert cache.get(cache.DECISION, NUMBER, tenant_id=tenant_id()) is None
     assert cache.get(cache.FEATURE, "opaque", tenant_id=tenant_id()) is None
     # The log: whole, and what it says of her opens for nobody any more; what it says of him still does.
@@ -190,9 +191,9 @@ def _the_plan_had_said_it(plan: dict[str, Any], request: DsarRequest) -> None:
     assert (by_action["erase"].pop("attachmentObject"), gone.pop("archivedDeadLetter")) == (1, 4)
     objects = by_action["erase"].pop("dossierObject", 0)
     assert (by_action["erase"], objects) == (gone, 0)
-    assert by_action["shred"] == {"dsarRequest": 4, "idempotencyAnswer": 2, "subjectKey": 1}
+    assert by_action["shred"] == {"dsarRequest": 4, "idempotencyAnswer": 2, "signalNote": 2, "subjectKey": 1}
     assert by_action["anonymise"] == {"consentRecord": 1}
-    assert request.counts["reduced"] == {"consentRecord": 1, "dsarRequest": 4, "idempotencyAnswer": 2}
+    assert request.counts["reduced"] == {"consentRecord": 1, "dsarRequest": 4, "idempotencyAnswer": 2, "signalNote": 2}
     with transaction():
         [last] = ErasureStep.objects.filter(request=request.pk, name=Step.VERIFICATION)
     assert last.counts == {"retained": 0, "messagesFound": 5 + 4, "batchRows": 2, "cached": 3}

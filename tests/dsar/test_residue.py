@@ -218,6 +218,7 @@ def test_what_only_names_them_is_found_by_the_last_look(
     [hers] = said
     assert planted.left(Payload, hers.payloads + hers.own) == planted.left(ArchiveKey, hers.archive_keys) == 0
     assert planted.left(FlowCheckpoint, hers.checkpoints) == planted.kept_answers(hers.answers) == 0
+    assert planted.kept_notes(hers.notes) == 0
     assert (request.counts["deleted"]["outboxPayload"], request.counts["deleted"]["flowCheckpoint"]) == (6, 2)
 
 

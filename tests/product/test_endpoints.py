@@ -206,6 +206,8 @@ OPEN: dict[tuple[str, str], str] = {
     ("POST", "auth-refresh"): "renews a session",
     ("POST", "auth-logout"): "ends a session",
     ("POST", "cron"): "CRON_SECRET only",
+    ("GET", "security-scan"): "the scheduler's key only",
+    ("POST", "security-scan"): "the scheduler's key only",
 }
 
 

@@ -95,8 +95,9 @@ ANCHORS = {
     "identityLink": ("first_seen_at",),
     "customer": ("created_at", "updated_at"),
     "flowRun": ("created_at",),
+    "securitySignal": ("occurred_at",),
 }
-OF_NOBODY = ("suppressionTombstone", "flowRun", "flowCheckpoint")
+OF_NOBODY = ("suppressionTombstone", "flowRun", "flowCheckpoint", "securitySignal")
 # They name a person, who need not be a customer any more; the others refer to the customer's row.
 BY_NAME = ("outboxPayload", "archivedDeadLetter", "letterText", "publicFiling", "dossier", "dsarRequest")
 PLAIN = tuple(name for name in KINDS if name not in ("customer", "dossier", "flowCheckpoint"))

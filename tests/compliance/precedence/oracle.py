@@ -72,6 +72,7 @@ KINDS: dict[str, Kind] = {
     "customer": Kind(data_class="profiles", moves=True),
     "flowCheckpoint": Kind(data_class="metrics", erasure="none"),
     "flowRun": Kind(data_class="metrics", erasure="none"),
+    "securitySignal": Kind(data_class="security", erasure="none"),
 }
 
 

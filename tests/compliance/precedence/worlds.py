@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from compliance.holding import queries, scopes
-from compliance.models import Hold, HoldSubject, Matter
+from compliance.models import Hold, HoldSubject, Matter, SecuritySignal
 from compliance.retention import binding, policies
 from customers import models as m
 from customers.partitions import PARTITIONED, ensure_months
@@ -48,6 +48,7 @@ TABLES: dict[str, tuple[Any, str]] = {
     "customer": (m.Customer, "last_activity_at"),
     "flowRun": (FlowRun, "finished_at"),
     "flowCheckpoint": (FlowCheckpoint, "finished_at"),
+    "securitySignal": (SecuritySignal, "raised_at"),
 }
 # Nothing before what it refers to.
 ORDER = ("customer", "flowRun", "dsarRequest", *TABLES)
@@ -132,6 +133,13 @@ def _made(model: Any, clock: str, row: Row, world: World) -> Any:
         "customer": {"customer_id": unique, "name": NAME},
         "flowRun": {"name": "flow", "trigger": "code", "state": "done" if row.clock else "running"},
         "flowCheckpoint": {"step": unique, "code_version": "1", "started_at": then, "updated_at": then},
+        "securitySignal": {
+            "kind": "mass_erasure",
+            "severity": "page",
+            "record_id": row.id,
+            "occurred_at": then,
+            "fingerprint": unique,
+        },
     }
     refers = {}
     if row.refers:
