@@ -30,6 +30,7 @@ from audit.models import ActorType, AuditRecord
 from audit.sealing.reveal import Opened, has_sealed, may_reveal
 from audit.sealing.reveal import opened as open_record
 from audit.search import BadSearch, Search
+from audit.shipping.admin import SiemDestinationAdmin
 from audit.state import state
 from audit.tree.path import document, path
 from audit.verification import jobs as verify_jobs
@@ -42,6 +43,8 @@ from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import READ_METHODS, TenantModelAdmin, given_by, may, principal_of, verb
 from kaireon.tenancy.models import Tenant
 from kaireon.tenancy.roles import Permission
+
+__all__ = ["AuditRecordAdmin", "SiemDestinationAdmin"]
 
 # What one request can check well within a server's patience; a longer log is a worker's.
 MOST_AT_ONCE = 20_000

@@ -15,6 +15,7 @@ from cron import (
     flows,
     holds,
     outbox_jobs,
+    siem_jobs,
     vacuum,
 )
 from cron.work import Job, Missed
@@ -88,6 +89,15 @@ SHIPPED: tuple[Job, ...] = (
         for_all=audit_verification.verify_platform,
         for_tenant=audit_verification.verify_tenant,
         schedule="15 1 * * *",
+    ),
+    Job(
+        name="siem-ship",
+        help="Ship each log to the operator's SIEM, and each tenant's to its own. Best every 5 minutes.",
+        for_all=siem_jobs.ship_platform,
+        for_tenant=siem_jobs.ship_tenant,
+        answer=siem_jobs.answer,
+        missed=Missed.SKIP,
+        unscheduled='The operator chooses; every 5 minutes does well: CRON_SIEM_SHIP_SCHEDULE="*/5 * * * *".',
     ),
     Job(
         name="outbox-reaper",

@@ -110,6 +110,12 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
         Page(title="Messages out", icon="outbox", model="outbox_message", permission=Permission.READ_JOBS),
         Page(title="Dead letters", icon="report", model="outbox_deadletter", permission=Permission.RUN_JOBS),
         Page(title="Destinations", icon="webhook", model="outbox_destination", permission=Permission.RUN_JOBS),
+        Page(
+            title="SIEM destinations",
+            icon="radar",
+            model="audit_siemdestination",
+            permission=Permission.EXPORT_AUDIT,
+        ),
         Page(title="Imports", icon="upload_file", model="customers_importrun", permission=Permission.READ_JOBS),
     ),
     "Settings": (

@@ -22,10 +22,10 @@ logger = logging.getLogger("kaireon.breakers")
 # What the product calls outside, by the name it has in metrics and log. A new one is named here, so that its gauge is
 # there at 0.
 STORAGE, WEBHOOK, MAIL, STREAM, MONITOR = "storage", "webhook", "mail", "stream", "monitor"
-WITNESS = "witness"
+WITNESS, SIEM = "witness", "siem"
 # Around what is recorded outside any transaction, and nothing else: that can wait for the database, other work cannot.
 DATABASE = "database"
-DEPENDENCIES = (STORAGE, WEBHOOK, MAIL, STREAM, MONITOR, WITNESS, DATABASE)
+DEPENDENCIES = (STORAGE, WEBHOOK, MAIL, STREAM, MONITOR, WITNESS, SIEM, DATABASE)
 
 FAILURES = 5
 SECONDS = 60

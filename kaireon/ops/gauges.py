@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from audit import events
+from audit.shipping import destinations as siem_destinations
 from audit.tree import publication
 from audit.witness import witnesses
 from cron import certificates, disk
@@ -117,6 +118,36 @@ def audit() -> list[Metric]:
             unwitnessed,
         ),
         _value("kaireon_audit_unwitnessed_seconds", "Age of the oldest of those checkpoints.", _age(unseen)),
+    ]
+
+
+def siem() -> list[Metric]:
+    try:
+        has_operators, misconfigured = siem_destinations.operators() is not None, 0
+    except siem_destinations.NotConfigured:
+        has_operators, misconfigured = False, 1
+    rows = _rows("SELECT * FROM public.gauge_siem(%s)", has_operators)
+    labels = ("tenant", "destination")
+    return [
+        _gauge(
+            "kaireon_siem_lag_records",
+            "Records that a SIEM has not confirmed, by log and destination.",
+            labels,
+            {(tenant, name): behind for tenant, name, behind, _, _ in rows},
+        ),
+        _gauge(
+            "kaireon_siem_lag_seconds",
+            "Since when it does not have them all; 0: it does.",
+            labels,
+            {(tenant, name): _age(since) for tenant, name, _, since, _ in rows},
+        ),
+        _gauge(
+            "kaireon_siem_refused_records",
+            "Records that it will not take, or that were pruned before they were shipped.",
+            labels,
+            {(tenant, name): refused for tenant, name, _, _, refused in rows},
+        ),
+        _value("kaireon_siem_misconfigured", "1: SIEM_BACKEND and its kin name nothing to ship to.", misconfigured),
     ]
 
 
@@ -250,6 +281,7 @@ def breaker_states() -> list[Metric]:
 SOURCES: dict[str, Callable[[], list[Metric]]] = {
     "queues": queues,
     "audit": audit,
+    "siem": siem,
     "spool": spool,
     "requests": requests,
     "holds": holds,

@@ -70,20 +70,23 @@ class KindOf:
     is_the_tenants: bool = False
 
 
-def check_webhook(given: Mapping[str, Any], secret: str) -> None:
-    """Raises DestinationRefused."""
-    url = str(given.get("url", ""))
+def check_url(url: str, *, private: bool, name: str = "url") -> None:
+    """Whether something can be sent there: https, or with `private` plain http too. Raises DestinationRefused."""
     if not _SENDABLE.fullmatch(url):
-        raise DestinationRefused("url takes printable ASCII without spaces; other letters are written in percents.")
+        raise DestinationRefused(f"{name} takes printable ASCII without spaces; other letters are written in percents.")
     try:
         parts, port = urlsplit(url), urlsplit(url).port
     except ValueError as e:
-        raise DestinationRefused("url is none: its host or its port cannot be read.") from e
-    private = settings.ALLOW_PRIVATE_DESTINATIONS
+        raise DestinationRefused(f"{name} is none: its host or its port cannot be read.") from e
     if parts.scheme != "https" and not (private and parts.scheme == "http"):
-        raise DestinationRefused("url must begin with https://.")
+        raise DestinationRefused(f"{name} must begin with https://.")
     if not parts.hostname or port == 0 or parts.username or parts.password or parts.fragment:
-        raise DestinationRefused("url needs a host, and neither login nor fragment.")
+        raise DestinationRefused(f"{name} needs a host, and neither login nor fragment.")
+
+
+def check_webhook(given: Mapping[str, Any], secret: str) -> None:
+    """Raises DestinationRefused."""
+    check_url(str(given.get("url", "")), private=settings.ALLOW_PRIVATE_DESTINATIONS)
     if len(secret.encode()) < LEAST_SECRET:
         raise DestinationRefused(f"a webhook needs a secret of {LEAST_SECRET} characters or more.")
 

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.test import Client
 
 from audit.exports import jobs as export_jobs
+from audit.shipping import destinations as siem
 from compliance.holding import matters
 from compliance.holding.matters import What
 from compliance.models import Drift, SecuritySignal
@@ -106,6 +107,14 @@ def rows(db: str) -> Rows:
             occurred_at=now,
             raised_at=now,
             fingerprint="0" * 64,
+        )
+        siem.save(
+            row=None,
+            given={"name": "ours", "backend": "elastic", "endpoint": "https://siem.example.com", "index": "audit"}
+            | {"sourcetype": "", "event_bytes": None, "search_endpoint": ""},
+            api_key="key-of-the-test",
+            search_key=None,
+            now=now,
         )
         ImportRun.objects.create(kind="customers", format="csv", fingerprint="0" * 64, size=1)
     JobRun.objects.create(job="cleanup", trigger=Trigger.COMMAND, started_at=now)

@@ -27,6 +27,9 @@ APPEND_ONLY: dict[str, set[tuple[str, str]]] = {
     "audit_tombstone": set(),
     "audit_cosignature": set(),
     "audit_restore": set(),
+    # Whether it arrived is noted; tests/audit/shipping shows that nothing else of it changes.
+    "audit_shippingreceipt": set(),
+    "audit_unshippable": set(),
     "compliance_policyversion": set(),
     "dsar_certificate": set(),
 }

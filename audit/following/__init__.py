@@ -1,0 +1,1 @@
+"""Followers of a log: each has a cursor over `seq` and moves it after its work."""

@@ -1,0 +1,1 @@
+"""The log on its way to a SIEM: Splunk, Datadog or Elasticsearch."""

@@ -1,0 +1,162 @@
+"""Requests to a SIEM: to public addresses unless told otherwise, within a deadline, bounded, never redirected."""
+
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Self
+
+import httpcore
+
+from kaireon.lib import clock
+from kaireon.outbox.network import CONNECT_SECONDS, AddressRefused, NameNotResolved, PublicBackend, deadline
+
+SECONDS = 30.0
+# An answer to a batch of 500 has some hundred bytes for each event at most; what was searched for comes in pieces.
+MOST_ANSWERED = 8 * 1024 * 1024
+LONGEST_WAIT = timedelta(hours=1)
+
+_EXTENSIONS = {"timeout": {"connect": CONNECT_SECONDS, "read": SECONDS, "write": SECONDS, "pool": SECONDS}}
+_AGENT = ("User-Agent", "Kaireon-Compliance")
+
+Headers = Sequence[tuple[str, str]]
+
+
+_UNWELL = frozenset({"timeout", "connection_failed", "name_not_resolved", "answer_incomplete", "not_sent"})
+
+
+class Away(Exception):
+    """Nothing was answered, or nothing that helps. `code` says why and carries nothing secret or personal.
+
+    `wait` is what the receiver asked for.
+    """
+
+    def __init__(self, code: str, *, wait: timedelta | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.wait = wait
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the receiver is well and says no: that is nothing for a circuit breaker."""
+        return self.code not in _UNWELL and not self.code.startswith("http_5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is posted: to which URL, with which headers."""
+
+    url: str
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+    @property
+    def wait(self) -> timedelta | None:
+        """Retry-After (RFC 9110 section 10.2.3) or Datadog's X-RateLimit-Reset, at most an hour."""
+        said = {name.lower(): value.decode("latin-1").strip() for name, value in self.headers}
+        return _wait(said.get(b"retry-after") or said.get(b"x-ratelimit-reset") or "", clock.now())
+
+
+class Client:
+    """Connections to one destination, for one run of one process."""
+
+    def __init__(self, *, allow_private: bool, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=ssl.create_default_context(),
+            network_backend=PublicBackend(allow_private=allow_private),
+            max_connections=2,
+            keepalive_expiry=5.0,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.close()
+
+    def post(self, request: Request, *, seconds: float | None = None) -> Answer:
+        """The whole answer, whatever its status. Raises Away.
+
+        A connection that was kept open and turns out to be closed is no failure of the receiver's: the post is made
+        once more, over a new one. What came twice has one id.
+        """
+        within = seconds or self._seconds
+        try:
+            return self._post(request, within)
+        except Away as error:
+            if error.code not in _HUNG_UP:
+                raise
+        return self._post(request, within)
+
+    def _post(self, request: Request, seconds: float) -> Answer:
+        with (
+            _translated(seconds),
+            self._pool.stream(
+                "POST", request.url, headers=[*request.headers, _AGENT], content=request.body, extensions=_EXTENSIONS
+            ) as answer,
+        ):
+            return Answer(status=answer.status, headers=answer.headers, body=_read(answer))
+
+
+_HUNG_UP = frozenset({"answer_incomplete"})
+
+
+@contextmanager
+def _translated(seconds: float) -> Iterator[None]:
+    ends = deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    except AddressRefused as error:
+        raise Away("address_refused") from error
+    except NameNotResolved as error:
+        raise Away("name_not_resolved") from error
+    except (httpcore.TimeoutException, TimeoutError) as error:
+        raise Away("timeout") from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol, OSError, ValueError) as error:
+        raise Away(_code(error)) from error
+    finally:
+        deadline.reset(ends)
+
+
+def _code(error: Exception) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "certificate_refused"
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpcore.ConnectError):
+        return "connection_failed"
+    return "answer_incomplete" if isinstance(error, httpcore.ProtocolError | httpcore.NetworkError) else "not_sent"
+
+
+def _read(answer: httpcore.Response) -> bytes:
+    parts, size = [], 0
+    for chunk in answer.iter_stream():
+        parts.append(chunk)
+        size += len(chunk)
+        if size > MOST_ANSWERED:
+            raise Away("answer_too_large")
+    return b"".join(parts)
+
+
+def _wait(asked: str, now: datetime) -> timedelta | None:
+    """Seconds or a date; nothing for what is neither."""
+    if asked.isascii() and asked.isdigit():
+        return min(timedelta(seconds=int(asked[:9])), LONGEST_WAIT)
+    try:
+        moment = parsedate_to_datetime(asked)
+    except (ValueError, OverflowError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(timedelta(0), min(moment - now, LONGEST_WAIT))

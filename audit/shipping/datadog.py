@@ -1,0 +1,121 @@
+"""Datadog's log intake (v2): an array of logs, gzip.
+
+- Send logs: POST /api/v2/logs, `DD-API-KEY`; at most 5 MB uncompressed, 1,000 logs, 1 MB a log. A larger log is cut and
+  answered with 2xx all the same, so it is reduced here, and marked. 202 accepted; 400, 401, 403, 408, 413, 429, 5xx.
+  Timestamps of more than 18 hours ago are not taken over, so older records go without `date`, under the moment they
+  arrive; their own stays in `kaireon.timestamp`.
+  https://docs.datadoghq.com/api/latest/logs/#send-logs
+- Tags are small letters, up to 200 characters. https://docs.datadoghq.com/getting_started/tagging/
+- Search logs: POST /api/v2/logs/events/search with `DD-API-KEY` and `DD-APPLICATION-KEY`, pages of up to 1,000 by
+  `page.cursor` from `meta.page.after`. https://docs.datadoghq.com/api/latest/logs/#search-logs
+
+Accepted is all that it says: whether a log is in the index only a search tells, which is what siem_reconcile does.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from audit.shipping import formats
+from audit.shipping.client import Answer, Away, Client, Request
+from audit.shipping.destinations import Target
+from audit.shipping.events import Event
+from audit.shipping.formats import Format, Found, NotSearchable, Verdict
+from kaireon.lib import clock
+
+LOGS = "/api/v2/logs"
+SEARCH = "/api/v2/logs/events/search"
+SOURCE = "kaireon"
+PAGE = 1000
+# An hour less than is documented, for what waits on the way.
+OLDEST_DATE = timedelta(hours=17)
+_HOUR = 3_600_000
+
+
+def encode(event: Event, target: Target) -> bytes:
+    now = int(clock.now().timestamp() * 1000)
+    tenant = event.block.rpartition(".")[0]
+    date = f'"date":{event.millis},' if event.millis > now - OLDEST_DATE / timedelta(milliseconds=1) else ""
+    head = (
+        f'{{"ddsource":"{target.sourcetype or SOURCE}","service":"kaireon-audit","hostname":'
+        f'"{event.id.partition("/")[0]}","ddtags":"kaireon_tenant:{tenant},kaireon_block:{event.block}",{date}'
+        f'"message":{formats.text(event.title)},"kaireon":'
+    )
+    return b"%b%b}" % (head.encode(), event.text)
+
+
+def request(bodies: Sequence[bytes], target: Target, channel: str) -> Request:
+    headers, body = formats.packed(
+        [("DD-API-KEY", target.api_key), ("Content-Type", "application/json")], b"[" + b",".join(bodies) + b"]"
+    )
+    return Request(url=formats.at(target.endpoint, LOGS), headers=headers, body=body)
+
+
+def judge(answer: Answer, events: Sequence[Event]) -> Verdict:
+    """All or nothing; a payload that is refused does not say because of which log."""
+    formats.refuse_the_whole(answer)
+    if answer.status == 202:
+        return Verdict()
+    if answer.status == 413:
+        return Verdict(split="too_large")
+    if answer.status == 400:
+        return Verdict(split="http_400")
+    raise Away("answer_not_understood")
+
+
+def searchable(target: Target) -> None:
+    if not (target.search_endpoint and target.search_key):
+        raise NotSearchable(
+            "Looking into Datadog needs its API and an application key that may read logs: set SIEM_SEARCH_ENDPOINT,"
+            " such as https://api.datadoghq.com, and SIEM_SEARCH_KEY, or the same of the destination."
+        )
+
+
+def find(client: Client, target: Target, block: str, ids: Sequence[str], earliest: int) -> Found:
+    headers = [
+        ("DD-API-KEY", target.api_key),
+        ("DD-APPLICATION-KEY", target.search_key),
+        ("Content-Type", "application/json"),
+    ]
+    url = formats.at(target.search_endpoint, SEARCH)
+    found: dict[str, str] = {}
+    cursor = ""
+    while True:
+        asked: dict[str, Any] = {
+            "filter": {
+                "query": f'service:kaireon-audit kaireon_block:"{block}"',
+                "from": str(max(0, earliest - _HOUR)),
+                # A clock that runs ahead of theirs dates records later than now.
+                "to": str(int(clock.now().timestamp() * 1000) + 24 * _HOUR),
+            },
+            "sort": "timestamp",
+            "page": {"limit": PAGE, **({"cursor": cursor} if cursor else {})},
+        }
+        answer = client.post(Request(url=url, headers=headers, body=orjson.dumps(asked)))
+        formats.refuse_the_whole(answer)
+        said = formats.said(answer)
+        logs = said.get("data")
+        if answer.status != 200 or not isinstance(logs, list):
+            raise Away("answer_not_understood")
+        for log in logs:
+            event = log.get("attributes", {}).get("attributes", {}).get("kaireon", {})
+            if name := event.get("eventId"):
+                found[str(name)] = str(event.get("leafHash") or event.get("leavesHash") or "")
+        after = str((said.get("meta") or {}).get("page", {}).get("after") or "")
+        if not after or after == cursor:
+            return found
+        cursor = after
+
+
+FORMAT = Format(
+    event_bytes=990_000,
+    body_bytes=4_900_000,
+    as_text=True,
+    encode=encode,
+    request=request,
+    judge=judge,
+    find=find,
+    searchable=searchable,
+)

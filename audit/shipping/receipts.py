@@ -1,0 +1,143 @@
+"""Signed receipts of what a destination confirmed: the log's own key says which records, over their leaf hashes.
+
+A receipt is a signed note (C2SP signed-note) of a header and one line of canonical JSON; the first line keeps it apart
+from everything else that the key signs. `leavesHash` is SHA-256 over the records' leaf hashes as bytes, in order.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from audit.models import ShippingReceipt
+from audit.shipping import events
+from audit.shipping.events import Event
+from audit.tree import notes, signing
+from kaireon.lib import clock
+from kaireon.lib.canonical import canonical
+from kaireon.tenancy.context import current, requires_transaction
+
+HEADER = "kaireon siem receipt v1"
+FIELDS = frozenset(
+    ("tenantId", "origin", "destination", "firstSeq", "lastSeq", "records", "refused", "leavesHash", "confirmedAt")
+)
+# So many are shipped with one batch at most.
+TOGETHER = 100
+
+
+class NotAReceipt(ValueError):
+    """The note does not have the form of a receipt, or none of the log's keys signed it. The message says which."""
+
+
+def leaves_hash(leaves: Iterable[str]) -> str:
+    return sha256(b"".join(bytes.fromhex(leaf) for leaf in leaves)).hexdigest()
+
+
+def text(said: Mapping[str, Any]) -> str:
+    """What is signed."""
+    if said.keys() != FIELDS:
+        raise NotAReceipt(f"a receipt has the fields {', '.join(sorted(FIELDS))}")
+    return f"{HEADER}\n{canonical(dict(said)).decode()}\n"
+
+
+def parse(note: str, keys: Iterable[notes.PublicKey]) -> dict[str, Any]:
+    """What the receipt says, when one of the keys signed it. Raises NotAReceipt."""
+    try:
+        parsed = notes.Note.parse(note)
+        lines = parsed.text.split("\n")
+        said = json.loads(lines[1]) if len(lines) == 3 and lines[0] == HEADER else None
+    except (notes.BadNote, ValueError, RecursionError) as error:
+        raise NotAReceipt("it is not a signed note of a receipt") from error
+    if not isinstance(said, dict) or said.keys() != FIELDS:
+        raise NotAReceipt("it does not have the fields of a receipt")
+    for key in keys:
+        try:
+            parsed.check(key)
+        except notes.NotSigned:
+            continue
+        if text(said) != parsed.text or key.name != said["origin"]:
+            raise NotAReceipt("it is not the one text of what it says, or of another log")
+        return said
+    raise NotAReceipt("none of the log's keys signed it")
+
+
+@requires_transaction
+def write(
+    *, destination: str, first: int, last: int, confirmed: Sequence[Event], refused: Sequence[int], now: datetime
+) -> ShippingReceipt:
+    """Sign that the destination has these records, all of the range but the refused ones."""
+    tenant = current().tenant_id
+    signer = signing.signer()
+    over = leaves_hash(event.hash for event in confirmed)
+    said = {
+        "tenantId": tenant,
+        "origin": signer.public.name,
+        "destination": destination,
+        "firstSeq": first,
+        "lastSeq": last,
+        "records": len(confirmed),
+        "refused": list(refused),
+        "leavesHash": over,
+        "confirmedAt": clock.rfc3339(now),
+    }
+    return ShippingReceipt.objects.create(
+        tenant_id=tenant,
+        destination=destination,
+        first_seq=first,
+        last_seq=last,
+        records=len(confirmed),
+        leaves_hash=over,
+        key_version=signer.version,
+        note=str(signer.sign(text(said))),
+        confirmed_at=now,
+    )
+
+
+@requires_transaction
+def waiting(destination: str) -> list[ShippingReceipt]:
+    """Those of the active scope's log that the destination does not have yet, the oldest first."""
+    rows = ShippingReceipt.objects.filter(
+        tenant_id=current().tenant_id, destination=destination, shipped_at=None, error=""
+    )
+    return list(rows.order_by("id")[:TOGETHER])
+
+
+@requires_transaction
+def settle(rows: Sequence[ShippingReceipt], *, refused: Mapping[str, str], now: datetime) -> None:
+    """Note that the destination has them; of those that it refused, why. `refused` is by event id."""
+    tenant = current().tenant_id
+    codes = {row.pk: refused.get(event(row).id, "") for row in rows}
+    taken = [pk for pk, code in codes.items() if not code]
+    ShippingReceipt.objects.filter(tenant_id=tenant, pk__in=taken).update(shipped_at=now)
+    for pk, code in codes.items():
+        if code:
+            ShippingReceipt.objects.filter(tenant_id=tenant, pk=pk).update(error=code)
+
+
+def event(row: ShippingReceipt) -> Event:
+    """The receipt as it is shipped."""
+    log = signing.origin(row.tenant_id)
+    name = f"{log}/receipt-{row.first_seq}-{row.last_seq}-{row.leaves_hash[:16]}"
+    said = {
+        "eventId": name,
+        "kind": "receipt",
+        "tenantId": row.tenant_id,
+        "firstSeq": row.first_seq,
+        "lastSeq": row.last_seq,
+        "records": row.records,
+        "leavesHash": row.leaves_hash,
+        "note": row.note,
+    }
+    return Event(
+        id=name,
+        seq=row.last_seq,
+        hash=row.leaves_hash,
+        block=events.block(row.tenant_id, row.last_seq),
+        millis=int(row.confirmed_at.timestamp() * 1000),
+        title="kaireon.siem.receipt",
+        text=orjson.dumps(said),
+        is_record=False,
+    )

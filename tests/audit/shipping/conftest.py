@@ -1,0 +1,60 @@
+"""Receivers that listen, and destinations that lead to them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from audit.shipping import destinations
+from audit.shipping.destinations import Target
+from audit.tree import signing
+from kaireon.tenancy.context import PLATFORM, scope, transaction
+from tests.audit.log import WRITER
+from tests.audit.shipping.receivers import SEARCH_TOKEN, TOKEN, Datadog, Elastic, Receiver, Splunk, listening
+from tests.cast import ACME, GLOBEX
+
+VENDORS: dict[str, Callable[[], Receiver]] = {"splunk": Splunk, "datadog": Datadog, "elastic": Elastic}
+
+
+@pytest.fixture
+def receiver(request: pytest.FixtureRequest) -> Iterator[Receiver]:
+    """Of the vendor that the test is marked with, or of the operator's SIEM by default Elasticsearch."""
+    vendor = getattr(request, "param", "elastic")
+    with listening(VENDORS[vendor]()) as it:
+        yield it
+
+
+@pytest.fixture
+def operators(receiver: Receiver, settings: Any) -> Target:
+    """The operator's destination leads to the receiver."""
+    return configure(settings, receiver)
+
+
+def configure(settings: Any, receiver: Receiver, **other: Any) -> Target:
+    given = {
+        "BACKEND": next(name for name, kind in VENDORS.items() if isinstance(receiver, kind)),  # type: ignore[arg-type]
+        "ENDPOINT": receiver.url,
+        "API_KEY": TOKEN,
+        "INDEX": "audit",
+        "SEARCH_ENDPOINT": receiver.url,
+        "SEARCH_KEY": SEARCH_TOKEN,
+        "PRIVATE": True,
+        **other,
+    }
+    for name, value in given.items():
+        setattr(settings, f"SIEM_{name}", value)
+    found = destinations.operators()
+    assert found is not None
+    return found
+
+
+def every_vendor(test: Any) -> Any:
+    return pytest.mark.parametrize("receiver", list(VENDORS), indirect=True)(test)
+
+
+@pytest.fixture(autouse=True)
+def _keys(db: str) -> None:
+    """Each log has its signing key: making it is a record of its own, which no test here counts."""
+    for tenant in (ACME, GLOBEX, PLATFORM):
+        with scope(tenant_id=tenant, actor=WRITER), transaction():
+            signing.signer()

@@ -1,0 +1,200 @@
+"""Whatever is deleted, changed or made up at the receiver is found, and what is missing comes back."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from audit.models import Unshippable
+from audit.shipping.destinations import Target
+from kaireon.tenancy.context import scope, transaction
+from tests.audit.log import WRITER, records, write
+from tests.audit.shipping.conftest import configure, every_vendor
+from tests.audit.shipping.receivers import Datadog, Receiver
+from tests.audit.shipping.test_shipping import head, is_seq, refusals, shipped
+from tests.cast import ACME
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def reconcile(tenant: str = ACME, *, fails: bool = False, **options: Any) -> dict[str, Any]:
+    out = StringIO()
+    given = {"tenant": tenant, "json": True, "stdout": out, **options}
+    if fails:
+        with pytest.raises(CommandError, match="does not have what the log has"):
+            call_command("siem_reconcile", **given)
+    else:
+        call_command("siem_reconcile", **given)
+    said: dict[str, Any] = json.loads(out.getvalue())
+    return said
+
+
+@every_vendor
+def test_it_proves_that_everything_is_there(receiver: Receiver, operators: Target) -> None:
+    write(1200, tenant=ACME)
+    last = head()
+    shipped(operators)
+
+    said = reconcile()
+
+    assert (said["firstSeq"], said["lastSeq"], said["records"], said["found"]) == (1, last, last, last)
+    assert (said["missing"], said["reshipped"], said["receiptsMissing"], said["whole"]) == (0, 0, 0, True)
+    assert said["receipts"] >= 3
+    [record] = records(ACME, action="siem.reconciled")
+    assert record.changes["records"] == last
+
+
+@every_vendor
+def test_any_record_that_is_deleted_is_found_and_repaired(receiver: Receiver, operators: Target) -> None:
+    write(1200, tenant=ACME)
+    last = head()
+    shipped(operators)
+    for gone in (1, 7, 500, 501, 999, 1000, 1001, last):
+        receiver.lose(gone, ACME)
+        near = {"first": str(max(1, gone - 3)), "last": str(gone)}
+
+        said = reconcile(fails=True, dry_run=True, **near)
+        assert (said["missingSeqs"], said["reshipped"], said["whole"]) == ([gone], 0, False)
+        said = reconcile(**near)
+        assert (said["missingSeqs"], said["reshipped"], said["whole"]) == ([gone], 1, True)
+    assert receiver.kept(ACME) == list(range(1, last + 1))
+    assert reconcile()["missing"] == 0
+
+
+@every_vendor
+def test_a_receipt_that_is_deleted_is_found_and_repaired(receiver: Receiver, operators: Target) -> None:
+    write(20, tenant=ACME)
+    shipped(operators)
+    [gone] = [name for name, event in receiver.stored.items() if event["kind"] == "receipt"]
+    kept = receiver.stored.pop(gone)
+
+    said = reconcile()
+
+    assert (said["receiptsMissing"], said["missing"], said["reshipped"], said["whole"]) == (1, 0, 1, True)
+    assert receiver.stored[gone]["note"] == kept["note"]
+
+
+@every_vendor
+def test_everything_that_is_lost_behind_a_good_answer_comes_back(receiver: Receiver, operators: Target) -> None:
+    write(700, tenant=ACME)
+    last = head()
+    receiver.faults.loses = lambda event: event.get("seq", 1) % 3 == 0
+    assert shipped(operators).shipped == last
+    receiver.faults.loses = lambda event: False
+    assert len(receiver.kept(ACME)) < last
+
+    said = reconcile()
+
+    assert said["missing"] == last // 3
+    assert said["whole"]
+    assert receiver.kept(ACME)[:last] == list(range(1, last + 1))
+
+
+@every_vendor
+def test_what_was_changed_there_is_told(receiver: Receiver, operators: Target) -> None:
+    write(20, tenant=ACME)
+    shipped(operators)
+    [event] = [event for event in receiver.stored.values() if event.get("seq") == 9]
+    event["leafHash"] = "0" * 64
+
+    assert reconcile(fails=True)["different"] == [9]
+
+
+@pytest.mark.parametrize("receiver", ["splunk", "datadog"], indirect=True)
+def test_what_the_log_never_had_is_told(receiver: Receiver, operators: Target) -> None:
+    write(20, tenant=ACME)
+    shipped(operators)
+    [event] = [event for event in receiver.stored.values() if event.get("seq") == 9]
+    forged = event["eventId"].rpartition("-")[0] + "-ffffffffffffffff"
+    fields = {**event.get("_fields", {}), "kaireon_event": forged}
+    receiver.stored[forged] = {**event, "eventId": forged, "_fields": fields}
+
+    assert reconcile(fails=True)["unknown"] == [forged]
+
+
+def test_a_range_is_of_numbers_or_moments(receiver: Receiver, operators: Target) -> None:
+    write(40, tenant=ACME)
+    shipped(operators)
+    receiver.lose(30, ACME)
+
+    assert reconcile(first="1", last="29")["missing"] == 0
+    assert reconcile(fails=True, first="30", last="30", dry_run=True)["missingSeqs"] == [30]
+    assert reconcile(fails=True, first="2020-01-01", dry_run=True)["missingSeqs"] == [30]
+    assert reconcile(last="2020-01-01")["records"] == 0
+    with pytest.raises(CommandError, match="--from"):
+        call_command("siem_reconcile", tenant=ACME, first="nonsense")
+    with pytest.raises(CommandError, match="behind --to"):
+        call_command("siem_reconcile", tenant=ACME, first="9", last="3")
+
+
+def test_what_is_yet_to_be_shipped_is_not_missing(receiver: Receiver, operators: Target) -> None:
+    write(10, tenant=ACME)
+    last = head()
+    shipped(operators)
+    write(10, tenant=ACME)
+
+    assert reconcile()["lastSeq"] == last
+
+
+@every_vendor
+def test_a_refused_record_that_is_taken_later_is_settled(receiver: Receiver, operators: Target) -> None:
+    write(20, tenant=ACME)
+    receiver.faults.refuses = is_seq(9)
+    assert shipped(operators).refused == 1
+
+    said = reconcile(fails=True)
+    assert (said["missingSeqs"], said["refused"]) == ([9], [9])
+    assert len(refusals()) == 1
+    receiver.faults.refuses = lambda event: False
+    assert reconcile()["whole"]
+    with scope(tenant_id=ACME, actor=WRITER), transaction():
+        assert not Unshippable.objects.filter(tenant_id=ACME, resolved_at=None).exists()
+
+
+@pytest.mark.parametrize("receiver", ["splunk", "datadog"], indirect=True)
+def test_without_what_a_look_needs_it_says_which_settings(receiver: Receiver, settings: Any) -> None:
+    configure(settings, receiver, SEARCH_KEY="")
+
+    with pytest.raises(CommandError, match=r"SIEM_SEARCH_ENDPOINT.*SIEM_SEARCH_KEY"):
+        call_command("siem_reconcile", tenant=ACME)
+
+
+@every_vendor
+def test_a_search_that_is_refused_is_no_proof(receiver: Receiver, settings: Any) -> None:
+    target = configure(settings, receiver)
+    write(5, tenant=ACME)
+    shipped(target)
+    wrong = {"API_KEY": "wrong"} if not isinstance(receiver, Datadog) else {}
+    configure(settings, receiver, SEARCH_KEY="wrong", **wrong)
+
+    with pytest.raises(CommandError, match="could not be asked: unauthorized"):
+        call_command("siem_reconcile", tenant=ACME)
+
+
+def test_a_receipt_that_was_forged_here_is_told(receiver: Receiver, operators: Target, superuser: Any) -> None:
+    write(20, tenant=ACME)
+    shipped(operators)
+    superuser.execute("SET session_replication_role = replica")
+    superuser.execute("UPDATE audit_shippingreceipt SET note = replace(note, '\"records\":', '\"records\":1')")
+
+    assert reconcile(fails=True)["receiptsWrong"] == [1]
+
+
+def test_it_names_the_destinations_there_are(receiver: Receiver, operators: Target) -> None:
+    with pytest.raises(CommandError, match=r"no SIEM destination 'other'\. Known: operator"):
+        call_command("siem_reconcile", tenant=ACME, destination="other")
+
+
+def test_it_says_in_words_what_it_found(receiver: Receiver, operators: Target) -> None:
+    write(20, tenant=ACME)
+    shipped(operators)
+    receiver.lose(9, ACME)
+    out = StringIO()
+
+    call_command("siem_reconcile", tenant=ACME, stdout=out)
+
+    assert "Missing: 9." in out.getvalue()
+    assert "Shipped again: 1." in out.getvalue()
+    assert "The destination has it all." in out.getvalue()
