@@ -98,8 +98,8 @@ def _sql_halved(times: str) -> str:
 
 
 def sql_days(later: str, earlier: str) -> str:
-    """Days between two moments, in SQL."""
-    return f"(extract(epoch FROM {later} - {earlier})::float8 / 86400)"
+    """Days between two moments, in SQL. `extract` would give a numeric, which is slow."""
+    return f"(date_part('epoch', {later} - {earlier}) / 86400)"
 
 
 def sql_sum(age: str, half_life: int) -> str:

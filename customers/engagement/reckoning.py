@@ -75,13 +75,14 @@ _NEXT = """
 SELECT max(id::text)::uuid, count(*) FROM (
     SELECT id FROM public.customers_customer WHERE tenant_id = %s AND id > %s ORDER BY id LIMIT %s) next
 """
+# Each score is worked out once, whatever is asked of it: hence the OFFSET.
 _SUMS = f"""
 SELECT count(*), count(*) FILTER (WHERE score >= {health.ENGAGED_FROM}),
        count(*) FILTER (WHERE score >= {health.FADING_FROM} AND score < {health.ENGAGED_FROM}),
        count(*) FILTER (WHERE score < {health.FADING_FROM}), count(*) FILTER (WHERE opt_outs > 0),
        coalesce(avg(score), 0)::float8
   FROM (SELECT opt_outs, {health.sql_score("%(at)s::timestamptz")} AS score
-          FROM public.customers_engagementhealth WHERE tenant_id = %(tenant)s AND period_end <= %(at)s) scored
+          FROM public.customers_engagementhealth WHERE tenant_id = %(tenant)s AND period_end <= %(at)s OFFSET 0) scored
 """  # noqa: S608 - as above
 
 

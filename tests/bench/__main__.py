@@ -7,6 +7,7 @@ import sys
 from tests.bench import document, lag, masking, options
 from tests.bench.append import bench as append
 from tests.bench.dossier import bench as dossier
+from tests.bench.engagement import bench as engagement
 from tests.bench.erasure import bench as erasure
 from tests.bench.export import bench as export
 from tests.bench.flows import bench as flows
@@ -33,6 +34,7 @@ BENCHES = {
     "purge": purge,
     "dossier": dossier,
     "erasure": erasure,
+    "engagement": engagement,
     "scan": scan,
 }
 CORES = 2

@@ -43,7 +43,7 @@ def parse(arguments: Sequence[str], *, benches: Sequence[str]) -> Options:
     parser.add_argument("--processes", type=_numbers, default=[1, 4, 8], help="append: writers; default 1,4,8")
     parser.add_argument("--tenants", type=_numbers, default=[1, 50], help="append: default 1,50")
     parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="append: these contestants")
-    parser.add_argument("--rows", type=int, default=0, help="dossier, erasure: rows of others; default 5,000,000")
+    parser.add_argument("--rows", type=int, default=0, help="dossier, erasure, engagement: rows; default 5,000,000")
     found = parser.parse_args(arguments)
     if unknown := [name for name in found.benches if name not in benches]:
         parser.error(f"there is no bench {unknown[0]!r}: it is one of {', '.join(benches)}")
