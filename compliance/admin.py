@@ -1,5 +1,7 @@
 """The pages of the rules, registered: Django looks for them here."""
 
+from compliance.alerting.admin import AlertRuleAdmin
+from compliance.alerting.providers_admin import NotificationProviderAdmin
 from compliance.detection.admin import SecuritySignalAdmin
 from compliance.drift.admin import DriftAdmin
 from compliance.holding.admin import HoldAdmin, MatterAdmin
@@ -8,10 +10,12 @@ from compliance.purging.dispositions_admin import DispositionAdmin
 from compliance.retention.admin import RetentionPolicyAdmin
 
 __all__ = [
+    "AlertRuleAdmin",
     "DispositionAdmin",
     "DriftAdmin",
     "HoldAdmin",
     "MatterAdmin",
+    "NotificationProviderAdmin",
     "PurgePlanAdmin",
     "RetentionPolicyAdmin",
     "SecuritySignalAdmin",

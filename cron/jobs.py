@@ -1,6 +1,7 @@
 """The table of jobs. Everything that runs on a schedule or on call stands here, once."""
 
 from cron import (
+    alerts,
     approvals,
     audit_jobs,
     audit_verification,
@@ -122,6 +123,21 @@ SHIPPED: tuple[Job, ...] = (
         help="Remind who has not acknowledged a legal hold, and ask whether matters are still needed.",
         for_tenant=holds.remind,
         schedule="0 7 * * *",
+    ),
+    Job(
+        name="alerts-evaluate",
+        help="Evaluate alert rules and tell of what changed.",
+        for_tenant=alerts.evaluate,
+        deadline=50,
+        schedule="* * * * *",
+        missed=Missed.SKIP,
+    ),
+    Job(
+        name="tick",
+        help="What is due each minute, for schedulers that know one address: alert rules.",
+        for_tenant=alerts.tick,
+        deadline=50,
+        unscheduled="For outside schedulers, by POST /api/cron/tick; here alerts-evaluate does the same.",
     ),
     Job(
         name="flow-scheduler-tick",

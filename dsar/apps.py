@@ -8,7 +8,7 @@ class DsarConfig(AppConfig):
     def ready(self) -> None:
         from audit.restoring import gate
         from audit.tree import publication
-        from dsar import checks, tasks  # noqa: F401  registers the checks, the job types and who listens to moves
+        from dsar import checks, figures, tasks  # noqa: F401  registers checks, figures, job types and who listens
         from dsar.dossiers import rewrapping
         from dsar.journal import entries, outside, writing
         from kaireon.tenancy.keyring import WRAPPED_KEYS

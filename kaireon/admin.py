@@ -103,6 +103,13 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
         )
     ),
     "Operations": (
+        Page(title="Alerts", icon="notifications", model="compliance_alertrule", permission=Permission.READ_ALERTS),
+        Page(
+            title="Notification providers",
+            icon="forward_to_inbox",
+            model="compliance_notificationprovider",
+            permission=Permission.READ_ALERTS,
+        ),
         Page(title="Job runs", icon="play_circle", model="cron_jobrun", permission=Permission.READ_JOBS),
         Page(title="Background jobs", icon="conveyor_belt", model="jobs_job", permission=Permission.READ_JOBS),
         Page(title="Pipelines", icon="account_tree", model="flows_pipeline", permission=Permission.MANAGE_PIPELINES),

@@ -80,6 +80,7 @@ AUDIT_SPOOL_DIR: str = env.str("AUDIT_SPOOL_DIR", default=str(BASE_DIR / ".local
 AUDIT_SPOOL_BYTES: int = whole_number("AUDIT_SPOOL_BYTES", default=64 * 1024 * 1024)
 SEALING_KEYS: str = env.str("SEALING_KEYS", default="")
 CRON_SECRET: str = env.str("CRON_SECRET", default="")
+CRON_TOKEN: str = env.str("CRON_TOKEN", default="")
 MONITOR_PING_URL: str = env.str("MONITOR_PING_URL", default="")
 MONITOR_PING_PRIVATE: bool = env.bool("MONITOR_PING_PRIVATE", default=False)
 MAINTENANCE_DATABASE_URL: str = env.str("MAINTENANCE_DATABASE_URL", default="")

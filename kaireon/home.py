@@ -11,8 +11,9 @@ from django.urls import reverse
 
 from audit.state import state
 from audit.tree import publication
+from compliance.alerting.serializers import shown_value
 from compliance.holding import custodians_admin, desk, notices
-from compliance.models import Hold, Matter, RetentionPolicy
+from compliance.models import AlertRule, Hold, Matter, RetentionPolicy
 from compliance.retention import policies
 from cron import overview
 from cron.models import RunState
@@ -40,6 +41,7 @@ MOST_COUNTED = 100_000
 # The job that publishes checkpoints runs every minute; one that waits longer than this is worth a word.
 PUBLISHED_WITHIN = timedelta(minutes=5)
 SHOWN = 6
+MOST_NOTED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +281,31 @@ def log_panel() -> dict[str, Any]:
     return {"state": found, "url": page, "notes": notes}
 
 
+URGENT = {"critical": "bad", "warning": "warn", "info": "info"}
+
+
+def alerts_panel() -> dict[str, Any]:
+    """What alerts now, the gravest first."""
+    page = _list("compliance_alertrule")
+    rows = list(AlertRule.objects.alerting().order_by("name"))
+    rows.sort(key=lambda rule: [*URGENT].index(rule.severity))
+    urls = {rule.pk: _one("compliance_alertrule", rule.pk) for rule in rows}
+    notes = [
+        Note(level=URGENT[rule.severity], text=f"{rule.get_state_display()}: {rule.name}", url=urls[rule.pk])
+        for rule in rows[:MOST_NOTED]
+        if rule.acknowledged_at is None
+    ]
+    if len(rows) > MOST_NOTED:
+        notes.append(Note(level="bad", text=f"{len(rows) - MOST_NOTED:,} more alerts", url=page))
+    return {
+        "alerting": [{"rule": rule, "url": urls[rule.pk], "value": shown_value(rule)} for rule in rows[:SHOWN]],
+        "count": len(rows),
+        "watched": AlertRule.objects.watched().count(),
+        "url": page,
+        "notes": notes,
+    }
+
+
 def data_panel() -> dict[str, Any]:
     figures = (
         ("customers", Customer.objects.all(), "customers_customer"),
@@ -298,6 +325,7 @@ PANELS: dict[str, tuple[Permission, Callable[[], dict[str, Any]]]] = {
     "holds": (Permission.READ_RETENTION, holds_panel),
     "log": (Permission.READ_AUDIT, log_panel),
     "approvals": (Permission.READ_APPROVALS, approvals_panel),
+    "alerts": (Permission.READ_ALERTS, alerts_panel),
     "jobs": (Permission.READ_JOBS, jobs_panel),
     "letters": (Permission.RUN_JOBS, letters_panel),
     "pipelines": (Permission.MANAGE_PIPELINES, pipelines_panel),

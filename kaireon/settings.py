@@ -51,6 +51,7 @@ DETECTION_AUDIT_VIEWS = env.DETECTION_AUDIT_VIEWS
 DETECTION_REFUSALS = env.DETECTION_REFUSALS
 DETECTION_LOGIN_SOURCES = env.DETECTION_LOGIN_SOURCES
 SENTRY_DSN = env.SENTRY_DSN
+CRON_TOKEN = env.CRON_TOKEN
 MONITOR_PING_URL = env.MONITOR_PING_URL
 MONITOR_PING_PRIVATE = env.MONITOR_PING_PRIVATE
 CERTIFICATE_ENDPOINTS = env.CERTIFICATE_ENDPOINTS
@@ -296,6 +297,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RetentionModeEnum": "compliance.models.policy.Mode",
         "LegalHoldStateEnum": "compliance.models.hold.HoldState",
         "ApprovalStateEnum": "kaireon.approvals.models.State",
+        "AlertStateEnum": "compliance.models.AlertState",
+        "NotificationStateEnum": "compliance.models.NotificationState",
+        "NotificationProviderKindEnum": "compliance.models.ProviderKind",
     },
 }
 

@@ -10,6 +10,8 @@ from audit.exports import api as exports
 from audit.exports import bundle_api, jobs_api
 from audit.tree import proof_api
 from audit.witness import api as witness_api
+from compliance.alerting import api as alerts
+from compliance.alerting import providers_api as providers
 from compliance.explaining import api as explaining
 from compliance.holding import api as holds
 from compliance.holding import matters_api as matters
@@ -155,6 +157,23 @@ api_v1 = [
         name="pipeline-run-progress",
     ),
     path("cron/security-behavioral-scan", scan_api.SecurityScanView.as_view(), name="security-scan"),
+    path("alerts", alerts.AlertsView.as_view(), name="alerts"),
+    path("alerts/metrics", alerts.AlertMetricsView.as_view(), name="alert-metrics"),
+    path("alerts/<uuid:rule_id>", alerts.AlertRuleView.as_view(), name="alert"),
+    path("alerts/<uuid:rule_id>/history", alerts.AlertHistoryView.as_view(), name="alert-history"),
+    path("alerts/<uuid:rule_id>/acknowledge", alerts.AlertAcknowledgeView.as_view(), name="alert-acknowledge"),
+    path("alerts/<uuid:rule_id>/silence", alerts.AlertSilenceView.as_view(), name="alert-silence"),
+    path("notifications/providers", providers.ProvidersView.as_view(), name="notification-providers"),
+    path(
+        "notifications/providers/<uuid:provider_id>",
+        providers.NotificationProviderView.as_view(),
+        name="notification-provider",
+    ),
+    path(
+        "notifications/providers/<uuid:provider_id>/test",
+        providers.ProviderTestView.as_view(),
+        name="notification-provider-test",
+    ),
     path("cron/<str:name>", cron.CronView.as_view(), name="cron"),
 ]
 
@@ -163,6 +182,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include(api_v1)),
     path("api/cron/security-behavioral-scan", scan_api.SecurityScanAtOldAddress.as_view(), name="security-scan-old"),
+    path("api/cron/tick", cron.TickView.as_view(), name="cron-tick"),
     path("privacy/", include("dsar.public.urls")),
     path("witness/v1/add-checkpoint", witness_api.add_checkpoint, name="witness-add-checkpoint"),
 ]

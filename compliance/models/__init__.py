@@ -1,5 +1,16 @@
-"""What a tenant keeps, for how long, what it holds, and what went."""
+"""What a tenant keeps, for how long, what it holds, what went, and what is watched."""
 
+from compliance.models.alert import (
+    AlertChange,
+    AlertNotification,
+    AlertRule,
+    AlertState,
+    NotificationProvider,
+    NotificationState,
+    Operator,
+    ProviderKind,
+    Severity,
+)
 from compliance.models.disposition import Disposition, Method
 from compliance.models.drift import Drift
 from compliance.models.epoch import HoldEpoch
@@ -15,6 +26,10 @@ __all__ = [
     "CLOCK",
     "MAX_DAYS",
     "MIN_DAYS",
+    "AlertChange",
+    "AlertNotification",
+    "AlertRule",
+    "AlertState",
     "BindingLaw",
     "Disposition",
     "Drift",
@@ -27,13 +42,18 @@ __all__ = [
     "Method",
     "Mode",
     "Notice",
+    "NotificationProvider",
+    "NotificationState",
+    "Operator",
     "PlanState",
     "PolicyVersion",
+    "ProviderKind",
     "PurgePlan",
     "PurgePlanItem",
     "RetentionPolicy",
     "ScanCoverage",
     "SecuritySignal",
+    "Severity",
     "SignalKind",
     "SignalSeverity",
     "SignalState",

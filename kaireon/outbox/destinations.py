@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from kaireon.api.breakers import MAIL, STREAM, WEBHOOK, Breaker
-from kaireon.outbox import mail, objects, streams, webhooks
+from kaireon.outbox import chat, mail, objects, streams, webhooks
 from kaireon.outbox.models import Destination, Kind
 from kaireon.outbox.sending import Outgoing, Refused
 from kaireon.tenancy import context
@@ -23,6 +23,7 @@ from kaireon.tenancy.context import requires_transaction
 from kaireon.tenancy.keyring import open_text, seal_text
 
 LEAST_SECRET = 16
+LONGEST_URL = 2048
 _SENDABLE = re.compile(r"[!-~]*")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -74,6 +75,8 @@ def check_url(url: str, *, private: bool, name: str = "url") -> None:
     """Whether something can be sent there: https, or with `private` plain http too. Raises DestinationRefused."""
     if not _SENDABLE.fullmatch(url):
         raise DestinationRefused(f"{name} takes printable ASCII without spaces; other letters are written in percents.")
+    if len(url) > LONGEST_URL:
+        raise DestinationRefused(f"{name} is longer than {LONGEST_URL} characters.")
     try:
         parts, port = urlsplit(url), urlsplit(url).port
     except ValueError as e:
@@ -89,6 +92,13 @@ def check_webhook(given: Mapping[str, Any], secret: str) -> None:
     check_url(str(given.get("url", "")), private=settings.ALLOW_PRIVATE_DESTINATIONS)
     if len(secret.encode()) < LEAST_SECRET:
         raise DestinationRefused(f"a webhook needs a secret of {LEAST_SECRET} characters or more.")
+
+
+def _check_chat(given: Mapping[str, Any], secret: str) -> None:
+    """Whoever knows the address of a channel's webhook may write there: it is the secret."""
+    if not secret:
+        raise DestinationRefused("the address of the channel's webhook is its secret, and there is none.")
+    check_url(secret, private=settings.ALLOW_PRIVATE_DESTINATIONS)
 
 
 def _check_email(given: Mapping[str, Any], secret: str) -> None:
@@ -117,6 +127,8 @@ KINDS: dict[str, KindOf] = {
     # The storage has its breakers itself: others use it too.
     Kind.OBJECT: KindOf(takes=frozenset({"prefix"}), check=_check_object, send=objects.send, behind=None),
     Kind.STREAM: KindOf(takes=frozenset({"stream"}), check=_check_stream, send=streams.send, behind=STREAM),
+    Kind.SLACK: KindOf(takes=frozenset(), check=_check_chat, send=chat.send, behind=WEBHOOK, is_the_tenants=True),
+    Kind.TEAMS: KindOf(takes=frozenset(), check=_check_chat, send=chat.send, behind=WEBHOOK, is_the_tenants=True),
 }
 
 

@@ -15,6 +15,8 @@ class Kind(models.TextChoices):
     EMAIL = "email", "E-mail"
     OBJECT = "object", "Object in storage"
     STREAM = "stream", "Redis stream"
+    SLACK = "slack", "Slack channel"
+    TEAMS = "teams", "Microsoft Teams channel"
 
 
 class Destination(TenantModel):

@@ -28,16 +28,16 @@ _ASKS_TO_WAIT = frozenset({429, 503})
 def send(given: Mapping[str, Any], secret: str, message: Outgoing) -> None:
     """Deliver; a 2xx answer is success. Raises Refused."""
     body = message.body()
+    timestamp = int(clock.now().timestamp())
+    signature = sign(secret=secret.encode(), message_id=str(message.id), timestamp=timestamp, body=body)
+    post(str(given["url"]), body, {ID_HEADER: str(message.id), SIGNATURE_HEADER: signature})
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """Send JSON to a public address; a 2xx answer is success. Raises Refused."""
     now = clock.now()
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": "Kaireon-Compliance",
-        ID_HEADER: str(message.id),
-        SIGNATURE_HEADER: sign(
-            secret=secret.encode(), message_id=str(message.id), timestamp=int(now.timestamp()), body=body
-        ),
-    }
-    answer = _post(str(given["url"]), list(headers.items()), body)
+    sent = {"Content-Type": "application/json", "User-Agent": "Kaireon-Compliance", **headers}
+    answer = _post(url, list(sent.items()), body)
     status = answer.status
     if 200 <= status < 300:
         return

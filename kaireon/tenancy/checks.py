@@ -24,6 +24,7 @@ MINIMUM_LENGTH = {
     "SECRET_KEY": 32,
     "API_KEY_PEPPER": 32,
     "CRON_SECRET": 16,
+    "CRON_TOKEN": 16,
     **{service.setting: 16 for service in SERVICES.values()},
 }
 

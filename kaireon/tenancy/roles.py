@@ -31,6 +31,8 @@ class Permission(StrEnum):
     READ_JOBS = "read_jobs"
     RUN_JOBS = "run_jobs"
     MANAGE_PIPELINES = "manage_pipelines"
+    READ_ALERTS = "read_alerts"
+    MANAGE_ALERTS = "manage_alerts"  # rules, and who is told
 
 
 _VIEWER = frozenset({Permission.READ_TENANT, Permission.READ_CUSTOMERS, Permission.READ_JOBS})

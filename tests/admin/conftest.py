@@ -10,6 +10,7 @@ from django.test import Client
 
 from audit.exports import jobs as export_jobs
 from audit.shipping import destinations as siem
+from compliance.alerting import providers, rules
 from compliance.holding import matters
 from compliance.holding.matters import What
 from compliance.models import Drift, SecuritySignal
@@ -99,6 +100,9 @@ def rows(db: str) -> Rows:
             now=now,
         )
         recipients.save(name="The Shop", destination="stream", now=now)
+        desk = providers.create(name="Desk", kind="email", recipients=["desk@acme.example"], now=now)
+        watched = {"name": "Overdue", "metric": "dsar_overdue", "operator": "gt", "threshold": 0}
+        rules.create(given={**watched, "channels": [str(desk.pk)]}, now=now)
         export_jobs.request(format_="csv", actor=ADA.actor, now=now)
         SecuritySignal.objects.create(
             kind="mass_erasure",

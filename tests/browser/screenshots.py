@@ -35,7 +35,7 @@ from kaireon.outbox.models import Message
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import Membership
 from tests.approvals.conftest import BEA, admins  # noqa: F401
-from tests.browser import request_scenes
+from tests.browser import alert_scenes, request_scenes
 from tests.browser.conftest import Watched
 from tests.browser.steps import follow, sign_in
 from tests.browser.test_admin_story import until, until_completed
@@ -158,6 +158,13 @@ def test_take_the_engine_room(
         expect(page.locator("[data-figure=out]")).to_have_text("999")
         page.reload()
         take(page, "pipeline-run")
+    assert watched.faults == []
+
+
+def test_take_the_alerts(watched: Watched, receiver: Receiver, settings: Any) -> None:  # noqa: F811
+    settings.ALLOW_PRIVATE_DESTINATIONS = True
+    sign_in(watched.page)
+    alert_scenes.take_the_alerts(watched.page, take, receiver)
     assert watched.faults == []
 
 

@@ -49,6 +49,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
     table = page.split('id="jobs"')[1].split("</table>")[0]
     states = dict(re.findall(r'\?job=([a-z-]+)">.*?k-run-([a-z]+)"', table, re.DOTALL))
     assert states == {
+        "alerts-evaluate": "new",
         "approvals-expire": "new",
         "audit-publish": "new",
         "audit-verify": "new",
@@ -67,6 +68,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
         "vacuum-analyze": "new",
         "security-behavioral-scan": "new",
         "siem-ship": "new",
+        "tick": "new",
     }
     assert set(states) == set(JOBS)
 

@@ -12,12 +12,15 @@ import pytest
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 
+from compliance.alerting import rules
+from compliance.models import AlertRule
 from customers.catalogue import CATALOGUE, Erasure
 from customers.demo import histories, loader
 from customers.models import Attachment, ConsentRecord, Customer, Interaction
 from dsar.letters import manner
 from kaireon.lib import clock
 from kaireon.lib.clock import at
+from kaireon.ops.management.commands import load_demo
 from kaireon.outbox.models import Destination
 from kaireon.tenancy import keys
 from kaireon.tenancy.context import Actor, scope, transaction
@@ -89,6 +92,16 @@ def test_both_tenants_share_the_purchases_and_no_customer(small_demo):
             purchases += Interaction.objects.count()
     assert purchases == len(histories._lines())
     assert len(set(numbers)) == len(numbers) == len({line[0] for line in histories._lines()})
+
+
+def test_there_are_alert_rules_to_look_at_and_those_removed_stay_so(small_demo):
+    with acting("acme"), transaction():
+        names = list(AlertRule.objects.present().order_by("created_at", "pk").values_list("name", flat=True))
+        assert len(names) == len(load_demo.ALERTS)
+        rules.remove(AlertRule.objects.get(name=names[0]).pk, now=at("12:00"))
+    call_command("load_demo", credentials=small_demo)
+    with acting("acme"), transaction():
+        assert AlertRule.objects.present().count() == len(names) - 1
 
 
 def test_a_second_run_changes_nothing_and_is_quick(small_demo):

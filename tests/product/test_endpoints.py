@@ -66,6 +66,10 @@ PLAN = {"plan_id": "plan"}
 APPROVAL = {"approval_id": "approval"}
 HOLD = {"hold_id": "hold"}
 MATTER = {"matter_id": "matter"}
+ALERTED = {"rule_id": "alert"}
+PROVIDED = {"provider_id": "provider"}
+ALERT = {"name": "Overdue", "metric": "dsar_overdue", "operator": "gt", "threshold": 0}
+PROVIDER = {"name": "Desk", "kind": "email", "recipients": ["desk@acme.example"]}
 # Of what Acme has nothing, so that nothing else here is held.
 HELD = {"entity": "variantAssignment", "confirm": True, "matter": {"name": "Case 7", "reason": "order"}}
 INTERACTION = {
@@ -195,6 +199,22 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("GET", "pipeline-runs"): Rule(ADMIN, names=PIPELINE),
     ("GET", "pipeline-run-progress"): Rule(ADMIN, names={**PIPELINE, "run_id": "run"}),
     ("DELETE", "pipeline"): Rule(ADMIN, 204, names=PIPELINE),
+    ("GET", "alerts"): Rule(ADMIN),
+    ("POST", "alerts"): Rule(ADMIN, 201, {**ALERT, "name": "Another"}),
+    ("GET", "alert-metrics"): Rule(ADMIN),
+    ("GET", "alert"): Rule(ADMIN, names=ALERTED),
+    ("PATCH", "alert"): Rule(ADMIN, body={"severity": "critical"}, names=ALERTED),
+    ("GET", "alert-history"): Rule(ADMIN, names=ALERTED),
+    # Nothing alerts.
+    ("POST", "alert-acknowledge"): Rule(ADMIN, 409, names=ALERTED),
+    ("POST", "alert-silence"): Rule(ADMIN, body={"until": None}, names=ALERTED),
+    ("DELETE", "alert"): Rule(ADMIN, 204, names=ALERTED),
+    ("GET", "notification-providers"): Rule(ADMIN),
+    ("POST", "notification-providers"): Rule(ADMIN, 201, {**PROVIDER, "name": "Another"}),
+    ("GET", "notification-provider"): Rule(ADMIN, names=PROVIDED),
+    ("PATCH", "notification-provider"): Rule(ADMIN, body={"enabled": True}, names=PROVIDED),
+    ("POST", "notification-provider-test"): Rule(ADMIN, 202, names=PROVIDED),
+    ("DELETE", "notification-provider"): Rule(ADMIN, 204, names=PROVIDED),
     ("POST", "gdpr-erasure"): Rule(ADMIN, body={"customerId": "c-1"}),
 }
 
@@ -257,6 +277,8 @@ def things(db: str) -> dict[str, str]:
     hold = with_key("ada").post("/admin/legal-holds", held).json()["id"]
     matter = with_key("ada").post("/admin/matters", {"name": "Case 8", "reason": "order"}).json()["id"]
     return {
+        "alert": with_key("ada").post("/alerts", ALERT).json()["id"],
+        "provider": with_key("ada").post("/notifications/providers", PROVIDER).json()["id"],
         "hold": hold,
         "matter": matter,
         "customer": "c-1",

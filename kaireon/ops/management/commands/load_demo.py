@@ -12,7 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from compliance.models import RetentionPolicy
+from compliance.alerting import rules
+from compliance.models import AlertRule, RetentionPolicy
 from compliance.retention import policies
 from customers.demo import loader
 from dsar.letters import manner
@@ -90,6 +91,47 @@ RETENTION_DAYS = {
     "audit": 3650,
 }
 
+# Something to look at: a tenant of one's own begins without any. They tell nobody.
+ALERTS: tuple[dict[str, Any], ...] = (
+    {"name": "Requests overdue", "metric": "dsar_overdue", "operator": "gt", "threshold": 0, "severity": "critical"},
+    {
+        "name": "A deadline comes near",
+        "metric": "dsar_days_left",
+        "operator": "lt",
+        "threshold": 5,
+        "alerts_without_data": False,
+    },
+    {
+        "name": "Audit log not intact",
+        "metric": "audit_chain_intact",
+        "operator": "lt",
+        "threshold": 1,
+        "severity": "critical",
+    },
+    {"name": "Audit log not verified", "metric": "audit_verification_age", "operator": "gt", "threshold": 48},
+    {"name": "Dead letters", "metric": "dead_letters", "operator": "gte", "threshold": 100, "severity": "critical"},
+    {"name": "Jobs down", "metric": "jobs_down", "operator": "gt", "threshold": 0, "lasting_seconds": 600},
+    {
+        "name": "Failed sign-ins",
+        "metric": "auth_failures",
+        "operator": "gt",
+        "threshold": 20,
+        "window_seconds": 900,
+        "cooldown_seconds": 3600,
+    },
+    {
+        "name": "Few offers accepted",
+        "metric": "acceptance_rate",
+        "operator": "lt",
+        "threshold": 1,
+        "window_seconds": 86_400,
+        "lasting_seconds": 3600,
+        "cooldown_seconds": 86_400,
+        "severity": "info",
+        "alerts_without_data": False,
+    },
+)
+
 
 class Command(BaseCommand):
     help = "Create the demo tenants acme and globex with people, policies and data. A second run changes nothing."
@@ -127,6 +169,7 @@ class Command(BaseCommand):
                 _members(tenant)
                 api_keys[tenant.id] = _api_key(api_keys.get(tenant.id))
                 _policies()
+                _alerts()
                 _letters(tenant)
         # Before the data, which takes longest: who interrupts that must still be able to sign in.
         _write(path, _credentials(passwords, api_keys))
@@ -194,6 +237,13 @@ def _letters(tenant: DemoTenant) -> None:
     address = f"privacy@{tenant.id}.example"
     destinations.save(name=POST, kind=Kind.EMAIL, given={"from": address}, now=now)
     manner.change({"automatic": True, "sender": address, "contact": address}, now=now)
+
+
+def _alerts() -> None:
+    """Once: rules that were removed stay so."""
+    if not AlertRule.objects.exists():
+        for given in ALERTS:
+            rules.create(given=given, now=clock.now())
 
 
 def _credentials(passwords: Mapping[str, str], api_keys: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,132 @@
+"""POST /api/cron/tick, the address of older schedulers: three headers, one secret, what is due in every tenant."""
+
+import logging
+from typing import Any
+
+import pytest
+from django.test import Client, override_settings
+
+from cron import alerts
+from cron.locks import only_run
+from cron.models import JobRun
+from cron.work import Work
+from kaireon.tenancy import context
+from tests.alerting.conftest import _figure, course, figure, make  # noqa: F401
+from tests.caller import error_of
+from tests.cast import ACME, GLOBEX, KEYS, MALLORY
+
+URL = "/api/cron/tick"
+SECRET = "test-cron-secret"
+TOKEN = "a-token-of-the-tick-alone"
+HEADERS = ("x-cron-token", "x-cron-secret", "authorization")
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def tick(method: str = "POST", **headers: str) -> Any:
+    return Client(raise_request_exception=False).generic(method, URL, headers=headers)
+
+
+def by(header: str, secret: str) -> dict[str, str]:
+    return {header: f"Bearer {secret}" if header == "authorization" else secret}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_each_of_three_headers_opens_it(header: str) -> None:
+    answer = tick(**by(header, SECRET))
+    assert answer.status_code == 200, answer.content
+    assert answer.json()["ok"] is True
+    nothing = {"rules": 0, "alerting": 0, "changes": 0, "notified": 0}
+    assert answer.json()["perTenant"] == [
+        {"tenantId": tenant, "alerts": nothing, "errors": []} for tenant in (ACME, GLOBEX)
+    ]
+    assert (JobRun.objects.get().job, JobRun.objects.get().trigger) == ("tick", "http")
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_token_of_its_own_takes_the_place_of_the_secret(header: str) -> None:
+    with override_settings(CRON_TOKEN=TOKEN):
+        assert tick(**by(header, TOKEN)).status_code == 200
+        assert tick(**by(header, SECRET)).status_code == 401
+
+
+@pytest.mark.parametrize("header", HEADERS)
+@pytest.mark.parametrize("given", ["", "wrong", SECRET[:-1], SECRET + "2", "geheimnis-ü", "秘密", KEYS["ada"]])
+def test_anything_else_is_refused(header: str, given: str, caplog: pytest.LogCaptureFixture) -> None:
+    answer = tick(**by(header, given))
+    assert answer.status_code == 401
+    assert error_of(answer)["code"] == "unauthenticated"
+    assert not JobRun.objects.exists()
+    assert [r.reason for r in caplog.records if r.getMessage() == "auth_failure"] == ["cron_secret"]
+    assert given not in caplog.text or not given
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_without_token_and_secret_nothing_is_right_and_that_is_logged(
+    header: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_settings(CRON_TOKEN="", CRON_SECRET=""):
+        for given in ("", SECRET):
+            assert tick(**by(header, given)).status_code == 401
+    refusals = [record for record in caplog.records if record.getMessage() == "cron_misconfigured"]
+    assert {record.levelno for record in refusals} == {logging.ERROR}
+    assert not JobRun.objects.exists()
+
+
+def test_other_headers_open_nothing() -> None:
+    for headers in ({"x-api-key": KEYS["ada"]}, {"x-service-key": SECRET}, {"authorization": f"Basic {SECRET}"}):
+        assert tick(**headers).status_code == 401
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+def test_another_method_is_405(method: str) -> None:
+    answer = tick(method, **by("x-cron-token", SECRET))
+    assert answer.status_code == 405
+    assert answer["Allow"] == "POST, OPTIONS"
+    assert not JobRun.objects.exists()
+
+
+def test_it_evaluates_the_rules_of_every_tenant() -> None:
+    mine, theirs = make(), make(MALLORY)
+    figure(11)
+    figure(12, GLOBEX)
+    answer = tick(**by("x-cron-token", SECRET)).json()
+    assert [entry["alerts"]["changes"] for entry in answer["perTenant"]] == [1, 1]
+    assert course(mine) == course(theirs, MALLORY) == ["firing"]
+
+
+def test_one_tenants_failure_is_told_in_a_500_after_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = make(MALLORY)
+    figure(12, GLOBEX)
+    real = alerts.evaluate
+
+    def failing(work: Work) -> alerts.Answer:
+        if context.tenant_id() == ACME:
+            raise ValueError("c-17")
+        return real(work)
+
+    monkeypatch.setitem(alerts.DUE, "alerts", failing)
+    monkeypatch.setitem(alerts.DUE, "more", lambda work: ({"done": 1}, ()))
+    answer = tick(**by("x-cron-token", SECRET))
+    assert answer.status_code == 500
+    body = answer.json()
+    assert (body["ok"], body["error"]) == (False, "1 of 2 tenants failed")
+    acme, globex = body["perTenant"]
+    assert acme == {"tenantId": ACME, "alerts": {}, "more": {"done": 1}, "errors": ["alerts: ValueError"]}
+    assert globex["alerts"]["changes"] == 1
+    assert course(theirs, MALLORY) == ["firing"]
+
+
+def test_a_figure_that_fails_is_told_too() -> None:
+    make()
+    figure(ValueError("c-17"))
+    answer = tick(**by("x-cron-token", SECRET))
+    assert answer.status_code == 500
+    assert answer.json()["perTenant"][0]["errors"] == ["alerts: test_figure: ValueError"]
+    assert b"c-17" not in answer.content
+
+
+def test_one_at_a_time() -> None:
+    with only_run("tick") as free:
+        assert free
+        assert tick(**by("x-cron-token", SECRET)).json() == {"ok": True, "skipped": "already running"}
