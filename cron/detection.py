@@ -22,6 +22,11 @@ SCHEDULE = "1-59/5 * * * *"
 PREVIEW_SCHEDULE = "* * * * *"
 
 
+def schedule(place: str) -> str:
+    """When it runs in an environment, such as `production`."""
+    return PREVIEW_SCHEDULE if place == "preview" else SCHEDULE
+
+
 def begin(work: Work) -> Mapping[str, Any]:
     """Since when this installation scans: `{scanningSince}`, an ISO 8601 moment or None."""
     first = JobRun.objects.of(NAME).real().order_by("started_at").exclude(pk=work.run_id)
@@ -77,3 +82,4 @@ def say_failed(error_type: str) -> None:
     """That a scan could not be made, or not of every tenant, whatever stands in the way."""
     logger.error("security.behavioral.scan_error", extra={"error_type": error_type})
     sentry.send("security.behavioral.scan_error", level="error", said={"error_type": error_type})
+    sentry.flush()

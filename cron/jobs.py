@@ -172,7 +172,7 @@ SHIPPED: tuple[Job, ...] = (
         for_all=detection.begin,
         for_tenant=detection.scan_tenant,
         answer=detection.answer,
-        schedule=detection.PREVIEW_SCHEDULE if env.ENVIRONMENT == "preview" else detection.SCHEDULE,
+        schedule=detection.schedule(env.ENVIRONMENT),
         missed=Missed.SKIP,
     ),
 )

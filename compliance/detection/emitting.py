@@ -15,8 +15,8 @@ from kaireon.tenancy.context import tenant_id, transaction, without_transaction
 logger = logging.getLogger("kaireon.security")
 
 PREFIX = "security.behavioral"
-# In one transaction.
-CHUNK = 100
+# In one transaction, and as many as Sentry's client lines up.
+CHUNK = 50
 
 
 @without_transaction
@@ -30,6 +30,8 @@ def emit_waiting(*, now: datetime) -> int:
             for row in rows:
                 emit(row)
             SecuritySignal.objects.filter(pk__in=[row.pk for row in rows]).update(emitted_at=now)
+        if rows:
+            sentry.flush()
         emitted += len(rows)
         if len(rows) < CHUNK:
             return emitted

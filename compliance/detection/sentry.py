@@ -15,7 +15,8 @@ FLUSH_SECONDS = 2.0
 
 
 def send(event: str, *, level: str, said: Mapping[str, Any]) -> None:
-    """Hand an event over; nothing without a DSN. Best effort: the line in the log is what counts."""
+    """Line an event up to be sent; nothing without a DSN. Best effort: the line in the log is what counts. It waits for
+    nobody, so that it may stand in a transaction; `flush` after it."""
     if not settings.SENTRY_DSN:
         return
     try:
@@ -30,8 +31,17 @@ def send(event: str, *, level: str, said: Mapping[str, Any]) -> None:
                 "extra": dict(said),
             }
         )
-        client.flush(timeout=FLUSH_SECONDS)
     except Exception as error:  # noqa: BLE001  whatever goes wrong there must not lose the signal here
+        logger.warning("sentry_failed", extra={"error_type": type(error).__name__})
+
+
+def flush() -> None:
+    """Wait a moment for what is lined up to be sent. Outside any transaction."""
+    if not settings.SENTRY_DSN:
+        return
+    try:
+        _client(settings.SENTRY_DSN, settings.ENVIRONMENT).flush(timeout=FLUSH_SECONDS)
+    except Exception as error:  # noqa: BLE001  as above
         logger.warning("sentry_failed", extra={"error_type": type(error).__name__})
 
 
