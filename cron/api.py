@@ -32,6 +32,12 @@ class JobAnswer(serializers.Serializer[Any]):
     error = serializers.CharField(required=False)
     tenantsScanned = serializers.IntegerField(required=False)
     totalBlobsAttempted = serializers.IntegerField(required=False, help_text="Of dsar-purge.")
+    totalExported = serializers.IntegerField(required=False, help_text="Of export-interactions.")
+    tenants = serializers.ListField(
+        child=serializers.DictField(),
+        required=False,
+        help_text="Of export-interactions: {tenantId, tenantName, exported, filePath, error?}.",
+    )
     perTenant = serializers.ListField(child=serializers.DictField(), required=False)
 
 

@@ -13,6 +13,7 @@ from cron import (
     dsar_purge,
     engagement,
     environment,
+    exports,
     flows,
     holds,
     outbox_jobs,
@@ -146,6 +147,13 @@ SHIPPED: tuple[Job, ...] = (
         deadline=50,
         schedule="* * * * *",
         missed=Missed.SKIP,
+    ),
+    Job(
+        name="export-interactions",
+        help="Write new interactions into files in storage, for each tenant's own warehouse. Best once an hour.",
+        for_tenant=exports.export_interactions,
+        answer=exports.answer,
+        unscheduled='The operator chooses; hourly does well: CRON_EXPORT_INTERACTIONS_SCHEDULE="10 * * * *".',
     ),
     Job(
         name="vacuum-analyze",

@@ -7,6 +7,7 @@ from customers.models.decision import AttributionResult, DecisionTrace, VariantA
 from customers.models.dynamic import DynamicRow, DynamicSchema
 from customers.models.engagement import EngagementDay, EngagementHealth, EngagementProgress
 from customers.models.erased import ErasedSubject
+from customers.models.export import ExportBatch, ExportCheckpoint, ExportEntry
 from customers.models.import_run import ImportRun
 from customers.models.interaction import Interaction, InteractionSummary
 from customers.models.journey import Delivery, JourneyEnrollment
@@ -25,6 +26,9 @@ __all__ = [
     "EngagementHealth",
     "EngagementProgress",
     "ErasedSubject",
+    "ExportBatch",
+    "ExportCheckpoint",
+    "ExportEntry",
     "IdentityLink",
     "ImportRun",
     "Interaction",

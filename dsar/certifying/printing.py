@@ -27,6 +27,7 @@ def shown(row: Certificate) -> dict[str, Any]:
         "reduced": _counted(counts.get("reduced", {})),
         "deleted_in_all": sum(counts.get("deleted", {}).values()),
         "objects": counts.get("objects", {}),
+        "exports": counts.get("exports", {}),
         "retained": [_retained(entry) for entry in said["retained"]],
         "passes": [
             {"at": datetime.fromisoformat(each["at"]), "retained": [_retained(entry) for entry in each["retained"]]}

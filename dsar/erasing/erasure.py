@@ -17,7 +17,7 @@ from customers import naming, removals
 from customers.catalogue import CATALOGUE, Erasure
 from customers.models import Customer
 from dsar import signals
-from dsar.erasing import contents, deferrals, log_keys, plans, rows, steps
+from dsar.erasing import contents, deferrals, exported, log_keys, plans, rows, steps
 from dsar.erasing.grounds import LEGAL_HOLD
 from dsar.erasing.residue import REFERENCES, residue
 from dsar.erasing.rows import Erased, ResidueFound, added, held_part
@@ -143,13 +143,14 @@ def _do_journal(run: JobRun, request_id: UUID) -> Step | None:
 
 
 def _do_objects(run: JobRun, request_id: UUID) -> Step | None:
+    exported.strike(run, request_id)
     remove_objects(run, request_id)
     now = clock.now()
     with transaction():
         # As above: each object that went was noted by itself.
         not_durably()
         removed = removals.removed_of(request_id)
-        counts = {"deleted": removed.attempted, "wereMissing": removed.missing}
+        counts = {"deleted": removed.attempted, "wereMissing": removed.missing, **exported.counts(request_id)}
         return steps.done(request_id, Step.OBJECTS, counts=counts, now=now)
 
 
@@ -308,6 +309,7 @@ def _answer(
     """All is done that can be: the request is completed, or waits for what is held to be let go."""
     removed = removals.removed_of(request.pk)
     request.counts["objects"] = {"deleted": removed.attempted, "wereMissing": removed.missing}
+    request.counts |= exported.counts(request.pk)
     request.retained = [*request.retained, *log_keys.retained_of(request, is_held=is_held)]
     deferred = bool(request.retained)
     if not request.counts["deleted"]:

@@ -273,6 +273,18 @@ def detection() -> list[Metric]:
     ]
 
 
+def exports() -> list[Metric]:
+    (caught_up, failed), *_ = _rows("SELECT * FROM public.gauge_exports()")
+    return [
+        _value(
+            "kaireon_export_lag_seconds",
+            "Since when some tenant's interactions were not exported to the last one; 0: nobody exports.",
+            _age(caught_up),
+        ),
+        _value("kaireon_export_failed", "Tenants whose last export of interactions failed.", failed),
+    ]
+
+
 def breaker_states() -> list[Metric]:
     described = "0 closed, 1 half-open, 2 open, by dependency."
     return [_gauge("kaireon_breaker_state", described, "dependency", breakers.states())]
@@ -288,6 +300,7 @@ SOURCES: dict[str, Callable[[], list[Metric]]] = {
     "jobs": jobs,
     "upkeep": upkeep,
     "detection": detection,
+    "exports": exports,
     "breakers": breaker_states,
 }
 

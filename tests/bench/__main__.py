@@ -11,6 +11,7 @@ from tests.bench.engagement import bench as engagement
 from tests.bench.erasure import bench as erasure
 from tests.bench.export import bench as export
 from tests.bench.flows import bench as flows
+from tests.bench.interactions import bench as interactions
 from tests.bench.jobs import bench as jobs
 from tests.bench.offline import bench as offline
 from tests.bench.outbox import bench as outbox
@@ -31,6 +32,7 @@ BENCHES = {
     "verify": verify,
     "offline": offline,
     "export": export,
+    "interactions": interactions,
     "purge": purge,
     "dossier": dossier,
     "erasure": erasure,

@@ -61,6 +61,13 @@ def left_lying(stage: Stage) -> list[str]:
             f"erasures/{tenant}/at/{size:018d}.json"
             for tenant, size in connection.execute("SELECT tenant_id, tree_size FROM audit_checkpoint")
         }
+        exported = {
+            str(row[0])
+            for row in connection.execute("SELECT object_name FROM customers_exportbatch WHERE removed_at IS NULL")
+        } | {
+            f"exports/{tenant}/interaction_history/_manifests/{number:010d}.json"
+            for tenant, number in connection.execute("SELECT tenant_id, number FROM customers_exportentry")
+        }
         flows = {str(row[0]) for row in connection.execute("SELECT name FROM flows_pipeline")}
     faults = []
     for path in found:
@@ -70,6 +77,7 @@ def left_lying(stage: Stage) -> list[str]:
             "outbox": lambda: path.stem in messages,  # noqa: B023  called at once
             "checkpoints": lambda: name in signed,  # noqa: B023
             "erasures": lambda: name in journal,  # noqa: B023
+            "exports": lambda: name in exported,  # noqa: B023
             "flows": lambda: "/out/" in name and path.stem in flows,  # noqa: B023
         }.get(top, lambda: name in attached)  # noqa: B023
         if not known():

@@ -62,6 +62,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
         "dsar-purge": "new",
         "engagement-health-recompute": "new",
         "gitops-drift-check": "new",
+        "export-interactions": "new",
         "flow-scheduler-tick": "new",
         "hold-reminders": "new",
         "outbox-reaper": "paused",

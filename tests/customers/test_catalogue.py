@@ -26,6 +26,7 @@ PERSONAL_LOOKING = re.compile(
 NAMES_OF_THINGS = {
     "customers.DynamicSchema.name",
     "customers.ObjectRemoval.object_name",
+    "customers.ExportBatch.object_name",
     "dsar.ErasureStep.name",
     "dsar.Recipient.name",
     "dsar.Recipient.destination_id",

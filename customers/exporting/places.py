@@ -1,0 +1,23 @@
+"""Where exported files lie: `exports/{tenant}/interaction_history/year=/month=/day=/batch-{ts}.json`."""
+
+from datetime import UTC, datetime
+
+from kaireon.tenancy import context
+
+
+def folder() -> str:
+    """Of the active tenant; all of it begins so."""
+    return f"exports/{context.tenant_id()}/interaction_history/"
+
+
+def batch(cut_at: datetime, *, compressed: bool, revision: int = 0) -> str:
+    """The day is that on which the batch was cut, in UTC; a revision has its number in the name."""
+    at = cut_at.astimezone(UTC)
+    again = f".r{revision}" if revision else ""
+    end = "json.gz" if compressed else "json"
+    return f"{folder()}year={at:%Y}/month={at:%m}/day={at:%d}/batch-{at:%Y%m%dT%H%M%S%f}Z{again}.{end}"
+
+
+def manifest(number: int) -> str:
+    # What begins with an underscore is passed by, by those who read such folders as a table.
+    return f"{folder()}_manifests/{number:010d}.json"

@@ -1,0 +1,138 @@
+"""The side that reads exported files, and writers that commit when they like."""
+
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.core.files.storage import default_storage
+
+from customers.exporting import exporting
+from customers.exporting.exporting import Exported
+from customers.models import Interaction
+from kaireon.lib.budget import Budget
+from kaireon.lib.ids import uuid7
+from kaireon.tenancy.context import transaction
+from tests.cast import ACME
+from tests.customers.conftest import NOW, bring, purchase
+
+# In the month that `some` made.
+MOMENT = datetime(2026, 1, 10, 10, tzinfo=UTC)
+_INSERT = """
+INSERT INTO public.customers_interaction
+    (id, tenant_id, customer_id, kind, channel, offer, currency, external_id, context, occurred_at, created_at)
+SELECT unnest(%s::uuid[]), %s, %s, 'visit', '', '', '', 'late-' || gen_random_uuid(), '{}', %s, %s
+"""
+
+
+def export(*, now: datetime = NOW, seconds: float = 60) -> Exported:
+    exported = Exported()
+    exporting.export(exported, now=now, budget=Budget(seconds))
+    return exported
+
+
+def some(count: int, *, customer: str = "c-1", prefix: str = "o") -> None:
+    """Interactions of a customer, taken in as they are over the API."""
+    bring("customers", {"customerId": customer})
+    for start in range(0, count, 1000):
+        rows = [purchase(f"{prefix}-{customer}-{n}", customer) for n in range(start, min(start + 1000, count))]
+        outcome = bring("interactions", *rows)
+        assert outcome.created == len(rows)
+
+
+def files(tenant: str = ACME) -> dict[str, bytes]:
+    """Every file of interactions in storage, by name."""
+    found: dict[str, bytes] = {}
+    waiting = [f"exports/{tenant}/interaction_history"]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            folders, names = default_storage.listdir(folder)
+        except FileNotFoundError:
+            continue
+        waiting += [f"{folder}/{name}" for name in folders if name != "_manifests"]
+        for name in names:
+            with default_storage.open(f"{folder}/{name}") as file:
+                found[f"{folder}/{name}"] = file.read()
+    return found
+
+
+def rows(tenant: str = ACME) -> list[dict[str, Any]]:
+    """All that a reader finds in all files, file by file in the order of their names."""
+    found = []
+    for name, content in sorted(files(tenant).items()):
+        text = gzip.decompress(content) if name.endswith(".gz") else content
+        assert text.endswith(b"\n")
+        found += [json.loads(line) for line in text.splitlines()]
+    return found
+
+
+def ids(tenant: str = ACME) -> list[str]:
+    return [row["id"] for row in rows(tenant)]
+
+
+def in_database() -> set[str]:
+    with transaction():
+        return {str(key) for key in Interaction.objects.values_list("pk", flat=True)}
+
+
+def manifests(tenant: str = ACME) -> list[dict[str, Any]]:
+    """In order; each says the hash of the one before, and of its file."""
+    folder = f"exports/{tenant}/interaction_history/_manifests"
+    found, previous = [], "genesis"
+    for number, name in enumerate(sorted(default_storage.listdir(folder)[1]), start=1):
+        with default_storage.open(f"{folder}/{name}") as file:
+            content = file.read()
+        entry = json.loads(content)
+        assert (name, entry["number"], entry["previous"]) == (f"{number:010d}.json", number, previous)
+        previous = sha256(content).hexdigest()
+        found.append(entry)
+    return found
+
+
+def check(tenant: str = ACME) -> None:
+    """What the manifests say is there is there, to the byte, and nothing else."""
+    told: dict[int, dict[str, Any]] = {}
+    for entry in manifests(tenant):
+        told[entry["batch"]] = entry
+    there = files(tenant)
+    assert {entry["file"] for entry in told.values() if entry["file"]} == set(there)
+    for entry in told.values():
+        if entry["file"]:
+            content = there[entry["file"]]
+            text = gzip.decompress(content) if entry["file"].endswith(".gz") else content
+            assert (entry["sha256"], entry["bytes"]) == (sha256(content).hexdigest(), len(content))
+            assert entry["rows"] == len(text.splitlines())
+
+
+@contextmanager
+def writer(customer: UUID) -> Iterator["Writer"]:
+    """Somebody with a transaction of their own; what is not committed at the end never was."""
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        for name, value in (("tenant_id", ACME), ("actor_type", "system"), ("actor_name", "system")):
+            connection.execute("SELECT set_config(%s, %s, false)", [f"app.{name}", value])
+        connection.commit()
+        yield Writer(connection, customer)
+        connection.rollback()
+
+
+class Writer:
+    def __init__(self, connection: psycopg.Connection[Any], customer: UUID) -> None:
+        self._connection, self._customer = connection, customer
+
+    def write(self, count: int = 1, *, ids: list[UUID] | None = None, at: datetime = MOMENT) -> list[str]:
+        keys = ids or [uuid7() for _ in range(count)]
+        self._connection.execute(_INSERT, [keys, ACME, self._customer, at, at])
+        return [str(key) for key in keys]
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def roll_back(self) -> None:
+        self._connection.rollback()
