@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.db.models import Count, Min, Q
 
-from audit.models import AuditRecord
+from audit.models import AuditRecord, SiemDestination
+from audit.shipping import destinations
+from audit.shipping.lag import Lag, lag
 from audit.state import state
 from compliance.alerting.metrics import Asked, Metric, Unit, register
 from customers.models import Interaction
@@ -43,6 +45,26 @@ def checkpoint_age(asked: Asked) -> float | None:
 
 def sequencing_lag(asked: Asked) -> float:
     return _seconds(state(now=asked.now).lag)
+
+
+def siem_lag(asked: Asked) -> float | None:
+    """Of the destination that is furthest behind. None when the log is shipped nowhere."""
+    lags = [one.seconds(asked.now) for one in _shipped(asked)]
+    return max(lags, default=None)
+
+
+def siem_refused(asked: Asked) -> float | None:
+    shipped = _shipped(asked)
+    return float(sum(last - first + 1 for one in shipped for first, last, _ in one.refused)) if shipped else None
+
+
+def _shipped(asked: Asked) -> list[Lag]:
+    """How far each destination is. The operator's is there since the log began."""
+    found = [lag(str(pk), created_at=at) for pk, at in SiemDestination.objects.values_list("pk", "created_at")]
+    if destinations.operators() is not None:
+        began = AuditRecord.objects.order_by("seq").values_list("timestamp", flat=True).first()
+        found.append(lag(destinations.OPERATOR, created_at=began or asked.now))
+    return found
 
 
 def dead_letters(asked: Asked) -> float:
@@ -135,6 +157,20 @@ register(
         help="Seconds since when the first record waits to be put into the log; one sequencer serves all tenants.",
         unit=Unit.SECONDS,
         read=sequencing_lag,
+    ),
+    Metric(
+        name="siem_lag",
+        title="SIEM behind",
+        help="Seconds since the SIEM destination furthest behind last had every record. No data: there is none.",
+        unit=Unit.SECONDS,
+        read=siem_lag,
+    ),
+    Metric(
+        name="siem_refused",
+        title="Records a SIEM refused",
+        help="Records of the audit log that a SIEM destination does not take. No data: there is none.",
+        unit=Unit.COUNT,
+        read=siem_refused,
     ),
     Metric(
         name="dead_letters",

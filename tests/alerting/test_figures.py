@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from audit import services as log
+from audit.shipping import destinations as siem
 from compliance.alerting import metrics
 from compliance.alerting.metrics import Asked, Metric, MetricTaken, Unit
 from cron import runner
@@ -78,6 +79,23 @@ def test_the_log_was_verified_and_when() -> None:
     assert value("audit_chain_intact") == 1
     assert 0 <= (value("audit_verification_age") or 0) < 0.1
     assert value("audit_chain_intact", MALLORY) is None
+
+
+def test_how_far_a_siem_is_behind() -> None:
+    assert (value("siem_lag"), value("siem_refused")) == (None, None)
+    given = {"name": "ours", "backend": "elastic", "endpoint": "https://siem.example.com", "index": "audit"}
+    with ADA.here(), transaction():
+        siem.save(
+            row=None,
+            given={**given, "sourcetype": "", "event_bytes": None, "search_endpoint": ""},
+            api_key="key-of-the-test",
+            search_key=None,
+            now=clock.now() - timedelta(minutes=5),
+        )
+    log.drain(ADA.tenant_id)
+    assert 300 <= (value("siem_lag") or 0) < 360
+    assert value("siem_refused") == 0
+    assert value("siem_lag", MALLORY) is None
 
 
 def test_messages_and_dead_letters() -> None:

@@ -46,6 +46,7 @@ def take_the_alerts(page: Page, take: Callable[[Page, str], None], receiver: Rec
     page.goto(RULES)
     take(page, "alerts")
     follow(page, page.locator("#result_list").get_by_role("link", name="Requests overdue"))
+    page.locator("#history-title").evaluate("title => title.closest('section').scrollIntoView({block: 'end'})")
     take(page, "alert")
     page.goto(f"/admin/compliance/notificationprovider/{desk.pk}/change/")
     take(page, "alert-provider")
