@@ -18,6 +18,7 @@ from tests.dsar.conftest import EMAIL, NUMBER, again, answer, file
 
 
 def export() -> Exported:
+    warehouse.settled()
     exported = Exported()
     exporting.export(exported, now=clock.now(), budget=Budget(60))
     return exported

@@ -101,7 +101,7 @@ def test_one_that_was_committed_late_with_an_older_time_and_id_is_exported_then(
         [other] = later.write()
         later.commit()
         # What came behind the open one waits for it: nobody can tell yet what lies in between.
-        export()
+        export(beside_others=True)
         assert one not in ids()
         assert other not in ids()
         assert checkpoint().caught_up_at is None
@@ -157,7 +157,7 @@ def test_those_that_come_while_it_runs_are_each_exported_once(ada: None) -> None
     runs = 0
     try:
         while any(thread.is_alive() for thread in writers):
-            export(now=NOW + timedelta(seconds=runs), seconds=0)
+            export(now=NOW + timedelta(seconds=runs), seconds=0, beside_others=True)
             runs += 1
     finally:
         for thread in writers:
@@ -290,7 +290,7 @@ def test_numbers_of_another_server_are_refused_until_they_are_put_right(
         root.execute("SET session_replication_role = replica")
         root.execute("UPDATE public.customers_interaction SET arrival = arrival + 1000000000")
     with pytest.raises(arrivals.NumbersAhead):
-        export()
+        export(beside_others=True)
     assert checkpoint().error == "NumbersAhead"
     monkeypatch.setattr(env, "OWNER_DATABASE_URL", os.environ["OWNER_DATABASE_URL"])
     call_command("export_rebase", stdout=StringIO())
