@@ -218,7 +218,7 @@ def test_a_letter_of_extension_is_in_time_until_the_end_of_the_first_time_pauses
     assert times.notice_by == times.due == date(2026, 4, 2)
 
     def told(moment: str, times: deadlines.Clock) -> bool | None:
-        return sending.told_in_time(Letter(state="sent", settled_at=at(moment)), times)
+        return sending.told_in_time(Letter(tenant_id="acme", state="sent", settled_at=at(moment)), times)
 
     # The last second of the day there, to its end.
     assert told("2026-04-02T21:59:59.500000Z", times) is True
@@ -230,4 +230,4 @@ def test_a_letter_of_extension_is_in_time_until_the_end_of_the_first_time_pauses
     assert "2026-04-07" in rule.effect
     assert told("2026-04-07T09:00:00Z", ran) is True
     assert told("2026-04-08T09:00:00Z", ran) is False
-    assert sending.told_in_time(Letter(state="waiting"), ran) is None
+    assert sending.told_in_time(Letter(tenant_id="acme", state="waiting"), ran) is None
