@@ -14,6 +14,7 @@ from audit.shipping import destinations
 from audit.shipping.lag import Lag, lag
 from audit.state import state
 from compliance.alerting.metrics import Asked, Metric, Unit, register
+from compliance.models import Drift
 from customers.models import Interaction
 from customers.models.interaction import InteractionKind, InteractionQuerySet
 from kaireon.jobs.models import Job, JobState
@@ -65,6 +66,10 @@ def _shipped(asked: Asked) -> list[Lag]:
         began = AuditRecord.objects.order_by("seq").values_list("timestamp", flat=True).first()
         found.append(lag(destinations.OPERATOR, created_at=began or asked.now))
     return found
+
+
+def config_drift(asked: Asked) -> float:
+    return float(Drift.objects.open().count())
 
 
 def dead_letters(asked: Asked) -> float:
@@ -199,6 +204,13 @@ register(
         help="Background jobs of the tenant that failed and were not tried again.",
         unit=Unit.COUNT,
         read=background_jobs_failed,
+    ),
+    Metric(
+        name="config_drift",
+        title="Differences from what is declared",
+        help="What the last look at the tenant's file found otherwise than declared, and has not found gone.",
+        unit=Unit.COUNT,
+        read=config_drift,
     ),
     Metric(
         name="access_refused",

@@ -1,0 +1,89 @@
+"""Alert rules as a kind of what can be declared, by their names, with providers by theirs."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from compliance.alerting import metrics, rules
+from compliance.drift.kinds import Items, Kind, NotAppliable, register
+from compliance.models import AlertRule, NotificationProvider, Operator, Severity
+from kaireon.tenancy.context import Actor
+
+# As on the wire.
+_COLUMNS = {wire: column for column, wire in rules.FIELDS.items() if wire != "name"}
+_NEEDED = ("metric", "operator", "threshold")
+_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "metric": ((str,), "text"),
+    "operator": ((str,), "text"),
+    "threshold": ((int, float), "a number"),
+    "windowSeconds": ((int, type(None)), "a whole number of seconds, or null"),
+    "forSeconds": ((int,), "a whole number of seconds"),
+    "cooldownSeconds": ((int,), "a whole number of seconds"),
+    "severity": ((str,), "text"),
+    "channels": ((list,), "a list of names of notification providers"),
+    "alertOnNoData": ((bool,), "true or false"),
+    "enabled": ((bool,), "true or false"),
+}
+
+
+def actual(now: datetime) -> Items:
+    names = {str(pk): name for pk, name in NotificationProvider.objects.values_list("pk", "name")}
+    found = {}
+    for rule in AlertRule.objects.present():
+        said = {wire: getattr(rule, column) for wire, column in _COLUMNS.items()}
+        found[rule.name] = {**said, "channels": sorted(names[one] for one in rule.channels if one in names)}
+    return found
+
+
+def check(name: str, fields: Mapping[str, Any]) -> None:
+    """What can be said of a file alone; the rest is checked when it is brought about. Raises ValueError."""
+    for field in _NEEDED:
+        if field not in fields:
+            raise ValueError(f"{field}: must be said.")
+    for field, value in fields.items():
+        types, said = _TYPES[field]
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise ValueError(f"{field}: must be {said}.")
+    for field, known in (("operator", Operator.values), ("severity", Severity.values)):
+        if fields.get(field, known[0]) not in known:
+            raise ValueError(f"{field}: must be one of {', '.join(known)}.")
+    if not all(isinstance(one, str) for one in fields.get("channels", ())):
+        raise ValueError("channels: must be a list of names of notification providers.")
+    if fields.get("channels", []) != sorted(set(fields.get("channels", []))):
+        raise ValueError("channels: must be in the order of the alphabet, each once.")
+    try:
+        metrics.get(fields["metric"])
+    except metrics.UnknownMetric as error:
+        raise ValueError(f"metric: {error}") from error
+
+
+def put(name: str, fields: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    """Raises NotAppliable."""
+    given = {_COLUMNS[wire]: value for wire, value in fields.items()} | {"name": name}
+    if "channels" in fields:
+        given["channels"] = _ids(fields["channels"])
+    rule = AlertRule.objects.present().filter(name=name).first()
+    try:
+        if rule is None:
+            rules.create(given=given, now=now)
+        else:
+            rules.change(rule.pk, given=given, now=now)
+    except rules.RuleRefused as error:
+        raise NotAppliable(f"{error.field} {error}") from error
+
+
+def remove(name: str, actor: Actor, now: datetime) -> None:
+    """Its history stays."""
+    rule = AlertRule.objects.present().filter(name=name).first()
+    if rule is not None:
+        rules.remove(rule.pk, now=now)
+
+
+def _ids(names: list[str]) -> list[str]:
+    there = {row.name: str(row.pk) for row in NotificationProvider.objects.present()}
+    if unknown := [name for name in names if name not in there]:
+        raise NotAppliable(f"channels: there is no notification provider {unknown[0]!r}; make it in the admin first.")
+    return [there[name] for name in names]
+
+
+register(Kind(name="alertRules", fields=tuple(_COLUMNS), actual=actual, check=check, put=put, remove=remove))
