@@ -59,7 +59,7 @@ format: dev ## Format the code and fix what can be fixed
 generate: dev ## Write the generated files anew
 	@$(BIN)/python -m kaireon.local.checks generate
 
-bench: dev ## Measure what is promised about speed (BENCH="append lag jobs outbox flows masking proof verify offline export purge dossier erasure engagement scan --quick --json --write" for some)
+bench: dev ## Measure what is promised about speed (BENCH="append lag jobs outbox flows masking proof verify offline export ship purge dossier erasure engagement scan --quick --json --write" for some)
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 chaos: dev ## Kill everything at random, and see that nothing is lost or done twice (MINUTES=5, SEED= repeats a run)

@@ -98,6 +98,8 @@ class Event:
     text: bytes
     is_record: bool = True
     is_reduced: bool = False
+    # Its part of a body, once it is encoded: for one destination, in one run.
+    body: bytes | None = None
 
 
 def event_id(log: str, seq: int, leaf_hash: str) -> str:

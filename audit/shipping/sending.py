@@ -61,6 +61,7 @@ class Sender:
         self.target = target
         self.format = FORMATS[target.backend]
         self._client = client
+        self._most = self.format.most_of(target)
         self._budget = budget
         self._tenant = current().tenant_id
         self._channel = str(uuid5(_CHANNELS, f"{self._tenant}\n{target.key}"))
@@ -69,10 +70,11 @@ class Sender:
 
     def encoded(self, event: Event) -> bytes:
         """The event's part of a body, reduced when the whole is more than the vendor takes."""
-        whole = self.format.encode(event, self.target)
-        if len(whole) <= self.format.most_of(self.target) or event.is_reduced:
-            return whole
-        return self.format.encode(events.reduced(event), self.target)
+        if event.body is None:
+            event.body = self.format.encode(event, self.target)
+            if len(event.body) > self._most and not event.is_reduced:
+                event.body = self.format.encode(events.reduced(event), self.target)
+        return event.body
 
     def fitting(self, found: Sequence[Event]) -> list[Event]:
         """As many of them as one body holds, one at least."""

@@ -18,6 +18,7 @@ from tests.bench.outbox import bench as outbox
 from tests.bench.proof import bench as proof
 from tests.bench.purge import bench as purge
 from tests.bench.scan import bench as scan
+from tests.bench.ship import bench as ship
 from tests.bench.verify import bench as verify
 
 # In the order of the document.
@@ -33,6 +34,7 @@ BENCHES = {
     "offline": offline,
     "export": export,
     "interactions": interactions,
+    "ship": ship,
     "purge": purge,
     "dossier": dossier,
     "erasure": erasure,

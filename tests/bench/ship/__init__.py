@@ -1,0 +1,1 @@
+"""How fast the whole log reaches a SIEM, beside a raw COPY of it posted as it comes."""

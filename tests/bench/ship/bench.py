@@ -1,0 +1,141 @@
+"""Shipping a whole log to a SIEM, beside a raw COPY of the same rows in bare posts."""
+
+import time
+from collections.abc import Callable
+
+from tests.bench import biglog, footprint
+from tests.bench.facts import machine, python
+from tests.bench.noise import judged
+from tests.bench.options import Options
+from tests.bench.rounds import Contender, Heat, Turn, play
+from tests.bench.section import Section
+from tests.bench.servers import Servers, servers
+from tests.bench.talker import Talker
+
+TITLE = "What shipping the log costs"
+RECORDS = 200_000
+QUICK_RECORDS = 20_000
+TENANT = "tenant-01"
+# Of the rate of the raw COPY in bare posts.
+TARGET = 0.7
+
+
+class NotAllArrived(RuntimeError):
+    """The receiver did not get every record."""
+
+
+def run(options: Options) -> Section:
+    records = QUICK_RECORDS if options.quick else RECORDS
+    rounds = options.rounds or (3 if options.quick else 7)
+    began = time.monotonic()
+    with servers(settings={"shared_buffers": "2GB"}) as running:
+        environment = running.product(settings="kaireon.settings")
+        _load(running, environment, records, options)
+        receiver = Talker("tests.bench.ship.receiver", environment=environment)
+        shipper = Talker("tests.bench.ship.shipper", TENANT, environment=environment)
+        try:
+            shipper.ask({"to": receiver.ask({"port": True})["port"]})
+            heats = Match(shipper, receiver, records).heats()
+            for made in heats:
+                for contender in made.everybody:
+                    contender.measure()
+            play(heats, rounds=rounds, progress=options.progress)
+            facts = running.facts()
+        finally:
+            shipper.stop()
+            receiver.stop()
+    facts = (
+        machine("PostgreSQL, shipper and receiver share the cores") | facts | python("httpcore", "django", "psycopg")
+    )
+    return section(heats, records=records, rounds=rounds, facts=facts, took=time.monotonic() - began)
+
+
+def _load(running: Servers, environment: dict[str, str], records: int, options: Options) -> None:
+    prover = Talker("tests.bench.proof.prover", environment=environment)
+    try:
+        prover.ask({"tenants": [TENANT]})
+        biglog.load(running.postgres.url("ours"), {TENANT: records}, moved=options.progress)
+    finally:
+        prover.stop()
+
+
+class Match:
+    """Asks the shipper to ship, and the receiver what came."""
+
+    def __init__(self, shipper: Talker, receiver: Talker, records: int) -> None:
+        self._shipper = shipper
+        self._receiver = receiver
+        self._records = records
+
+    def heats(self) -> list[Heat]:
+        return [
+            self._heat("gzip, as for Datadog", "datadog", "Kaireon to Datadog", packed=True),
+            self._heat("plain, as for Splunk", "splunk", "Kaireon to Splunk", packed=False),
+        ]
+
+    def _heat(self, title: str, backend: str, name: str, *, packed: bool) -> Heat:
+        return Heat(
+            title=title,
+            floor=Contender(name="bare", title="Raw COPY, bare posts", measure=self._turn({"bare": packed}, "lines")),
+            others=[Contender(name=backend, title=name, measure=self._turn({"ship": backend}, "records"))],
+        )
+
+    def _turn(self, order: dict[str, object], counted: str) -> Callable[[], Turn]:
+        measure = footprint.asking(self._shipper, order)
+
+        def turn() -> Turn:
+            found = measure()
+            got = self._receiver.ask({"got": True})
+            # Making the log's key is a record too, once.
+            if not self._records <= got[counted] <= self._records + 10:
+                raise NotAllArrived(f"{got[counted]} of {self._records} came.")
+            return found
+
+        return turn
+
+
+def section(heats: list[Heat], *, records: int, rounds: int, facts: dict[str, str], took: float) -> Section:
+    return Section(
+        title=TITLE,
+        introduction=_INTRODUCTION.format(records=records, rounds=rounds, minutes=max(1, round(took / 60))),
+        tables=[
+            footprint.table(
+                made,
+                title=f"{records:,} records, {made.title}",
+                of="of the floor",
+                note=f"The floor itself varied by ±{made.noise:.0%}.",
+            )
+            for made in heats
+        ],
+        verdicts=verdicts(heats),
+        facts=facts,
+        took=took,
+        rounds=[row for made in heats for row in made.json()],
+    )
+
+
+def verdicts(heats: list[Heat]) -> dict[str, str]:
+    said = {
+        other.title: f"{other.ratio:.2f} of the rate of the raw COPY in bare posts"
+        f" (at least {TARGET}: {judged(other.ratio >= TARGET, made.noise)})"
+        for made in heats
+        for other in made.others
+    }
+    said["Memory"] = footprint.verdict([other for made in heats for other in made.others], of="a whole log")
+    return said
+
+
+_INTRODUCTION = """\
+Repeat it with `make bench BENCH=ship`, about {minutes} minutes; `.venv/bin/python -m tests.bench ship --quick` is a
+look at a tenth of the log; `--write` puts it here.
+
+A log of {records:,} records, whole in PostgreSQL's memory, to a receiver on loopback, a process of its own that reads
+each post and says that all is well. The *floor* is `COPY (SELECT …) TO STDOUT` of the same columns, as they are stored,
+in the order of `seq`, 500 rows in a post over a connection that stays open, gzip at level 1 where the vendor takes it,
+and nothing kept. *Kaireon* ships as `siem-ship` does: JSON events with ids and hashes in the vendor's format, 500 at a
+time, and for each batch that was confirmed one commit with the moved cursor and a signed receipt, which is shipped too.
+The receiver counted the records. Splunk's acknowledgement is off: waiting for an indexer is not ours to measure.
+Client, receiver and server have two cores together.
+
+Medians of {rounds} rounds, in each of which everybody stands right beside a turn of the floor.
+"""

@@ -1,0 +1,97 @@
+"""Who ships: `python -m tests.bench.ship.shipper TENANT`, told in JSON lines.
+
+`{"to": port}` says where. `{"bare": gzip}` posts a raw COPY of the log, 500 rows at a time, `{"ship": backend}` has the
+product ship it. Each gives `{"seconds", "records"}`, and in `{"mib", "grown"}` the most memory that the process ever
+held, and how much of that came after the product was loaded.
+"""
+
+import gzip
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import django
+import httpcore
+
+from tests.bench.talker import answer
+
+# What an event has of a record, as it is stored.
+_COLUMNS = """
+    seq, "timestamp", action, entity_type, entity_id, entity_name, user_id, user_name, actor_type, request_id,
+    changes, before, after, entity_version, tenant_id, id, integrity_hash, prev_hash, leaf_hash
+"""
+_RAW = f"COPY (SELECT {_COLUMNS} FROM public.audit_record WHERE tenant_id = %s ORDER BY seq) TO STDOUT"
+_TOGETHER = 500
+_PATHS = {True: "/api/v2/logs", False: "/services/collector/event"}
+
+
+def main(tenant: str) -> None:
+    django.setup()
+    from django.db import connection
+
+    from audit.following import cursors
+    from audit.shipping.destinations import Target
+    from audit.shipping.shipping import ship
+    from kaireon.lib import clock
+    from kaireon.lib.budget import Budget
+    from kaireon.tenancy.context import Actor, scope, transaction
+
+    known: dict[str, str] = {}
+
+    def bare(*, packed: bool) -> int:
+        rows: list[bytes] = []
+        headers = [("Content-Type", "application/json"), *([("Content-Encoding", "gzip")] if packed else [])]
+
+        def post(pool: httpcore.ConnectionPool) -> None:
+            body = b"".join(rows)
+            rows.clear()
+            body = gzip.compress(body, 1, mtime=0) if packed else body
+            assert pool.request("POST", known["url"] + _PATHS[packed], headers=headers, content=body).status < 300
+
+        with httpcore.ConnectionPool() as pool, transaction(), connection.cursor() as cursor:
+            with cursor.copy(_RAW, [tenant]) as copy:
+                for row in copy:
+                    rows.append(bytes(row))
+                    if len(rows) == _TOGETHER:
+                        post(pool)
+            if rows:
+                post(pool)
+            return int(cursor.rowcount)
+
+    def target(backend: str) -> Target:
+        return Target(
+            key=backend, name=backend, backend=backend, endpoint=known["url"], api_key="made-up", allow_private=True
+        )
+
+    def shipped(backend: str) -> int:
+        done = ship(target(backend), budget=Budget(600))
+        assert not done.error, done.error
+        return done.shipped
+
+    loaded = _most_memory()
+
+    def respond(order: dict[str, Any]) -> dict[str, Any]:
+        if "to" in order:
+            known["url"] = f"http://127.0.0.1:{order['to']}"
+            return {}
+        with scope(tenant_id=tenant, actor=Actor.system("bench")):
+            if "ship" in order:
+                with transaction():
+                    cursors.set_back(target(order["ship"]).follower, to=0, now=clock.now())
+            start = time.perf_counter()
+            records = shipped(order["ship"]) if "ship" in order else bare(packed=order["bare"])
+            seconds = time.perf_counter() - start
+        most = _most_memory()
+        return {"seconds": seconds, "records": records, "mib": most, "grown": most - loaded}
+
+    answer(respond)
+
+
+def _most_memory() -> float:
+    """MiB."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
