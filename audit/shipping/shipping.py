@@ -1,15 +1,17 @@
 """Shipping a log: from a durable cursor, in order, never past what the destination did not confirm.
 
-What is sent and not yet confirmed is sent again after a crash, under the same ids. A destination that acknowledges
-indexing gets several batches ahead of its acknowledgements; the cursor moves behind them, batch by batch. A batch never
-waits to become full: what is there is shipped, and what comes later is the next run's.
+What is sent and not yet confirmed is sent again after a crash, under the same ids. Several batches go ahead, also of
+their acknowledgements where there are some; then the cursor moves behind them. A batch never waits to become full: what
+is there is shipped, and what comes later is the next run's.
 """
 
 import logging
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import takewhile
 
 from audit.following import cursors
 from audit.following.follower import CursorMoved, Following, following
@@ -28,8 +30,10 @@ from kaireon.tenancy.context import current, transaction, without_transaction
 logger = logging.getLogger("kaireon.audit.shipping")
 
 BATCH = 500
-# Batches that are sent ahead of the first one that is not indexed yet.
+# So many batches are sent, for so many seconds, before they are confirmed together: one commit and one receipt. A crash
+# repeats no more than that.
 AHEAD = 16
+AHEAD_SECONDS = 2.0
 PRUNED = "pruned"
 
 
@@ -97,20 +101,11 @@ class _Run:
 
     def go(self) -> None:
         """Raises Away, BreakerOpen, CursorMoved."""
-        ahead: deque[_Batch] = deque()
-        is_stopped = False
         while True:
-            batch = None
-            if not is_stopped and len(ahead) < AHEAD:
-                batch = self._next(may_be_receipts=not ahead)
-            if batch is not None:
-                batch.sent = self._sender.send(batch.all)
-                ahead.append(batch)
-                is_stopped = batch.sent.failure is not None
+            ahead = self._send_ahead()
             if not ahead:
                 break
-            if batch is None or is_stopped or not ahead[0].sent.acks:
-                self._confirm(ahead.popleft())
+            self._confirm(ahead)
         if self._here.seq >= self._here.until:
             self._here.caught_up(now=clock.now())
 
@@ -128,6 +123,23 @@ class _Run:
     @property
     def _named(self) -> dict[str, str]:
         return {"tenant_id": self._tenant, "destination": self._target.name}
+
+    def _send_ahead(self) -> list[_Batch]:
+        """Send some batches, one behind the other; fewer when one is not taken whole."""
+        ahead: list[_Batch] = []
+        began = time.monotonic()
+        while len(ahead) < AHEAD and time.monotonic() - began < AHEAD_SECONDS:
+            batch = self._next(may_be_receipts=not ahead)
+            if batch is None:
+                break
+            batch.sent = self._sender.send(batch.all)
+            ahead.append(batch)
+            if batch.sent.failure is not None:
+                break
+            for event in batch.events:
+                # What is sent need not stay in memory; what is left tells it from others.
+                event.text, event.body = b"", None
+        return ahead
 
     def _next(self, *, may_be_receipts: bool) -> _Batch | None:
         """What comes behind what was sent already; None when there is nothing, or no time. Raises Away.
@@ -176,25 +188,31 @@ class _Run:
         self._read_to = begins.seq - 1
         return read()
 
-    def _confirm(self, batch: _Batch) -> None:
-        """Move the cursor behind what the destination has of the batch. Raises Away and BreakerOpen for the rest."""
-        if batch.sent.acks:
-            self._sender.wait_for(batch.sent.acks)
+    def _confirm(self, ahead: Sequence[_Batch]) -> None:
+        """Move the cursor behind what the destination has of them. Raises Away and BreakerOpen for the rest."""
         done: list[Event] = []
-        for event in batch.events:
-            if not batch.sent.settled(event):
+        settled: list[ShippingReceipt] = []
+        refused: dict[str, str] = {}
+        failure: Away | BreakerOpen | None = None
+        for batch in ahead:
+            try:
+                if batch.sent.acks:
+                    self._sender.wait_for(batch.sent.acks)
+            except (Away, BreakerOpen) as unsure:
+                failure = unsure
                 break
-            done.append(event)
-        settled = [row for row in batch.receipts if batch.sent.settled(receipts.event(row))]
-        self._commit(batch, done, settled)
-        if batch.sent.failure is not None:
-            raise batch.sent.failure
+            refused |= batch.sent.refused
+            done += takewhile(batch.sent.settled, batch.events)
+            settled += [row for row in batch.receipts if batch.sent.settled(receipts.event(row))]
+            failure = batch.sent.failure
+        self._commit(done, settled, refused)
+        if failure is not None:
+            raise failure
 
-    def _commit(self, batch: _Batch, done: Sequence[Event], settled: Sequence[ShippingReceipt]) -> None:
+    def _commit(self, done: Sequence[Event], settled: Sequence[ShippingReceipt], codes: Mapping[str, str]) -> None:
         if not done and not settled:
             return
         now = clock.now()
-        codes = batch.sent.refused
         refused = [event for event in done if event.id in codes]
         confirmed = [event for event in done if event.id not in codes]
         made = None

@@ -41,7 +41,7 @@ def test_it_proves_that_everything_is_there(receiver: Receiver, operators: Targe
 
     assert (said["firstSeq"], said["lastSeq"], said["records"], said["found"]) == (1, last, last, last)
     assert (said["missing"], said["reshipped"], said["receiptsMissing"], said["whole"]) == (0, 0, 0, True)
-    assert said["receipts"] >= 3
+    assert said["receipts"] >= 1
     [record] = records(ACME, action="siem.reconciled")
     assert record.changes["records"] == last
 
