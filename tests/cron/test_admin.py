@@ -48,6 +48,8 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
     page = client.get(RUNS).content.decode()
     table = page.split('id="jobs"')[1].split("</table>")[0]
     states = dict(re.findall(r'\?job=([a-z-]+)">.*?k-run-([a-z]+)"', table, re.DOTALL))
+    # A minute may pass meanwhile.
+    states = {name: "new" if state == "late" and row(name).enabled else state for name, state in states.items()}
     assert states == {
         "alerts-evaluate": "new",
         "approvals-expire": "new",
