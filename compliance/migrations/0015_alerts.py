@@ -3,6 +3,7 @@
 import django.db.models.deletion
 import kaireon.lib.ids
 import kaireon.tenancy.context
+import kaireon.tenancy.fields
 from audit.capture.triggers import captured
 from kaireon.tenancy.rls import APPEND_ONLY, RESOLVER, resolver_function, tenant_reference, tenant_table
 from django.db import migrations, models
@@ -60,7 +61,7 @@ class Migration(migrations.Migration):
                         max_length=3,
                     ),
                 ),
-                ("threshold", models.FloatField()),
+                ("threshold", kaireon.tenancy.fields.ExactFloat()),
                 (
                     "window_seconds",
                     models.PositiveIntegerField(blank=True, help_text="The figure is counted over so long.", null=True),
@@ -108,10 +109,10 @@ class Migration(migrations.Migration):
                     models.DateTimeField(blank=True, help_text="Since when it is in this state.", null=True),
                 ),
                 ("evaluated_at", models.DateTimeField(blank=True, null=True)),
-                ("value", models.FloatField(blank=True, help_text="What was found last.", null=True)),
+                ("value", kaireon.tenancy.fields.ExactFloat(blank=True, help_text="What was found last.", null=True)),
                 ("seen", models.CharField(blank=True, default="", max_length=8)),
-                ("crossed_seconds", models.FloatField(blank=True, null=True)),
-                ("cooling_seconds", models.FloatField(default=0)),
+                ("crossed_seconds", kaireon.tenancy.fields.ExactFloat(blank=True, null=True)),
+                ("cooling_seconds", kaireon.tenancy.fields.ExactFloat(default=0)),
                 ("is_raised", models.BooleanField(default=False)),
                 (
                     "told",
@@ -176,8 +177,8 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
-                ("value", models.FloatField(blank=True, null=True)),
-                ("threshold", models.FloatField()),
+                ("value", kaireon.tenancy.fields.ExactFloat(blank=True, null=True)),
+                ("threshold", kaireon.tenancy.fields.ExactFloat()),
                 (
                     "reason",
                     models.CharField(help_text="evaluated, switched_off, removed or metric_failed.", max_length=32),
@@ -409,8 +410,8 @@ class Migration(migrations.Migration):
         tenant_reference("compliance_alertnotification", "change_id", "compliance_alertchange"),
         tenant_reference("compliance_alertnotification", "provider_id", "compliance_notificationprovider"),
         captured("compliance_notificationprovider", "NotificationProvider", name="name", personal=["recipients"]),
-        captured("compliance_alertrule", "AlertRule", name="name", ignore=STANDING),
-        captured("compliance_alertchange", "AlertChange"),
+        captured("compliance_alertrule", "AlertRule", name="name", ignore=STANDING, exact=["threshold"]),
+        captured("compliance_alertchange", "AlertChange", exact=["value", "threshold"]),
         captured("compliance_alertnotification", "AlertNotification"),
         migrations.RunSQL(SIGN_INS, ""),
         resolver_function(

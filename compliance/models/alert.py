@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from compliance.alerting.states import Seen, Standing, State
+from kaireon.tenancy.fields import ExactFloat
 from kaireon.tenancy.managers import TenantManager, TenantQuerySet
 from kaireon.tenancy.models import TenantModel
 
@@ -92,7 +93,7 @@ class AlertRule(TenantModel):
     name = models.CharField(max_length=100, help_text="Name no customer: it stands in the audit log and in messages.")
     metric = models.CharField(max_length=64)
     operator = models.CharField(max_length=3, choices=Operator.choices)
-    threshold = models.FloatField()
+    threshold = ExactFloat()
     window_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="The figure is counted over so long.")
     lasting_seconds = models.PositiveIntegerField(default=0, help_text="How long the limit is crossed before it fires.")
     cooldown_seconds = models.PositiveIntegerField(default=0, help_text="It does not fire again for so long.")
@@ -109,10 +110,10 @@ class AlertRule(TenantModel):
     state = models.CharField(max_length=16, choices=AlertState.choices, default=AlertState.OK)
     entered_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is in this state.")
     evaluated_at = models.DateTimeField(null=True, blank=True)
-    value = models.FloatField(null=True, blank=True, help_text="What was found last.")
+    value = ExactFloat(null=True, blank=True, help_text="What was found last.")
     seen = models.CharField(max_length=8, default="", blank=True)
-    crossed_seconds = models.FloatField(null=True, blank=True)
-    cooling_seconds = models.FloatField(default=0)
+    crossed_seconds = ExactFloat(null=True, blank=True)
+    cooling_seconds = ExactFloat(default=0)
     is_raised = models.BooleanField(default=False)
     told = models.CharField(max_length=16, default="", blank=True, help_text="What was said last of an open alert.")
     changes = models.PositiveIntegerField(default=0, help_text="How often the state changed.")
@@ -162,8 +163,8 @@ class AlertChange(TenantModel):
     number = models.PositiveIntegerField(help_text="The rule's first change is 1.")
     was = models.CharField(max_length=16, choices=AlertState.choices)
     became = models.CharField(max_length=16, choices=AlertState.choices)
-    value = models.FloatField(null=True, blank=True)
-    threshold = models.FloatField()
+    value = ExactFloat(null=True, blank=True)
+    threshold = ExactFloat()
     reason = models.CharField(max_length=32, help_text="evaluated, switched_off, removed or metric_failed.")
     at = models.DateTimeField()
 

@@ -4,6 +4,7 @@ import django.db.models.deletion
 import kaireon.lib.clock
 import kaireon.lib.ids
 import kaireon.tenancy.context
+import kaireon.tenancy.fields
 from django.db import migrations, models
 
 from audit.capture.triggers import captured, captured_in_bulk
@@ -34,7 +35,7 @@ class Migration(migrations.Migration):
                 ("fading", models.PositiveIntegerField()),
                 ("dormant", models.PositiveIntegerField()),
                 ("opted_out", models.PositiveIntegerField(help_text="Who has withdrawn something.")),
-                ("average", models.FloatField(verbose_name="average score")),
+                ("average", kaireon.tenancy.fields.ExactFloat(verbose_name="average score")),
                 (
                     "tenant",
                     models.ForeignKey(
@@ -145,6 +146,6 @@ class Migration(migrations.Migration):
         *(tenant_table(table) for table in TABLES),
         tenant_reference("customers_engagementhealth", "customer_id", "customers_customer"),
         captured_in_bulk("customers_engagementhealth", "EngagementHealth", range_column="period_end"),
-        captured("customers_engagementday", "EngagementDay"),
+        captured("customers_engagementday", "EngagementDay", exact=["average"]),
         captured("customers_engagementprogress", "EngagementProgress"),
     ]

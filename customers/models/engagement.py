@@ -9,6 +9,7 @@ from django.db.models.expressions import RawSQL
 from customers.engagement import health
 from customers.models.base import AboutCustomer
 from kaireon.lib import clock
+from kaireon.tenancy.fields import ExactFloat
 from kaireon.tenancy.managers import TenantManager, TenantQuerySet
 from kaireon.tenancy.models import TenantModel
 
@@ -63,7 +64,7 @@ class EngagementDay(TenantModel):
     fading = models.PositiveIntegerField()
     dormant = models.PositiveIntegerField()
     opted_out = models.PositiveIntegerField(help_text="Who has withdrawn something.")
-    average = models.FloatField("average score")
+    average = ExactFloat("average score")
 
     class Meta(TenantModel.Meta):
         constraints = [models.UniqueConstraint(fields=["tenant", "day"], name="engagement_day_once")]

@@ -70,7 +70,7 @@ def test_each_change_is_a_row_and_a_record_with_what_was_found() -> None:
     assert [record.action for record in records] == ["alert.pending", "alert.firing", "alert.resolved", "alert.ok"]
     assert {record.entity_type for record in records} == {"AlertChange"}
     assert records[1].after is not None
-    assert (records[1].after["rule_id"], records[1].after["value"]) == (str(rule.pk), 12)
+    assert (records[1].after["rule_id"], float(records[1].after["value"])) == (str(rule.pk), 12)
 
 
 def test_an_evaluation_that_changes_nothing_leaves_no_record() -> None:

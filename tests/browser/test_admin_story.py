@@ -176,7 +176,7 @@ def test_an_officer_answers_erases_holds_and_proves_it(watched: Watched, tmp_pat
         page.goto(f"/admin/audit/auditrecord/?q={action}")
         expect(page.get_by_role("row").filter(has_text=action).first).to_be_visible()
     page.get_by_role("row").filter(has_text="retention_config.legal_hold").first.get_by_role("link").first.click()
-    expect(page.get_by_text("Ada").first).to_be_visible()
+    expect(page.get_by_text("Ada", exact=True).first).to_be_visible()
     page.locator(".k-account summary").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_text("You are signed out")).to_be_visible()

@@ -22,6 +22,7 @@ from audit.restoring import gate, published
 from audit.tree import checkpoints, publication
 from audit.verification.verify import verify
 from cron import runner as cron
+from cron.models import Trigger
 from customers import models as m
 from dsar.letters import manner
 from dsar.models import DsarRequest, ErasureEntry, Letter
@@ -135,7 +136,7 @@ def test_a_dump_is_restored_checked_and_served_again(db: str, tmp_path: Path) ->
     assert probe()[1]["reasons"] == {"serving": [gate.IS_OLDER]}
     for refuse in (
         lambda: run_task(tenant_id=ACME, job_id=str(first.pk)),
-        lambda: cron.run_job("audit-publish", trigger="manual"),
+        lambda: cron.run_job("audit-publish", trigger=Trigger.COMMAND),
     ):
         with pytest.raises(serving.NotServing):
             refuse()

@@ -1,5 +1,6 @@
 """Writers, sequencers and PostgreSQL killed while they race."""
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,8 @@ def test_sign_ins_tried_while_postgresql_is_stopped_are_recorded_when_it_is_back
         found = root.execute(
             "SELECT changes, \"timestamp\" FROM audit_record WHERE action = 'auth.login_failed' ORDER BY seq"
         ).fetchall()
+    # Where it came from, under a key.
+    assert re.fullmatch("[0-9a-f]{16}", found[0][0].pop("source"))
     assert [changes for changes, _ in found] == [
         {"reason": "wrong_password"},
         *[{"reason": "unavailable", "late": True}] * 2,
