@@ -53,8 +53,10 @@ def test_who_may_not_read_personal_values_sees_them_masked(client_of, nick):
     assert seen["email"] == "a***@example.com"
     assert seen["birthDate"] == "1980-**-**"
     assert seen["attributes"]["shoes"] == "***"
+    # In what was given: our own id may have any digits.
+    given = json.dumps({name: seen[name] for name in row})
     for value in ("Ann Example", "ann@", "614", "Elm", "gold", "Rex"):
-        assert value not in json.dumps(seen)
+        assert value not in given
     assert client_of("ada").get("/api/v1/customers/c-1").json()["attributes"] == row["attributes"]
 
 
