@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
-from django.forms import BoundField
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
@@ -14,18 +13,14 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from compliance.holding import matters, queries, words
+from compliance.holding import matters
 from compliance.holding.matters import LONGEST, What
-from compliance.holding.scopes import by_entity
+from compliance.holding.scope_form import ScopeForm
 from compliance.models.matter import NO_NAMES
-from customers.catalogue import DATA_CLASSES
 from customers.rows import Unreadable, bound
 
 _LONGEST_NUMBER = 256
 _LINES_SHOWN = 10
-_ROWS_AT_FIRST = 3
-# Where documents are asked, and nothing else is: whether a key is in them.
-_KEY = "contains_key"
 
 
 class DayField(forms.DateField):
@@ -72,17 +67,10 @@ class ReleaseForm(forms.Form):
     )
 
 
-class HoldForm(forms.Form):
-    """A scope. It asks for columns once its entity is known; `rows` is how many conditions there is room for."""
+class HoldForm(ScopeForm):
+    """A scope, the matter it is held for, and who is told."""
 
     matterId = forms.ChoiceField(label="Matter", widget=UnfoldAdminSelectWidget())
-    dataClass = forms.ChoiceField(label="Data class", required=False, widget=UnfoldAdminSelectWidget())
-    entity = forms.ChoiceField(
-        label="Entity",
-        required=False,
-        help_text="Which kind of record. Conditions ask for its columns.",
-        widget=UnfoldAdminSelectWidget(),
-    )
     subjects = forms.CharField(
         label="Customers",
         required=False,
@@ -97,7 +85,7 @@ class HoldForm(forms.Form):
         help_text="They are told to keep what it covers, and reminded until they acknowledge.",
         widget=UnfoldAdminCheckboxSelectMultipleWidget(),
     )
-    rows = forms.IntegerField(required=False, widget=forms.HiddenInput())
+    field_order = ("matterId", "dataClass", "entity", "subjects", "begins", "ends", "custodians")
 
     def __init__(
         self,
@@ -107,35 +95,15 @@ class HoldForm(forms.Form):
         initial: dict[str, Any] | None = None,
         more_rows: bool = False,
     ) -> None:
-        given: Mapping[str, Any] = data if data is not None else initial or {}
-        super().__init__(data, initial={**(initial or {})})
+        super().__init__(data, initial=initial, more_rows=more_rows)
         self._choose("matterId", [("", "Choose a matter"), *choices["matterId"]])
-        self._choose("dataClass", [("", "Every class"), *((n, f"{n}: {t}") for n, t in DATA_CLASSES.items())])
-        self._choose("entity", [("", "Every entity"), *sorted(words.TITLES.items(), key=lambda item: item[1])])
         self._choose("custodians", choices["custodians"])
-        scope = by_entity(str(given.get("entity", "")))
-        self.is_entity_known = scope is not None
-        self.columns, self.documents = (scope.asked, scope.documents) if scope else ((), ())
-        self.count = _rows(given, more_rows) if self.columns else 0
-        self.initial["rows"] = self.count
-        for number in range(self.count):
-            self._add_row(number)
-
-    def conditions(self) -> list[tuple[BoundField, BoundField, BoundField]]:
-        return [(self[f"field{n}"], self[f"op{n}"], self[f"value{n}"]) for n in range(self.count)]
-
-    def plain(self) -> list[BoundField]:
-        """The fields above and below the conditions."""
-        of_rows = {part.name for row in self.conditions() for part in row}
-        return [field for field in self if field.name not in of_rows and not field.is_hidden]
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or self.cleaned_data
+        given = super().clean()
         begins, ends = given.get("begins"), given.get("ends")
         if begins and ends and ends < begins:
             self.add_error("ends", "Must not lie before the beginning.")
-        for number in range(self.count):
-            self._check_row(number)
         return given
 
     def clean_subjects(self) -> list[tuple[int, str]]:
@@ -166,39 +134,20 @@ class HoldForm(forms.Form):
             subjects=matters.subjects_named(numbers) if numbers else None,
             from_at=given["begins"],
             until_at=given["ends"],
-            query=self._query(),
+            query=self.query(),
         )
 
     def refuse(self, refusal: matters.ScopeRefused) -> None:
         """Show a refusal where what it is about was filled in."""
-        text = str(refusal)
         if isinstance(refusal, matters.SubjectsUnknown):
             lines = [self.cleaned_data["subjects"][place - 1][0] for place in refusal.places]
             self.add_error("subjects", f"{lines_of(lines)} no customer of yours.")
             return
-        if number := re.match(r"condition (\d+): ", text):
-            # The query has the rows that are filled in; people count them from one.
-            row = self._filled()[int(number[1])]
-            text = f"condition {row + 1}: {text[number.end() :]}"
-        field = {"from": "begins", "until": "ends"}.get(refusal.field, refusal.field)
-        self.add_error(field if field in self.fields else None, f"{text[0].upper()}{text[1:]}")
-
-    def _query(self) -> list[dict[str, Any]] | None:
-        parts = []
-        for number in self._filled():
-            field, op, value = (self.cleaned_data[f"{part}{number}"] for part in ("field", "op", "value"))
-            listed = [item.strip() for item in value.split(",") if item.strip()] if op == "in" else value
-            is_document = field in self.documents
-            parts.append({"field": field, "op": _KEY if is_document else op, "value": value if is_document else listed})
-        return parts or None
-
-    def _filled(self) -> list[int]:
-        return [n for n in range(self.count) if self.cleaned_data.get(f"field{n}")]
-
-    def _check_row(self, number: int) -> None:
-        said = [bool(self.cleaned_data.get(f"{part}{number}")) for part in ("field", "value")]
-        if any(said) and not all(said) and not self.has_error(f"field{number}"):
-            self.add_error(f"value{number}", f"Condition {number + 1} needs a column and a value.")
+        field = {"from": "begins", "until": "ends"}.get(refusal.field)
+        if field:
+            self.add_error(field, f"{str(refusal)[0].upper()}{str(refusal)[1:]}")
+            return
+        super().refuse(refusal)
 
     def _moment(self, name: str, *, is_end: bool) -> Any:
         day = self.cleaned_data[name]
@@ -206,31 +155,6 @@ class HoldForm(forms.Form):
             return bound(day.isoformat(), is_end=is_end) if day else None
         except Unreadable as e:
             raise forms.ValidationError(str(e)) from e
-
-    def _add_row(self, number: int) -> None:
-        columns = [("", "Column"), *((name, name.replace("_", " ")) for name in self.columns)]
-        label = f"Condition {number + 1}"
-        for part, field in (
-            ("field", forms.ChoiceField(required=False, choices=columns, widget=_select(f"{label}: column"))),
-            (
-                "op",
-                forms.ChoiceField(
-                    required=False, choices=list(words.OPS.items()), widget=_select(f"{label}: comparison")
-                ),
-            ),
-            (
-                "value",
-                forms.CharField(
-                    required=False,
-                    max_length=queries.LONGEST_VALUE * 20,
-                    widget=UnfoldAdminTextInputWidget(attrs={"aria-label": f"{label}: value"}),
-                ),
-            ),
-        ):
-            self.fields[f"{part}{number}"] = field
-
-    def _choose(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
-        self.fields[name].choices = list(choices)  # type: ignore[attr-defined]
 
 
 def lines_of(numbers: Sequence[int]) -> str:
@@ -240,13 +164,3 @@ def lines_of(numbers: Sequence[int]) -> str:
     shown = ", ".join(f"{number:,}" for number in numbers[:_LINES_SHOWN])
     more = f" and {len(numbers) - _LINES_SHOWN:,} more" if len(numbers) > _LINES_SHOWN else ""
     return f"Lines {shown}{more} are"
-
-
-def _select(label: str) -> UnfoldAdminSelectWidget:
-    return UnfoldAdminSelectWidget(attrs={"aria-label": label})
-
-
-def _rows(given: Mapping[str, Any], more: bool) -> int:
-    said = str(given.get("rows") or "")
-    count = int(said) if said.isascii() and said.isdigit() and len(said) < 3 else 0
-    return min(max(count + (_ROWS_AT_FIRST if more else 0), _ROWS_AT_FIRST), queries.MOST_CONDITIONS)
