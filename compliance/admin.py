@@ -5,6 +5,7 @@ from compliance.alerting.providers_admin import NotificationProviderAdmin
 from compliance.detection.admin import SecuritySignalAdmin
 from compliance.drift.admin import DriftAdmin
 from compliance.holding.admin import HoldAdmin, MatterAdmin
+from compliance.holding.templates_admin import HoldTemplateAdmin
 from compliance.purging.admin import PurgePlanAdmin
 from compliance.purging.dispositions_admin import DispositionAdmin
 from compliance.retention.admin import RetentionPolicyAdmin
@@ -14,6 +15,7 @@ __all__ = [
     "DispositionAdmin",
     "DriftAdmin",
     "HoldAdmin",
+    "HoldTemplateAdmin",
     "MatterAdmin",
     "NotificationProviderAdmin",
     "PurgePlanAdmin",

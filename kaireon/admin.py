@@ -46,6 +46,12 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
         Page(title="Legal holds", icon="lock", model="compliance_hold", permission=Permission.READ_RETENTION),
         Page(title="Matters", icon="gavel", model="compliance_matter", permission=Permission.READ_RETENTION),
         Page(
+            title="Hold templates",
+            icon="lock_clock",
+            model="compliance_holdtemplate",
+            permission=Permission.READ_RETENTION,
+        ),
+        Page(
             title="Purge plans",
             icon="delete_sweep",
             model="compliance_purgeplan",

@@ -9,12 +9,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.enums import ActionVariant
 
-from compliance.holding import matters, once, refusals, words
+from compliance.holding import matters, once, refusals, templates, words
 from compliance.holding.api import HoldPreviewView, HoldsView
 from compliance.holding.forms import HoldForm
 from compliance.holding.matters import What
 from compliance.holding.noting import NotingAdmin
-from compliance.models import Hold, Matter
+from compliance.holding.scope_form import conditions_of
+from compliance.models import Hold, HoldTemplate, Matter
 from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
 from kaireon.lib import clock
@@ -120,14 +121,22 @@ class PlacingPage(NotingAdmin[Hold]):
         return TemplateResponse(request, "admin/compliance/preview.html", context)
 
     def _form_page(self, request: HttpRequest, form: HoldForm) -> HttpResponse:
-        context = {**self._frame(request, "Place a hold"), "form": form, "cancel": self.url("changelist")}
+        context = {
+            **self._frame(request, "Place a hold"),
+            "form": form,
+            # What is filled in already is not thrown away for one.
+            "templates": [] if request.method == "POST" else list(HoldTemplate.objects.order_by("name")),
+            "matter": form.initial.get("matterId", ""),
+            "cancel": self.url("changelist"),
+        }
         return TemplateResponse(request, "admin/compliance/place.html", context)
 
     def _draft(self, request: HttpRequest, *, more_rows: bool) -> HoldForm:
         """The form with what was filled in so far, of which nothing is judged yet."""
         if request.method != "POST":
             wanted = request.GET.get("matter", "")
-            return HoldForm(initial={"matterId": wanted}, choices=_choices(wanted))
+            said = {"matterId": wanted, **_templated(request.GET.get("template", ""))}
+            return HoldForm(initial=said, choices=_choices(wanted))
         given: dict[str, Any] = request.POST.dict()
         given["custodians"] = request.POST.getlist("custodians")
         return HoldForm(initial=given, more_rows=more_rows, choices=_choices(request.POST.get("matterId", "")))
@@ -152,6 +161,19 @@ def _choices(wanted: str) -> dict[str, list[tuple[str, str]]]:
     shown = {matter.pk: matter for matter in (*([chosen] if chosen else []), *opened)}.values()
     titles = [(str(m.pk), f"{m.name} ({m.reference})" if m.reference else m.name) for m in shown]
     return {"matterId": titles, "custodians": _members()}
+
+
+def _templated(wanted: str) -> dict[str, Any]:
+    """What the form begins with by a template; nothing, where there is none of this id."""
+    template = HoldTemplate.objects.filter(pk=wanted).first() if is_uuid(wanted) else None
+    if template is None:
+        return {}
+    return {
+        "dataClass": template.data_class,
+        "entity": template.entity,
+        "begins": templates.begins(template, clock.now().date()),
+        **conditions_of(template.query),
+    }
 
 
 def _members() -> list[tuple[str, str]]:

@@ -114,6 +114,17 @@ class ScopeForm(forms.Form):
         self.fields[name].choices = list(choices)  # type: ignore[attr-defined]
 
 
+def conditions_of(query: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """What the form says of a query that is kept, to begin with."""
+    said: dict[str, Any] = {"rows": len(query or ())}
+    for number, part in enumerate(query or ()):
+        value = part["value"]
+        said[f"field{number}"] = part["field"]
+        said[f"op{number}"] = part["op"]
+        said[f"value{number}"] = ", ".join(value) if isinstance(value, list) else value
+    return said
+
+
 def _select(label: str) -> UnfoldAdminSelectWidget:
     return UnfoldAdminSelectWidget(attrs={"aria-label": label})
 

@@ -15,6 +15,7 @@ from compliance.models.disposition import Disposition, Method
 from compliance.models.drift import Drift
 from compliance.models.epoch import HoldEpoch
 from compliance.models.hold import Hold, HoldState, HoldSubject, Kind, Notice
+from compliance.models.hold_template import HoldTemplate
 from compliance.models.law import BindingLaw
 from compliance.models.matter import Matter
 from compliance.models.policy import CLOCK, MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
@@ -37,6 +38,7 @@ __all__ = [
     "HoldEpoch",
     "HoldState",
     "HoldSubject",
+    "HoldTemplate",
     "Kind",
     "Matter",
     "Method",

@@ -11,7 +11,7 @@ from django.test import Client
 from audit.exports import jobs as export_jobs
 from audit.shipping import destinations as siem
 from compliance.alerting import providers, rules
-from compliance.holding import matters
+from compliance.holding import matters, templates
 from compliance.holding.matters import What
 from compliance.models import Drift, SecuritySignal
 from compliance.purging import dispositions, plans
@@ -64,6 +64,7 @@ def rows(db: str) -> Rows:
         # Of no row: the others are to come and go.
         long_ago = What(entity="delivery", from_at=now - timedelta(days=9000), until_at=now - timedelta(days=8999))
         matters.place(matter=matter, what=long_ago, confirm=True, actor=ADA.actor, now=now)
+        templates.create(name="Dispute", given={"entity": "interactionHistory", "look_back_days": 365}, now=now)
         services.create_request(request_type="export", subject_id="A-01500", actor=ADA.actor, now=now)
         SuppressionTombstone.objects.create(subject_key="v1:0")
         ErasedSubject.objects.create(subject_key="v1:0", created_at=now)
