@@ -10,7 +10,11 @@ class ComplianceConfig(AppConfig):
     def ready(self) -> None:
         import_module("compliance.checks")
         import_module("compliance.alerting.figures")  # registers what rules can watch
+        import_module("compliance.reporting.access")  # registers what can be reported
         import_module("compliance.reporting.audit_integrity")  # registers what can be reported
+        import_module("compliance.reporting.holds")  # registers what can be reported
+        import_module("compliance.reporting.retention")  # registers what can be reported
+        import_module("compliance.reporting.soc2")  # registers what can be reported
         import_module("compliance.alerting.notifications")  # registers what is published
         import_module("compliance.holding.class_releases")  # registers what a second person is asked for
         import_module("compliance.holding.matters")  # registers what a second person is asked for

@@ -13,5 +13,6 @@ class CronConfig(AppConfig):
         import_module("cron.declared")  # registers what can be declared
         import_module("cron.checks")  # registers the system checks
         import_module("cron.detection")  # hears how each scan of the logs ended
+        import_module("cron.evidence")  # adds to the evidence of controls
         import_module("cron.figures")  # registers what alert rules can watch
         import_module("cron.dead_jobs")  # hears of background jobs that were given up

@@ -11,6 +11,7 @@ class DsarConfig(AppConfig):
         from dsar import checks, figures, tasks  # noqa: F401  registers checks, figures, job types and who listens
         from dsar.dossiers import rewrapping
         from dsar.journal import entries, outside, writing
+        from dsar.reporting import document  # noqa: F401  registers the report of requests
         from kaireon.tenancy.keyring import WRAPPED_KEYS
 
         WRAPPED_KEYS[rewrapping.KEYS.name] = rewrapping.KEYS

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Aggregate, Count, QuerySet
 from django.db.models.functions import Trunc
 
 from compliance.reporting.document import Chart, ChartKind, Series
@@ -18,22 +18,18 @@ def within(rows: Any, moment: str, asked: Asked) -> Any:
     return rows.filter(**{f"{moment}__gte": asked.period.start, f"{moment}__lt": asked.period.end})
 
 
-def per_part(rows: QuerySet[Any], moment: str, asked: Asked, *, by: str = "") -> Counts:
+def per_part(rows: QuerySet[Any], moment: str, asked: Asked, *, by: str = "", of: Aggregate | None = None) -> Counts:
     """`{kind: {part: count}}` of rows whose `moment` is in the period, by the column `by`; one kind "" without it.
 
-    One query, whose answer has at most as many rows as there are kinds and parts.
+    `of`: what is counted, if not the rows. One query, whose answer has at most a row for each kind and part.
     """
     part = Trunc(moment, "day" if asked.period.is_by_day else "month", tzinfo=asked.zone)
+    spelled = "%Y-%m-%d" if asked.period.is_by_day else "%Y-%m"
     kinds = [by] if by else []
     found: Counts = defaultdict(dict)
-    counted = within(rows, moment, asked).order_by().annotate(part=part).values("part", *kinds).annotate(n=Count("pk"))
-    for row in counted:
-        label = (
-            f"{row['part'].astimezone(asked.zone):%Y-%m-%d}"
-            if asked.period.is_by_day
-            else f"{row['part'].astimezone(asked.zone):%Y-%m}"
-        )
-        found[str(row[by]) if by else ""][label] = row["n"]
+    parts = within(rows, moment, asked).order_by().annotate(part=part).values("part", *kinds)
+    for row in parts.annotate(n=of or Count("pk")):
+        found[str(row[by]) if by else ""][row["part"].astimezone(asked.zone).strftime(spelled)] = int(row["n"])
     return dict(found)
 
 

@@ -9,6 +9,7 @@ from django.utils.http import urlencode
 
 from dsar.models import DsarRequest, State
 from dsar.reporting import telling
+from dsar.reporting.document import METRICS, REASONS
 from dsar.reporting.figures import BadPeriod, Figures, Report, report
 from dsar.reporting.period import period
 from dsar.requests import today as days
@@ -18,18 +19,6 @@ from kaireon.tenancy.admin_pages import READ_METHODS, TenantModelAdmin, verb
 from kaireon.tenancy.roles import Permission
 
 TITLE = "Report of requests"
-METRICS: dict[str, str] = {
-    "delete": "Requests to delete",
-    "correct": "Requests to correct",
-    "know": "Requests to know",
-    "opt_out": "Requests to opt out of sale or sharing",
-    "limit": "Requests to limit",
-}
-REASONS: dict[str, str] = {
-    "notVerifiable": "could not be verified",
-    "exempt": "the information is exempt from disclosure",
-    "other": "other grounds",
-}
 
 
 class ReportPage(TenantModelAdmin[DsarRequest]):
