@@ -4,7 +4,7 @@ from django.db.models import Count, Max, Min
 
 from audit.models import AuditRecord
 from compliance.reporting import counting
-from compliance.reporting.document import Cell, Figure, Section, Table, count, moment
+from compliance.reporting.document import Cell, Figure, Section, Table, count, moment, several
 from compliance.reporting.templates import Asked, Template, register
 from kaireon.tenancy.roles import Permission
 
@@ -39,9 +39,10 @@ def summary(asked: Asked) -> str:
     counts = asked.once(found)
     if not counts:
         return "Nobody looked at personal data or took it away in this period, and nobody was refused."
+    read, taken, refused = _sum(counts, READS), _sum(counts, TAKEN), counting.in_all(counts, REFUSED)
     return (
-        f"Personal data and the log were read {count(_sum(counts, READS))} times and taken away"
-        f" {count(_sum(counts, TAKEN))} times. {count(counting.in_all(counts, REFUSED))} times access was refused."
+        f"Personal data and the log were read {several(read, 'time')} and taken away {several(taken, 'time')}."
+        f" Access was refused {several(refused, 'time')}."
     )
 
 

@@ -7,7 +7,7 @@ from audit.models.checkpoint import Channel
 from audit.models.verification import VerificationState
 from audit.state import State, state
 from compliance.reporting import counting
-from compliance.reporting.document import Cell, Figure, Section, Table, count, moment
+from compliance.reporting.document import Cell, Figure, Section, Table, count, moment, several
 from compliance.reporting.templates import Asked, Template, register
 from kaireon.tenancy import context
 from kaireon.tenancy.roles import Permission
@@ -38,8 +38,8 @@ def summary(asked: Asked) -> str:
         else f"Its newest verification, {moment(verified.at, asked.zone)}, found it {_word(intact=verified.intact)}."
     )
     return (
-        f"{count(counting.in_all(asked.once(records)))} records of this period are in the log."
-        f" {count(runs.get(VerificationState.INTACT, 0))} verifications of the period found the log intact and"
+        f"Records of this period in the log: {count(counting.in_all(asked.once(records)))}."
+        f" {several(runs.get(VerificationState.INTACT, 0), 'verification')} of the period found the log intact and"
         f" {count(runs.get(VerificationState.BROKEN, 0))} found it broken. {told}"
     )
 
@@ -57,9 +57,13 @@ def log(asked: Asked) -> Section:
             Figure(label="Records of the period", value=count(counting.in_all(counts))),
             Figure(label="Positions", value=f"{first} to {last}" if first else None, note="" if first else "no record"),
             Figure(label="Records in all", value=count(found.records), note=f"at {moment(asked.now, asked.zone)}"),
-            Figure(label="Hash of the head", value=found.head_hash[:16] or None, note="the first 16 digits"),
+            Figure(
+                label="Hash of the head",
+                value=found.head_hash[:16] or None,
+                note="the first 16 digits" if found.head_hash else "no record",
+            ),
         ),
-        charts=(counting.chart(counts, asked, title="Records", unit="records", names=[("", "Records")]),),
+        charts=(counting.chart(counts, asked, title="Recorded", unit="records", names=[("", "Records")]),),
     )
 
 

@@ -167,5 +167,10 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def several(number: int, one: str, many: str = "") -> str:
+    """`1 record`, `2,000 records`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def percent(share: float | None) -> str | None:
     return None if share is None else f"{share:.1f} %"

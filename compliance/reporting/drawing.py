@@ -97,7 +97,7 @@ class _Plot:
 
 def draw(chart: Chart) -> Drawing:
     """Whatever its numbers are; those that are not finite count as none, and what is below 0 stands at 0."""
-    chart = _finite(chart)
+    chart = finite(chart)
     legend = list(_legend(chart)) if len(chart.series) > 1 else []
     rows = 1 + max((int(shape.y - HEIGHT) // _LEGEND for shape in legend if isinstance(shape, Box)), default=-1)
     plot = _Plot(
@@ -134,7 +134,7 @@ def describe(chart: Chart) -> str:
 
 def number(value: float | None) -> str:
     """Without decimals where there are none, else with one."""
-    if value is None:
+    if value is None or not isfinite(value):
         return "no data"
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
@@ -145,7 +145,7 @@ def shortened(text: str, room: float) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _finite(chart: Chart) -> Chart:
+def finite(chart: Chart) -> Chart:
     """The same chart with None where a value is no number."""
     series = tuple(
         Series(name=one.name, values=tuple(v if v is not None and isfinite(v) else None for v in one.values))

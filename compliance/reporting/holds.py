@@ -7,7 +7,7 @@ from django.db.models import Count, Q
 from compliance.models import Hold, Matter, Notice, RetentionPolicy
 from compliance.models.hold import HoldState, HoldSubject
 from compliance.reporting import counting, log_facts
-from compliance.reporting.document import Figure, Section, Table, count, day
+from compliance.reporting.document import Figure, Section, Table, count, day, several
 from compliance.reporting.templates import Asked, Template, register
 from kaireon.tenancy.roles import Permission
 
@@ -37,10 +37,11 @@ def released(asked: Asked) -> counting.Counts:
 
 def summary(asked: Asked) -> str:
     found = asked.once(now)
+    began, ended = counting.in_all(asked.once(placed)), counting.in_all(asked.once(released))
+    classes = several(found["classes"], "class", "classes")
     return (
-        f"{count(found['effective'])} holds are in effect, {count(found['classes'])} classes are held as a whole."
-        f" {count(counting.in_all(asked.once(placed)))} holds were placed and"
-        f" {count(counting.in_all(asked.once(released)))} released in this period."
+        f"In effect: {several(found['effective'], 'hold')}, and {classes} held as a whole."
+        f" In this period: {several(began, 'hold')} placed, {count(ended)} released."
     )
 
 
@@ -83,7 +84,7 @@ def period(asked: Asked) -> Section:
             counting.chart(
                 {"placed": began.get("", {}), "released": ended.get("", {})},
                 asked,
-                title="Holds",
+                title="Placed and released",
                 unit="holds",
                 names=[("placed", "Placed"), ("released", "Released")],
             ),

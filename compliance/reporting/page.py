@@ -8,7 +8,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from compliance.reporting.document import Cell, Chart, Document, moment
+from compliance.reporting.document import Cell, Chart, Document, Table, moment
 from compliance.reporting.drawing import SIZE, Box, Dot, Drawing, Path, Shape, Words, draw, number
 
 STYLE = """
@@ -26,12 +26,12 @@ dt { color: #5b626d; font-size: .9em; }
 dd { margin: 0; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
 dd small { display: block; font-size: .85rem; color: #5b626d; }
 figure { margin: 1.25rem 0; break-inside: avoid; }
-figcaption { font-weight: 600; margin-bottom: .35rem; }
+figcaption { font-weight: 700; margin-bottom: .35rem; }
 svg { width: 100%; height: auto; font-family: system-ui, sans-serif; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.25rem; font-size: .93em; }
-caption { text-align: left; font-weight: 600; padding: .35rem 0; }
-th, td { border-bottom: 1px solid #d9dce1; padding: .3rem .6rem .3rem 0; text-align: left; vertical-align: top; }
-thead th { font-weight: 600; border-bottom: 1px solid #5b626d; }
+caption { text-align: left; font-weight: 700; padding: .35rem 0; }
+th, td { border-bottom: 1px solid #d9dce1; padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top; }
+thead th { font-weight: 700; border-bottom: 1px solid #5b626d; }
 tbody th { font-weight: 400; }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 @media print {
@@ -41,6 +41,8 @@ tbody th { font-weight: 400; }
     tr { break-inside: avoid; }
 }
 """
+# Labels of a chart that stand side by side, with numbers of so many characters.
+_SIDE_BY_SIDE, _SHORT = 12, 7
 POLICY = f"default-src 'none'; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'"
 
 
@@ -59,7 +61,11 @@ def write(document: Document) -> bytes:
                 "section": section,
                 "charts": [_chart(chart, f"c{place}-{index}") for index, chart in enumerate(section.charts)],
                 "tables": [
-                    {"table": table, "rows": [[shown(cell) for cell in row] for row in table.rows]}
+                    {
+                        "table": table,
+                        "columns": list(zip(table.columns, numeric(table), strict=True)),
+                        "rows": [[shown(cell) for cell in row] for row in table.rows],
+                    }
                     for table in section.tables
                 ],
             }
@@ -74,6 +80,25 @@ def shown(cell: Cell) -> tuple[str, bool]:
     if cell is None:
         return "", False
     return (cell, False) if isinstance(cell, str) else (number(cell), True)
+
+
+def numeric(table: Table) -> list[bool]:
+    """Of each column whether it holds numbers, and nothing else but empty cells."""
+    columns = [[cell for cell in column if cell not in (None, "")] for column in zip(*table.rows, strict=True)]
+    return [bool(column) and not any(isinstance(cell, str) for cell in column) for column in columns] or [False] * len(
+        table.columns
+    )
+
+
+def numbers(chart: Chart) -> Table:
+    """The same numbers as a table: a year's months side by side where they fit, else one below the other."""
+    values = [tuple(number(value) for value in series.values) for series in chart.series]
+    if len(chart.labels) <= _SIDE_BY_SIDE and all(len(text) <= _SHORT for texts in values for text in texts):
+        rows = tuple((series.name, *texts) for series, texts in zip(chart.series, values, strict=True))
+        return Table(title=chart.title, columns=("", *chart.labels), rows=rows)
+    columns = ("", *(series.name for series in chart.series))
+    below = tuple((label, *(texts[place] for texts in values)) for place, label in enumerate(chart.labels))
+    return Table(title=chart.title, columns=columns, rows=below)
 
 
 def svg(drawing: Drawing, name: str) -> SafeString:
@@ -95,10 +120,7 @@ def _chart(chart: Chart, name: str) -> dict[str, Any]:
     return {
         "chart": chart,
         "svg": svg(draw(chart), name),
-        "rows": [
-            (label, [number(series.values[index]) for series in chart.series])
-            for index, label in enumerate(chart.labels)
-        ],
+        "numbers": numbers(chart),
     }
 
 

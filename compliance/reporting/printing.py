@@ -18,6 +18,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     BaseDocTemplate,
+    CondPageBreak,
     Flowable,
     Frame,
     KeepTogether,
@@ -29,9 +30,9 @@ from reportlab.platypus import (
     Table as PrintedTable,
 )
 
-from compliance.reporting.document import Chart, Document, Figure, Section, Table, moment
-from compliance.reporting.drawing import FAINT, GRID, INK, SIZE, Box, Dot, Drawing, Path, Words, draw, number
-from compliance.reporting.page import shown
+from compliance.reporting.document import Document, Figure, Section, Table, moment
+from compliance.reporting.drawing import FAINT, GRID, INK, SIZE, Box, Dot, Drawing, Path, Words, draw
+from compliance.reporting.page import numbers, numeric, shown
 from kaireon.lib.product import NAME
 
 # DejaVu Sans Condensed 2.37: Latin, Greek, Cyrillic, Armenian, Georgian and signs; see fonts/LICENSE.
@@ -41,7 +42,15 @@ _FACES = {"Report": "DejaVuSansCondensed.ttf", "Report-Bold": "DejaVuSansCondens
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # A cell must fit on a page; the page and the CSV have all of it.
 _MOST = 400
+# What is set in large letters, or stands in the head of a table, which is on every page.
+_BRIEF = 80
 _MARGIN = 18 * mm
+# Of a table's letters, of those under a chart, and what is free beside a column.
+_LETTERS, _SMALL, _GAP = 8.5, 6.5, 6
+# A chart whose numbers take so many lines stands on one page with them.
+_FEW = 12
+# A section begins on a page that has so much left.
+_LEAST = 45 * mm
 _WIDTH = A4[0] - 2 * _MARGIN
 
 
@@ -179,15 +188,22 @@ def _story(document: Document) -> list[Flowable]:
 
 
 def _section(section: Section) -> Iterable[Flowable]:
+    yield CondPageBreak(_LEAST)
     yield _Heading(_text(section.title))
     if section.note:
         yield _paragraph(section.note, "fine", most=2_000)
     if section.figures:
         yield _figures(section.figures)
     for chart in section.charts:
-        yield KeepTogether([_paragraph(f"{chart.title}, {chart.unit}", "caption"), _Picture(draw(chart))])
-        yield _printed(_numbers(chart), titled=False)
+        same = numbers(chart)
+        drawn = [_paragraph(f"{chart.title}, {chart.unit}", "caption"), _Picture(draw(chart))]
+        if len(same.rows) <= _FEW:
+            drawn.append(_printed(same, of_chart=True))
+        yield KeepTogether(drawn)
+        if len(same.rows) > _FEW:
+            yield _printed(same, of_chart=True)
     for table in section.tables:
+        yield CondPageBreak(_LEAST / 2)
         yield _paragraph(table.title, "caption")
         yield _printed(table) if table.rows else _paragraph("None in this period.", "fine")
         if table.truncated:
@@ -198,9 +214,9 @@ def _figures(figures: tuple[Figure, ...]) -> Flowable:
     """Four in a row."""
     cells = [
         [
-            _paragraph(figure.label, "fine"),
-            _paragraph("no data" if figure.value is None else figure.value, "figure"),
-            *([_paragraph(figure.note, "fine")] if figure.note else []),
+            _paragraph(figure.label, "fine", most=_BRIEF),
+            _paragraph("no data" if figure.value is None else figure.value, "figure", most=_BRIEF),
+            *([_paragraph(figure.note, "fine", most=2 * _BRIEF)] if figure.note else []),
         ]
         for figure in figures
     ]
@@ -210,48 +226,47 @@ def _figures(figures: tuple[Figure, ...]) -> Flowable:
     return PrintedTable(rows, colWidths=[_WIDTH / 4] * 4, style=style, hAlign="LEFT")
 
 
-def _numbers(chart: Chart) -> Table:
-    """The chart as a table of the same numbers."""
-    return Table(
-        title=chart.title,
-        columns=("", *(series.name for series in chart.series)),
-        rows=tuple(
-            (label, *(number(series.values[place]) for series in chart.series))
-            for place, label in enumerate(chart.labels)
-        ),
-    )
-
-
-def _printed(table: Table, *, titled: bool = True) -> Flowable:
-    """Breaks over pages, and repeats its head on each."""
-    rows = [[shown(cell) for cell in row] for row in table.rows]
-    numeric = [bool(rows) and all(is_number or not text for text, is_number in column) for column in zip(*rows)]  # noqa: B905
-    if not titled:
-        numeric = [place > 0 for place in range(len(table.columns))]
-    numeric = numeric or [False] * len(table.columns)
-    styles = ["number" if one else "cell" for one in numeric]
-    body = [[_paragraph(text, style) for (text, _), style in zip(row, styles, strict=True)] for row in rows]
-    head = [_paragraph(name, f"{style}-head") for name, style in zip(table.columns, styles, strict=True)]
+def _printed(table: Table, *, of_chart: bool = False) -> Flowable:
+    """Breaks over pages, and repeats its head on each. Of a chart, all but the first column are numbers."""
+    rows = [[shown(cell)[0] for cell in row] for row in table.rows]
+    right = [place > 0 for place in range(len(table.columns))] if of_chart else numeric(table)
+    small, size = ("-small", _SMALL) if of_chart else ("", _LETTERS)
+    styles = [f"number{small}" if one else f"cell{small}" for one in right]
+    body = [[_paragraph(text, style) for text, style in zip(row, styles, strict=True)] for row in rows]
+    head = [_paragraph(name, f"{style}-head", most=_BRIEF) for name, style in zip(table.columns, styles, strict=True)]
     ruled: list[Any] = [
         ("LINEBELOW", (0, 0), (-1, 0), 0.75, HexColor(FAINT)),
         ("LINEBELOW", (0, 1), (-1, -1), 0.5, HexColor(GRID)),
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LEFTPADDING", (0, 0), (-1, -1), 0),
+        ("RIGHTPADDING", (0, 0), (-1, -1), _GAP),
         ("TOPPADDING", (0, 0), (-1, -1), 2),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
     ]
-    texts = [list(table.columns), *([text for text, _ in row] for row in rows)]
-    return PrintedTable([head, *body], colWidths=_widths(texts), repeatRows=1, style=ruled, hAlign="LEFT", spaceAfter=8)
+    widths = _widths([list(table.columns), *rows], size)
+    return PrintedTable(
+        [head, *body], colWidths=widths, repeatRows=1, splitInRow=1, style=ruled, hAlign="LEFT", spaceAfter=8
+    )
 
 
-def _widths(texts: list[list[str]]) -> list[float]:
-    """By what stands in the columns, none less than it needs for a short word and none more than half of the page."""
-    wanted = [
-        min(_WIDTH / 2, max(pdfmetrics.stringWidth(_text(text, 80), "Report-Bold", 8.5) for text in column) + 10)
-        for column in zip(*texts, strict=True)
-    ]
-    whole = sum(wanted)
-    return [width * _WIDTH / whole for width in wanted]
+def _widths(texts: list[list[str]], size: float) -> list[float]:
+    """None less than its longest word needs; what is left goes to those that have more to say."""
+    columns = [[_text(text, 80) for text in column] for column in zip(*texts, strict=True)]
+    words = [[word for text in column for word in text.split()] for column in columns]
+    least = [min(_WIDTH / 3, _width(one, size)) for one in words]
+    wanted = [max(low, min(_WIDTH / 2, _width(one, size))) for low, one in zip(least, columns, strict=True)]
+    if sum(least) >= _WIDTH:
+        return [width * _WIDTH / sum(least) for width in least]
+    more = [want - low for want, low in zip(wanted, least, strict=True)]
+    room = _WIDTH - sum(least)
+    if sum(more) <= room:
+        return [want * _WIDTH / sum(wanted) for want in wanted]
+    return [low + room * one / sum(more) for low, one in zip(least, more, strict=True)]
+
+
+def _width(texts: list[str], size: float) -> float:
+    """Of the widest, with what is left free beside it."""
+    return max((pdfmetrics.stringWidth(text, "Report-Bold", size) for text in texts), default=0.0) + size
 
 
 def _paragraph(text: str, style: str, *, most: int = _MOST) -> Paragraph:
@@ -284,19 +299,24 @@ def _letters() -> Collection[int]:
 
 @cache
 def _styles() -> dict[str, ParagraphStyle]:
-    plain = ParagraphStyle("cell", fontName="Report", fontSize=8.5, leading=11, textColor=HexColor(INK))
+    plain = ParagraphStyle("cell", fontName="Report", fontSize=_LETTERS, leading=11, textColor=HexColor(INK))
+    small = ParagraphStyle("cell-small", plain, fontSize=_SMALL, leading=9)
     bold = "Report-Bold"
     return {
         "cell": plain,
         "number": ParagraphStyle("number", plain, alignment=TA_RIGHT),
         "cell-head": ParagraphStyle("cell-head", plain, fontName=bold),
         "number-head": ParagraphStyle("number-head", plain, fontName=bold, alignment=TA_RIGHT),
+        "cell-small": small,
+        "number-small": ParagraphStyle("number-small", small, alignment=TA_RIGHT),
+        "cell-small-head": ParagraphStyle("cell-small-head", small, fontName=bold),
+        "number-small-head": ParagraphStyle("number-small-head", small, fontName=bold, alignment=TA_RIGHT),
         "fine": ParagraphStyle("fine", plain, textColor=HexColor(FAINT)),
         "summary": ParagraphStyle("summary", plain, fontSize=10.5, leading=15),
         "title": ParagraphStyle("title", plain, fontName=bold, fontSize=18, leading=24, spaceAfter=2),
         "section": ParagraphStyle(
             "section", plain, fontName=bold, fontSize=13, leading=17, spaceBefore=16, spaceAfter=4, keepWithNext=1
         ),
-        "caption": ParagraphStyle("caption", plain, fontName=bold, spaceBefore=10, spaceAfter=3, keepWithNext=1),
+        "caption": ParagraphStyle("caption", plain, fontName=bold, spaceBefore=10, spaceAfter=3),
         "figure": ParagraphStyle("figure", plain, fontSize=14, leading=19),
     }

@@ -8,7 +8,7 @@ from compliance.models import Disposition, PolicyVersion, PurgePlan, RetentionPo
 from compliance.models.disposition import Method
 from compliance.models.purge_plan import PlanState
 from compliance.reporting import counting
-from compliance.reporting.document import Cell, Figure, Section, Table, count, moment
+from compliance.reporting.document import Cell, Figure, Section, Table, count, moment, several
 from compliance.reporting.templates import Asked, Template, register
 from kaireon.tenancy.roles import Permission
 
@@ -30,8 +30,8 @@ def policies(asked: Asked) -> list[RetentionPolicy]:
 def summary(asked: Asked) -> str:
     gone = sum(row["n"] for row in asked.once(disposed))
     held = sum(policy.legal_hold for policy in asked.once(policies))
-    told = f"{count(gone)} rows were disposed of in this period." if gone else "Nothing was disposed of in this period."
-    return f"{told} {len(asked.once(policies))} classes have a policy, {held} of them on legal hold as a whole."
+    told = f"Disposed of in this period: {several(gone, 'row')}." if gone else "Nothing was disposed of in this period."
+    return f"{told} Classes with a policy: {len(asked.once(policies))}, of which {held} on legal hold as a whole."
 
 
 def in_force(asked: Asked) -> Section:

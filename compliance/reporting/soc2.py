@@ -59,7 +59,7 @@ CONTROLS = {
         Control(
             code="CC6.2, CC6.3",
             title="Access is granted, changed and taken away",
-            about="Memberships and their roles, keys, and who was told to look after what.",
+            about="Memberships of the tenant and their roles.",
         ),
         Control(
             code="CC7.2",
@@ -123,14 +123,15 @@ def rows(title: str, entity_type: str, *changes: Change) -> Evidence:
     return Evidence(title=title, read=read, entity_types=frozenset([entity_type]))
 
 
-def counted(title: str, read: Callable[[Asked], tuple[int, str]]) -> Evidence:
-    """What stands elsewhere than in the tenant's log, with what is to be said of it."""
+def counted(title: str, read: Callable[[Asked], tuple[int, str]], *, made: str = "") -> Evidence:
+    """What is counted elsewhere than in the log, with what is to be said of it; `made`: the type of its records."""
 
-    def reading(asked: Asked, _: Collection[Line]) -> tuple[int, Told, str]:
+    def reading(asked: Asked, found: Collection[Line]) -> tuple[int, Told, str]:
         number, note = read(asked)
-        return number, Told(), note
+        of_type = (line.told for line in found if line.entity_type == made and line.change is Change.CREATED)
+        return number, log_facts.together(of_type), note
 
-    return Evidence(title=title, read=reading)
+    return Evidence(title=title, read=reading, entity_types=frozenset([made] if made else []))
 
 
 def told(asked: Asked) -> list[Line]:
@@ -254,8 +255,7 @@ add(
 )
 add(
     "CC7.2",
-    counted("Signals raised by the scan of the log", signals),
-    rows("Records of signals", "SecuritySignal", Change.CREATED),
+    counted("Signals raised by the scan of the log", signals, made="SecuritySignal"),
     counted("Alert rules in force", rules),
     verbs("Alerts fired", "alert.firing"),
     verbs("Alerts without data", "alert.no_data"),
@@ -272,7 +272,7 @@ add(
 )
 add(
     "CC8.1",
-    counted("Requests for a second person's yes", approvals(*ApprovalState.values)),
+    counted("Requests for a second person's yes", approvals(*ApprovalState.values), made="ApprovalRequest"),
     counted("Approved", approvals(ApprovalState.APPROVED)),
     counted("Approved by somebody else than who asked", four_eyes),
     counted("Rejected", approvals(ApprovalState.REJECTED)),

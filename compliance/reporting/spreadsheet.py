@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 
 from compliance.reporting.document import Cell, Chart, Document, Section, Table
+from compliance.reporting.drawing import finite
 from kaireon.lib.clock import rfc3339
 from kaireon.lib.csv_safe import SafeWriter
 
@@ -54,7 +55,7 @@ def _section(section: Section) -> Iterator[Line]:
 
 
 def _chart(section: str, chart: Chart) -> Iterator[Line]:
-    for series in chart.series:
+    for series in finite(chart).series:
         for label, value in zip(chart.labels, series.values, strict=True):
             yield section, chart.title, label, series.name, value
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import connection
 
-from compliance.reporting.document import Cell, Chart, Figure, Section, Series, Table, count, percent
+from compliance.reporting.document import Cell, Chart, Figure, Section, Series, Table, count, percent, several
 from compliance.reporting.templates import Asked, Template, register
 from dsar.reporting import telling
 from dsar.reporting.figures import Figures, Report, report
@@ -40,8 +40,8 @@ def summary(asked: Asked) -> str:
         return "No request was received, answered or open in this period."
     rate = "" if total.on_time_rate is None else f", {total.on_time_rate:.1f} % of them on time"
     return (
-        f"{count(total.received)} requests were received and {count(total.answered)} answered{rate}."
-        f" {count(total.open_at_end)} were open at the end, {count(total.overdue_at_end)} of them overdue."
+        f"Received: {several(total.received, 'request')}. Answered: {count(total.answered)}{rate}."
+        f" Open at the end: {count(total.open_at_end)}, of which {count(total.overdue_at_end)} overdue."
     )
 
 

@@ -81,7 +81,7 @@ def test_requests(acme: Documents) -> None:
     }
     ccpa = table(found, "CCPA, 11 CCR § 7102(a)")
     assert rows(ccpa)["Requests to know"] == (6, 1, 1, 2, 4.0, 4.5)
-    assert "16 requests were received and 11 answered, 90.9 % of them on time." in found.summary
+    assert "Received: 16 requests. Answered: 11, 90.9 % of them on time." in found.summary
 
 
 def test_retention(acme: Documents) -> None:
@@ -139,7 +139,7 @@ def test_the_log(acme: Documents) -> None:
         "Broken",
         "record 17: hash_mismatch",
     )
-    assert "1 verifications of the period found the log intact and 1 found it broken" in found.summary
+    assert "1 verification of the period found the log intact and 1 found it broken" in found.summary
 
 
 def test_access_to_personal_data(acme: Documents) -> None:
