@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 from audit import sequencer
 from kaireon.lib.canonical import exact
+from kaireon.tenancy import trips
 from kaireon.tenancy.context import requires_transaction
 
 
@@ -21,12 +22,12 @@ class Entity(Protocol):
 @requires_transaction
 def action(verb: str, *, entity: Entity, entity_type: str = "") -> None:
     """Name the record that the next change of `entity` in this transaction brings, `dsar.create` for `create`."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('app.audit_actions', (coalesce(nullif(current_setting('app.audit_actions', true), ''),"
-            " '{}')::jsonb || jsonb_build_object(%s::text, %s::text))::text, true)",
-            [f"{entity_type or type(entity).__name__}:{entity.pk}", verb],
-        )
+    trips.say(
+        connections[DEFAULT_DB_ALIAS],
+        "SELECT set_config('app.audit_actions', (coalesce(nullif(current_setting('app.audit_actions', true), ''),"
+        " '{}')::jsonb || jsonb_build_object(%s::text, %s::text))::text, true)",
+        [f"{entity_type or type(entity).__name__}:{entity.pk}", verb],
+    )
 
 
 @requires_transaction

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -14,6 +15,7 @@ from customers.models.customer import normal_email
 from kaireon.lib.ids import uuid7
 from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, requires_transaction
+from kaireon.tenancy.kept import Kept
 
 RETURN_VERB = "customer.return"
 MOST_OF_A_REASON = 500
@@ -21,6 +23,11 @@ MOST_OF_A_REASON = 500
 REFUSED = (
     "was erased at their request, and is not taken in again. If they came back by their own will, let them in first:"
     " POST /api/v1/customer-returns, or manage.py customer_return."
+)
+_OTHERS_AT = Kept(
+    lambda email, customer: Customer.objects.filter(email=email).exclude(pk=customer).order_by().values_list("pk")[:1],
+    email=str,
+    customer=UUID,
 )
 _SHUT_OUT = """
 INSERT INTO public.customers_erasedsubject AS known (id, tenant_id, subject_key, created_at, released_by,
@@ -54,7 +61,7 @@ def shut_out(customer: Customer, *, now: datetime) -> int:
 @requires_transaction
 def address_key(customer: Customer) -> str:
     """The key of the customer's address, or "" when there is none, or others have it too."""
-    if not customer.email or Customer.objects.at_address(customer.email).exclude(pk=customer.pk).exists():
+    if not customer.email or _OTHERS_AT.is_any(email=normal_email(customer.email), customer=customer.pk):
         return ""
     return subjects.email_key(customer.email)
 

@@ -38,6 +38,10 @@ UNION ALL
 SELECT tenant_id, NULL, NULL, version, key_sealed FROM public.audit_tenantkey
  WHERE tenant_id = ANY(%s) AND retired_at IS NULL
 """
+_ALIVE = """
+SELECT subject_id FROM public.audit_subjectkey
+ WHERE tenant_id = %s AND subject_id = ANY(%s::text[]) AND destroyed_at IS NULL
+"""
 _OWN_KEY = """
 SELECT k.id, k.key_version, k.key_wrapped, t.key_sealed
   FROM public.audit_subjectkey k
@@ -157,10 +161,9 @@ def by_id(ids: Collection[UUID]) -> dict[UUID, Sealer | None]:
 @requires_transaction
 def alive(subject_ids: Iterable[str]) -> set[str]:
     """Which of these subjects have a key in the active log that can still be opened."""
-    living = SubjectKey.objects.filter(
-        tenant_id=current().tenant_id, subject_id__in=list(subject_ids), destroyed_at=None
-    )
-    return set(living.values_list("subject_id", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(_ALIVE, [current().tenant_id, list(subject_ids)])
+        return {subject for (subject,) in cursor.fetchall()}
 
 
 @requires_transaction

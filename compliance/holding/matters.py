@@ -25,6 +25,7 @@ from kaireon.approvals.registry import NotApplicable, Stage
 from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.context import Actor, requires_transaction
+from kaireon.tenancy.kept import Kept
 from kaireon.tenancy.managers import TenantQuerySet
 from kaireon.tenancy.roles import Permission
 
@@ -32,6 +33,8 @@ VERB = "legal_hold.release"
 ENTITY = "LegalHold"
 MOST_SUBJECTS = 10_000
 _PLACES_SHOWN = 10
+# Asked before each erasure.
+_RELEASING = Kept(lambda: Hold.objects.filter(state=HoldState.RELEASING).values_list("pk")[:1])
 # Characters; as the columns of matters have them, and for a release its reason.
 LONGEST = {"name": 200, "reason": 500, "reference": 100, "counsel": 200}
 
@@ -350,6 +353,8 @@ def take_back(*, hold: Hold) -> None:
 @requires_transaction
 def finish_releases(*, now: datetime) -> int:
     """End the holds whose cooling-off is over; returns how many. Several may call it at once: each ends once."""
+    if not _RELEASING.is_any():
+        return 0
     ended = 0
     for hold in Hold.objects.filter(state=HoldState.RELEASING, releases_at__lte=now).order_by("pk"):
         audit.action(VERB, entity=hold, entity_type=ENTITY)

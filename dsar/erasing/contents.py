@@ -17,8 +17,9 @@ from compliance.detection import signals
 from compliance.holding import predicate
 from customers import catalogue, naming, returns, spelling
 from customers.models import Customer, IdentityLink
+from dsar.erasing.erased import Action, Erased, Why
 from dsar.erasing.grounds import LEGAL_HOLD
-from dsar.erasing.rows import Action, Erased, Why, held_part
+from dsar.erasing.rows import held_part
 from dsar.models import DsarRequest, ErasureSearch
 from dsar.requests import subjects
 from kaireon.api import cache

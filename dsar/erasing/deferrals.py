@@ -18,7 +18,7 @@ from compliance.holding import matters
 from compliance.holding.signals import released
 from compliance.models import Hold, HoldState
 from dsar.erasing import plans, steps
-from dsar.erasing.rows import Action
+from dsar.erasing.erased import Action
 from dsar.models import DsarRequest, State
 from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job

@@ -8,19 +8,21 @@ the retained list is a failure. Last of all goes the key under which the log kee
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import audit
 from audit import services as audit_log
 from compliance.holding import holds, matters, pauses, predicate
-from customers import naming, removals
+from customers import naming
 from customers.catalogue import CATALOGUE, Erasure
 from customers.models import Customer
 from dsar import signals
-from dsar.erasing import contents, deferrals, exported, log_keys, plans, rows, steps
+from dsar.erasing import contents, deferrals, log_keys, plans, rows, steps, stored
+from dsar.erasing.erased import Erased, added
 from dsar.erasing.grounds import LEGAL_HOLD
 from dsar.erasing.residue import REFERENCES, residue
-from dsar.erasing.rows import Erased, ResidueFound, added, held_part
+from dsar.erasing.rows import ResidueFound, held_part
 from dsar.journal import entries, writing
 from dsar.letters import writing as letters
 from dsar.models import SHREDDED, DsarRequest, ErasureSearch, Outcome, State, Status, Step
@@ -33,6 +35,7 @@ from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.context import not_durably, requires_transaction, transaction
 from kaireon.tenancy.kept import Kept
+from kaireon.tenancy.trips import fewer_trips
 
 ROWS_VERB = "dsar.erasure.rows_erased"
 COMPLETED_VERB = "dsar.erasure.completed"
@@ -69,19 +72,16 @@ class JournalContradicted(JobError):
         super().__init__("journal_contradicted", permanent=True)
 
 
-class ObjectsLeft(JobError):
-    """Storage did not let every object go. Those that went stay gone, the others are tried again."""
-
-    def __init__(self) -> None:
-        super().__init__("objects_left")
-
-
 def process_erasure(run: JobRun) -> None:
     """Answer the erasure request of a job. Opens its own transactions.
 
     Step by step, each noted as done in the transaction of its effect: a worker who comes later goes on behind it.
     """
-    request_id = UUID(run.payload["request_id"])
+    with fewer_trips():
+        _step_by_step(run, UUID(run.payload["request_id"]))
+
+
+def _step_by_step(run: JobRun, request_id: UUID) -> None:
     with transaction():
         # What was let go keeps nothing any more, also when nobody has purged since.
         if not matters.finish_releases(now=clock.now()):
@@ -114,7 +114,7 @@ def _do_rows(run: JobRun, request_id: UUID) -> Step | None:
             now = clock.now()
             erased = erase_rows(request_id=request_id, now=now)
             if erased is not None:
-                return steps.done(request_id, Step.ROWS, counts=erased.sums(), now=now)
+                return steps.done(request_id, {Step.ROWS: erased.sums()}, now=now)
     except subjects.AmbiguousSubject as e:
         raise JobError("ambiguous_subject", permanent=True) from e
     except Exception as e:
@@ -138,20 +138,22 @@ def _do_journal(run: JobRun, request_id: UUID) -> Step | None:
     with transaction():
         # What is outside stays there: should a server that crashes forget that we noted it, it is found there again.
         not_durably()
-        writing.mark(written, now=clock.now())
-        return steps.done(request_id, Step.JOURNAL, counts={"entries": len(written)}, now=clock.now())
+        now = clock.now()
+        writing.mark(written, now=now)
+        counts: dict[Step, dict[str, Any]] = {Step.JOURNAL: {"entries": len(written)}}
+        if not stored.is_any(request_id):
+            # Mostly they left nothing there.
+            counts[Step.OBJECTS] = stored.NOTHING
+        return steps.done(request_id, counts, now=now)
 
 
 def _do_objects(run: JobRun, request_id: UUID) -> Step | None:
-    exported.strike(run, request_id)
-    remove_objects(run, request_id)
-    now = clock.now()
+    stored.take(run, request_id)
     with transaction():
         # As above: each object that went was noted by itself.
         not_durably()
-        removed = removals.removed_of(request_id)
-        counts = {"deleted": removed.attempted, "wereMissing": removed.missing, **exported.counts(request_id)}
-        return steps.done(request_id, Step.OBJECTS, counts=counts, now=now)
+        objects, exports = stored.counts(request_id)
+        return steps.done(request_id, {Step.OBJECTS: {**objects, **exports}}, now=clock.now())
 
 
 @requires_transaction
@@ -212,16 +214,6 @@ def _write_down(request: DsarRequest, erased: Erased, now: datetime) -> None:
     request.error = ""
     request.move_to(State.FINISHING)
     request.save(update_fields=_ERASED)
-
-
-def remove_objects(run: JobRun, request_id: UUID) -> None:
-    """Remove what the rows left in storage, each confirmed and ticked off by itself. What is gone already is fine.
-
-    Raises ObjectsLeft; the next attempt goes on with what is left.
-    """
-    removed = removals.remove_doomed(now=clock.now(), reference=request_id, before_each=run.check)
-    if removed.failed:
-        raise ObjectsLeft
 
 
 def _close(run: JobRun, request_id: UUID) -> Step | None:
@@ -307,9 +299,8 @@ def _answer(
     request: DsarRequest, search: ErasureSearch | None, found: contents.Found, is_held: log_keys.Held, now: datetime
 ) -> None:
     """All is done that can be: the request is completed, or waits for what is held to be let go."""
-    removed = removals.removed_of(request.pk)
-    request.counts["objects"] = {"deleted": removed.attempted, "wereMissing": removed.missing}
-    request.counts |= exported.counts(request.pk)
+    request.counts["objects"], exports = stored.counts(request.pk)
+    request.counts |= exports
     request.retained = [*request.retained, *log_keys.retained_of(request, is_held=is_held)]
     deferred = bool(request.retained)
     if not request.counts["deleted"]:
@@ -323,7 +314,7 @@ def _answer(
     if letters.kept_addresses(request):
         # All that is left of them is where their answer goes: no residue, and said so.
         counts["addressKept"] = 1
-    steps.done(request.pk, Step.VERIFICATION, counts=counts, now=now)
+    steps.done(request.pk, {Step.VERIFICATION: counts}, now=now)
     contents.forget(request, search)
     if not deferred:
         outcomes.answer(request, outcome=outcome, verb=COMPLETED_VERB, changed=_ANSWERED, now=now)

@@ -5,7 +5,7 @@ readable, and so it does while the log itself (the class `audit`) is held, for e
 retained is looked at again by the job `cleanup`, and by every later erasure of the same person.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -19,6 +19,7 @@ from dsar.erasing.grounds import LEGAL_HOLD, TELLS_OF_HELD_ROWS
 from dsar.erasing.residue import residue
 from dsar.models import DsarRequest, Outcome, RequestType, Status
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.kept import Kept
 from kaireon.tenancy.managers import TenantQuerySet
 
 # What an erasure's list of what was retained calls it.
@@ -66,7 +67,7 @@ def destroy_of(request: DsarRequest, *, back: Collection[UUID] = (), is_held: He
     """
     refs = {request.customer_ref, *back} if request.customer_ref and not request.retained else set()
     if request.pseudonym:
-        earlier = _erasures().filter(pseudonym=request.pseudonym).exclude(pk=request.pk)
+        earlier = {ref for (ref,) in _EARLIER.values(pseudonym=request.pseudonym, request=request.pk)}
         refs |= {ref for ref in _released(earlier, is_held) if ref != request.customer_ref}
     return _destroy(refs, is_held, now)
 
@@ -76,7 +77,7 @@ def destroy_released(*, now: datetime, dry_run: bool = False) -> int:
     """Destroy the keys that erasures had to leave, of subjects that nothing is left of by now; returns how many."""
     holds.lock_epoch()
     is_held = hold_on_log(holds.held_classes())
-    released = _released(_erasures(), is_held)
+    released = _released(_left(_erasures()).values_list("customer_ref", flat=True), is_held)
     return len(released) if dry_run else _destroy(released, is_held, now)
 
 
@@ -84,9 +85,9 @@ def _destroy(refs: Collection[UUID], is_held: Held, now: datetime) -> int:
     return sum(subject_keys.destroy(str(ref), now=now) for ref in refs if not is_held(ref))
 
 
-def _released(erasures: TenantQuerySet[DsarRequest], is_held: Held) -> set[UUID]:
-    """Whose keys are left by these, of whom nothing else is."""
-    left = list(erasures.filter(outcome=Outcome.PARTIALLY_COMPLETED).values_list("customer_ref", flat=True))
+def _released(refs: Iterable[UUID | None], is_held: Held) -> set[UUID]:
+    """Whose keys are left of these, of whom nothing else is."""
+    left = list(refs)
     alive = subject_keys.alive(str(ref) for ref in left) if left else set()
     return {UUID(ref) for ref in alive if not is_held(UUID(ref)) and not residue(UUID(ref), [])}
 
@@ -95,3 +96,17 @@ def _erasures() -> TenantQuerySet[DsarRequest]:
     """Those that were answered, with something left or nothing."""
     answered = Q(status=Status.COMPLETED) | Q(answered_at__isnull=False)
     return DsarRequest.objects.filter(answered, request_type=RequestType.DELETE, customer_ref__isnull=False)
+
+
+def _left(erasures: TenantQuerySet[DsarRequest]) -> TenantQuerySet[DsarRequest]:
+    """Those that had to leave something."""
+    return erasures.filter(outcome=Outcome.PARTIALLY_COMPLETED)
+
+
+_EARLIER = Kept(
+    lambda pseudonym, request: (
+        _left(_erasures()).filter(pseudonym=pseudonym).exclude(pk=request).values_list("customer_ref")
+    ),
+    pseudonym=str,
+    request=UUID,
+)

@@ -15,7 +15,7 @@ from audit.sealing import subject_keys
 from compliance.holding import holds
 from customers.models import Customer
 from dsar.erasing import contents, log_keys, rows
-from dsar.erasing.rows import Action, Erased, Why
+from dsar.erasing.erased import Action, Erased, Why
 from dsar.models import DsarRequest, ErasurePlan, ErasureSearch, RequestType, Subject
 from dsar.requests import subjects
 from kaireon.lib import clock

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from dsar.erasing import plans
-from dsar.erasing.rows import Action
+from dsar.erasing.erased import Action
 from dsar.models import DsarRequest, Subject
 from kaireon.api.errors import Conflict, NotFound
 from kaireon.api.serializers import ErrorBodySerializer

@@ -6,11 +6,11 @@ A plan takes the same walk as the erasure, up to the DELETE: it counts where the
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q
 
 import audit
@@ -21,30 +21,34 @@ from customers.catalogue import CATALOGUE, Entity, Erasure
 from customers.models import ConsentRecord, Customer, IdentityLink
 from customers.models.removal import Cause
 from dsar.erasing import grounds
+from dsar.erasing.erased import Action, Erased, Why
 from dsar.erasing.residue import REFERENCES, present, residue
 from dsar.models import ANSWERS_TO_ERASURE, SHREDDED, DsarRequest, Letter, LetterText, RequestType
 from dsar.requests import subjects
 from kaireon.jobs.runner import JobError
+from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
+from kaireon.tenancy.kept import Kept, among
 from kaireon.tenancy.managers import TenantQuerySet
 
 _OBJECTS_AT_ONCE = 2000
 
-
-class Action(StrEnum):
-    """What becomes of rows."""
-
-    ERASE = "erase"
-    ANONYMISE = "anonymise"  # they stay, cut loose from the person
-    SHRED = "shred"  # they stay, what names the person is overwritten
-    RETAIN = "retain"
-
-
-class Why(NamedTuple):
-    """Why rows stay, and until when where that is known."""
-
-    ground: str
-    until: str | None = None
+# Asked in each erasure.
+_READABLE = Kept(
+    lambda customer, keys: DsarRequest.objects.filter(
+        Q(customer_ref=customer) | Q(among("dsar_dsarrequest.subject_key", keys), customer_ref=None),
+        subject_sealed__isnull=False,
+    ).only("tenant", "customer_ref"),
+    customer=UUID,
+    keys=list,
+)
+_NOBODYS_LETTERS = """
+SELECT EXISTS (SELECT FROM public.dsar_lettertext said
+                 JOIN public.dsar_letter letter ON letter.tenant_id = said.tenant_id AND letter.id = said.id
+                 JOIN public.dsar_dsarrequest asked
+                   ON asked.tenant_id = letter.tenant_id AND asked.id = letter.request_id
+                WHERE said.tenant_id = %s AND said.customer_ref IS NULL AND asked.subject_key = ANY(%s::text[]))
+"""
 
 
 class ResidueFound(JobError):
@@ -54,57 +58,6 @@ class ResidueFound(JobError):
 
     def __init__(self) -> None:
         super().__init__(self.CODE)
-
-
-@dataclass(kw_only=True)
-class Erased:
-    """What became of the rows, by entity. `reduced` stay without the person; `retained` stay as they were.
-
-    `items` says the same by entity, class and action: it is what a plan shows.
-    """
-
-    deleted: dict[str, int] = field(default_factory=dict)
-    reduced: dict[str, int] = field(default_factory=dict)
-    retained: list[dict[str, Any]] = field(default_factory=list)
-    items: list[dict[str, Any]] = field(default_factory=list)
-
-    def retain(self, name: str, count: int, ground: str, until: str | None = None) -> None:
-        same = next((r for r in self.retained if (r["entity"], r["ground"]) == (name, ground)), None)
-        if same is not None:
-            same["count"] += count
-            same["until"] = grounds.later(same["until"], until)
-        elif count:
-            self.retained.append({"entity": name, "count": count, "ground": ground, "until": until})
-
-    def note(self, name: str, data_class: str, action: Action, count: int, *, why: Why | None = None) -> None:
-        """One line of what becomes of an entity's rows of a class. Nothing, when there are none."""
-        ground, until = (why.ground, why.until) if why else (None, None)
-        key = (name, data_class, action, ground)
-        same = next((i for i in self.items if (i["entity"], i["dataClass"], i["action"], i["ground"]) == key), None)
-        if same is not None:
-            same["count"] += count
-            same["until"] = grounds.later(same["until"], until)
-        elif count:
-            said = {"entity": name, "dataClass": data_class, "action": str(action), "count": count}
-            self.items.append({**said, "ground": ground, "until": until})
-
-    @property
-    def took(self) -> bool:
-        """Whether anything went."""
-        return any(item["action"] != Action.RETAIN for item in self.items)
-
-    def sums(self) -> dict[str, Any]:
-        kept = sum(entry["count"] for entry in self.retained)
-        return {"deleted": self.deleted, "reduced": self.reduced, "retained": kept}
-
-    def add(self, other: "Erased") -> None:
-        self.deleted = added(self.deleted, other.deleted)
-        self.reduced = added(self.reduced, other.reduced)
-        for entry in other.retained:
-            self.retain(entry["entity"], entry["count"], entry["ground"], entry["until"])
-        for item in other.items:
-            why = Why(item["ground"], item["until"]) if item["ground"] else None
-            self.note(item["entity"], item["dataClass"], item["action"], item["count"], why=why)
 
 
 @dataclass(kw_only=True)
@@ -237,11 +190,6 @@ def without_profile(ref: UUID, *, held: frozenset[str]) -> Erased:
     return found
 
 
-def added(before: dict[str, int] | None, more: dict[str, int]) -> dict[str, int]:
-    before = before or {}
-    return {name: before.get(name, 0) + more.get(name, 0) for name in {**before, **more}}
-
-
 def held_part(entity: Entity, data_class: str) -> Q:
     """True of the rows that a matter's hold keeps."""
     return predicate.held(entity, data_class, kinds=predicate.FOR_ERASURE)
@@ -312,9 +260,7 @@ def _reduce_to_evidence(entity: Entity, work: Work) -> None:
 
 def _shred(entity: Entity, work: Work) -> None:
     """The subject's requests, also those filed under an address before it was known whose it is."""
-    theirs = Q(subject_key__in=work.request_keys, customer_ref=None)
-    whose = DsarRequest.objects.filter(Q(customer_ref=work.customer.pk) | theirs, subject_sealed__isnull=False)
-    readable = list(whose.only("tenant", "customer_ref"))
+    readable = _READABLE.all(customer=work.customer.pk, keys=work.request_keys)
     if entity.data_class in work.held:
         work.retain(entity, entity.data_class, len(readable))
         return
@@ -377,6 +323,10 @@ def _key_held_consents(work: Work) -> None:
 
 def _claim_letters(work: Work) -> None:
     """Letters of requests that were filed before it was known whose they are, as the requests themselves are found."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOBODYS_LETTERS, [context.tenant_id(), work.request_keys])
+        if cursor.fetchone() == (False,):
+            return
     of_theirs = Letter.objects.filter(request__subject_key__in=work.request_keys)
     answers = of_theirs.filter(request__request_type=RequestType.DELETE, kind__in=ANSWERS_TO_ERASURE)
     texts = LetterText.objects.filter(pk__in=of_theirs.values("pk"), customer_ref=None)

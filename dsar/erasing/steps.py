@@ -1,7 +1,7 @@
 """The steps of an erasure as rows: which are done, how often one was tried, why it failed last."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -38,11 +38,16 @@ UPDATE {_TABLE} SET attempts = attempts + 1, began_at = %(now)s
 RETURNING name
 """  # noqa: S608 - as above
 _DONE = f"""
-WITH done AS (
-    UPDATE {_TABLE} SET state = %(done)s, finished_at = %(now)s, counts = %(counts)s, error = ''
-     WHERE {_OF_TURN} AND name = %(name)s
+WITH finished AS (
+    SELECT * FROM unnest(%(names)s::text[], %(counts)s::jsonb[]) WITH ORDINALITY finished (name, counts, place)
+), done AS (
+    UPDATE {_TABLE} SET state = %(done)s, finished_at = %(now)s, counts = finished.counts, error = '',
+                        attempts = attempts + (place > 1)::integer,
+                        began_at = CASE WHEN place > 1 THEN %(now)s ELSE began_at END
+      FROM finished WHERE {_OF_TURN} AND {_TABLE}.name = finished.name
 ), next AS (
-    SELECT min(position) AS position FROM {_TABLE} WHERE {_OF_TURN} AND state <> %(done)s AND name <> %(name)s
+    SELECT min(position) AS position FROM {_TABLE}
+     WHERE {_OF_TURN} AND state <> %(done)s AND name <> ALL (%(names)s::text[])
 )
 UPDATE {_TABLE} SET attempts = attempts + 1, began_at = %(now)s
  WHERE {_OF_TURN} AND position = (SELECT position FROM next)
@@ -73,9 +78,17 @@ def begin_turn(request_id: UUID) -> int:
 
 
 @requires_transaction
-def done(request_id: UUID, step: Step, *, counts: dict[str, Any], now: datetime) -> Step | None:
-    """In the transaction of its effect; the next step begins with it. None when this was the last."""
-    given = {"name": str(step), "done": str(StepState.DONE), "counts": json.dumps(counts), "now": now}
+def done(request_id: UUID, counts: Mapping[Step, dict[str, Any]], *, now: datetime) -> Step | None:
+    """In the transaction of its effect; the next step begins with it. None when this was the last.
+
+    `counts` of the step that had begun; and of those behind it that were found to have nothing to do.
+    """
+    given = {
+        "names": [str(step) for step in counts],
+        "counts": [json.dumps(said) for said in counts.values()],
+        "done": str(StepState.DONE),
+        "now": now,
+    }
     return _asked(_DONE, _named(request_id) | given)
 
 

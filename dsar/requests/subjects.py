@@ -12,7 +12,7 @@ from customers.subjects import email_key, number_key, number_keys
 from dsar.models import DsarRequest, SubjectType
 from kaireon.lib.masking import KeyedHash, keyed_hashes
 from kaireon.tenancy import context
-from kaireon.tenancy.kept import Kept
+from kaireon.tenancy.kept import Kept, among
 from kaireon.tenancy.keyring import keyring
 
 MOST_CHARACTERS = 254
@@ -24,6 +24,10 @@ _MOST_AT_ADDRESS = 100
 
 
 _CUSTOMER = Kept(lambda customer: Customer.objects.filter(pk=customer), customer=UUID)
+_CALLED = Kept(
+    lambda numbers: Customer.objects.filter(among("customers_customer.customer_id", numbers)).order_by("customer_id"),
+    numbers=list,
+)
 
 
 class SubjectRefused(ValueError):
@@ -136,7 +140,7 @@ def pseudonym_of(request: DsarRequest) -> str:
 def remnants_beside(customer: Customer) -> list[Customer]:
     """What earlier erasures had to leave of a customer whose number came back since."""
     numbers = _spellings(pseudonym(customer)) if is_remnant(customer) else _remnant_numbers(customer.customer_id)
-    return list(Customer.objects.filter(customer_id__in=numbers).exclude(pk=customer.pk).order_by("customer_id"))
+    return [remnant for remnant in _CALLED.all(numbers=numbers) if remnant.pk != customer.pk]
 
 
 def remnant_number(customer: Customer) -> str:

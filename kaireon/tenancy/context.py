@@ -15,7 +15,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import transaction as django_transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from kaireon.tenancy import signals
+from kaireon.tenancy import signals, trips
 
 PLATFORM = "_platform"
 # No tenant is called so.
@@ -141,12 +141,16 @@ def transaction(*, durable: bool = False, one_moment: bool = False, using: str =
     here = current()
     connection = connections[using]
     surrounded = connection.in_atomic_block
-    with django_transaction.atomic(using=using, durable=durable or one_moment):
-        if one_moment:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        with _told(connection, here, surrounded=surrounded):
-            yield
+    try:
+        with django_transaction.atomic(using=using, durable=durable or one_moment):
+            if one_moment:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            with _told(connection, here, surrounded=surrounded):
+                yield
+    finally:
+        if not surrounded:
+            trips.forget(connection)
 
 
 def in_transaction(using: str = DEFAULT_DB_ALIAS) -> bool:
@@ -155,8 +159,7 @@ def in_transaction(using: str = DEFAULT_DB_ALIAS) -> bool:
 
 def not_durably() -> None:
     """Let the commit of this transaction not wait for the disk: for what may be forgotten when a server crashes."""
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit = off")
+    trips.say(connections[DEFAULT_DB_ALIAS], "SET LOCAL synchronous_commit = off")
 
 
 def requires_transaction(service: Callable[P, R]) -> Callable[P, R]:
@@ -235,10 +238,10 @@ def _tell(connection: BaseDatabaseWrapper, here: Scope | None) -> None:
     settings = ["", "", "", "", ""]
     if here is not None:
         settings = [here.tenant_id, here.actor.id, here.actor.name, here.actor.type, here.request_id]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('app.tenant_id', %s, true), set_config('app.actor_id', %s, true),"
-            " set_config('app.actor_name', %s, true), set_config('app.actor_type', %s, true),"
-            " set_config('app.request_id', %s, true)",
-            settings,
-        )
+    trips.say(
+        connection,
+        "SELECT set_config('app.tenant_id', %s, true), set_config('app.actor_id', %s, true),"
+        " set_config('app.actor_name', %s, true), set_config('app.actor_type', %s, true),"
+        " set_config('app.request_id', %s, true)",
+        settings,
+    )

@@ -11,7 +11,7 @@ from compliance.models import Matter
 from customers import models as m
 from customers.catalogue import CATALOGUE, Erasure
 from dsar.erasing import plans
-from dsar.erasing.rows import Action
+from dsar.erasing.erased import Action
 from dsar.models import DsarRequest, ErasurePlan
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction

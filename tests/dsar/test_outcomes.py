@@ -8,7 +8,7 @@ from audit import services as log
 from audit.models import AuditRecord
 from customers import models as m
 from dsar.dossiers import export
-from dsar.erasing import erasure
+from dsar.erasing import contents
 from dsar.models import Dossier, DsarRequest
 from dsar.requests import demands, outcomes
 from dsar.requests.demands import demand
@@ -131,15 +131,15 @@ def test_an_erasure_is_withdrawn_until_rows_are_gone_and_never_after(
     jane: m.Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filed = file("delete")
-    remove = erasure.remove_objects
+    look = contents.look
 
-    def too_late(*given: Any) -> None:
+    def too_late(*given: Any, **more: Any) -> contents.Found:
         for verb, body in (("withdraw", None), ("reject", {"ground": "excessive", "reason": "x"})):
             [refused] = at_once(lambda verb=verb, body=body: post(filed.request, verb, body))  # type: ignore[misc]
             assert code_of(refused) == (409, "already_erased")
-        remove(*given)
+        return look(*given, **more)
 
-    monkeypatch.setattr(erasure, "remove_objects", too_late)
+    monkeypatch.setattr(contents, "look", too_late)
     assert answer(filed).outcome == "completed"
 
 
