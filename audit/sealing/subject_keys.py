@@ -21,6 +21,7 @@ from audit.models import SubjectKey, TenantKey
 from audit.sealing.sealed import Sealer
 from kaireon.lib.ids import uuid7
 from kaireon.lib.sealing import KEY_BYTES, CannotOpen, SealBroken, open_sealed, seal
+from kaireon.tenancy import trips
 from kaireon.tenancy.context import current, requires_transaction
 from kaireon.tenancy.keyring import keyring
 
@@ -217,8 +218,7 @@ def destroy(subject_id: str, *, now: datetime) -> bool:
 @requires_transaction
 def lock_log(tenant: str) -> None:
     """The sequencer's own lock: nobody sequences this log until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('audit:' || %s, 0))", [tenant])
+    trips.say(connection, "SELECT pg_advisory_xact_lock(hashtextextended('audit:' || %s, 0))", [tenant])
 
 
 def _tenant_ciphers(

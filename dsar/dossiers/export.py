@@ -18,6 +18,7 @@ from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.context import not_durably, requires_transaction, transaction
 from kaireon.tenancy.kept import Kept
+from kaireon.tenancy.trips import fewer_trips
 
 COMPLETED_VERB = "dsar.export.completed"
 
@@ -47,6 +48,7 @@ class Reading:
     counts: dict[str, int]
 
 
+@fewer_trips()
 def process_export(run: JobRun) -> None:
     """Answer the export request of a job. Opens its own transactions.
 

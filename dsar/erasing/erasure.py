@@ -72,16 +72,13 @@ class JournalContradicted(JobError):
         super().__init__("journal_contradicted", permanent=True)
 
 
+@fewer_trips()
 def process_erasure(run: JobRun) -> None:
     """Answer the erasure request of a job. Opens its own transactions.
 
     Step by step, each noted as done in the transaction of its effect: a worker who comes later goes on behind it.
     """
-    with fewer_trips():
-        _step_by_step(run, UUID(run.payload["request_id"]))
-
-
-def _step_by_step(run: JobRun, request_id: UUID) -> None:
+    request_id = UUID(run.payload["request_id"])
     with transaction():
         # What was let go keeps nothing any more, also when nobody has purged since.
         if not matters.finish_releases(now=clock.now()):
@@ -165,7 +162,7 @@ def erase_rows(*, request_id: UUID, now: datetime) -> Erased | None:
     Raises AmbiguousSubject, ResidueFound, and what the database raises.
     """
     # No hold is placed or released until this transaction ends.
-    holds.lock_epoch()
+    holds.keep_epoch()
     held = holds.held_classes()
     [request] = _SUBJECT_OF.all(request=request_id)
     plan, search = plans.whose(request, now=now), contents.search_of(request)
@@ -224,7 +221,7 @@ def _close(run: JobRun, request_id: UUID) -> Step | None:
     audit_log.drain(context.tenant_id(), wholly=True)
     with transaction():
         # As when the rows went: a hold is placed before this transaction or after it.
-        holds.lock_epoch()
+        holds.keep_epoch()
         held = holds.held_classes()
         [request] = _LOCKED.all(request=request_id)
         search = contents.search_of(request)

@@ -22,7 +22,7 @@ from dsar.models import ErasureEntry
 from kaireon.api import written_once
 from kaireon.lib import clock
 from kaireon.outbox.sending import Outgoing
-from kaireon.tenancy import context
+from kaireon.tenancy import context, trips
 from kaireon.tenancy.context import PLATFORM, requires_transaction, transaction, without_transaction
 from kaireon.tenancy.kept import Kept
 
@@ -58,10 +58,8 @@ def note(
     *, request_id: UUID, subjects: list[dict[str, str | None]], counts: Mapping[str, Any], now: datetime
 ) -> ErasureEntry:
     """Write down what the journal is to say of an erasure; call it late in its transaction, and `write` after it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('erasure-journal:' || %s, 0))", [context.tenant_id()]
-        )
+    lock = "SELECT pg_advisory_xact_lock(hashtextextended('erasure-journal:' || %s, 0))"
+    trips.say(connection, lock, [context.tenant_id()])
     last = newest()
     number = last.number + 1 if last else 1
     content = entries.entry(

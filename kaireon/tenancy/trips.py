@@ -36,7 +36,7 @@ class _Riders:
         first, cursor = "; ".join(riders), context["cursor"].cursor
         if many or not isinstance(sql, str) or not isinstance(cursor, ClientCursor):
             # A cursor on the server, or one statement many times: the riders go ahead.
-            with self._connection.connection.cursor() as ahead:
+            with self._connection.wrap_database_errors, self._connection.connection.cursor() as ahead:
                 ahead.execute(first)
             return execute(sql, values, many, context)
         if values is not None:

@@ -8,7 +8,7 @@ import pytest
 from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.context import NoActiveTenant, OutsideTransaction, transaction
-from kaireon.tenancy.kept import Kept, NotKept
+from kaireon.tenancy.kept import Kept, NotKept, among
 from kaireon.tenancy.models import ApiKey, IdempotencyKey, Tenant, User
 from tests.cast import ACME, ADA, GLOBEX, MALLORY
 
@@ -114,3 +114,16 @@ def test_a_statement_that_is_sent_while_it_is_composed_finds_nothing() -> None:
         with context.composing():
             assert not IdempotencyKey.objects.exists()
         assert IdempotencyKey.objects.count() == 1
+
+
+def test_it_finds_what_is_one_of_many_texts() -> None:
+    kept = Kept(
+        lambda keys: IdempotencyKey.objects.filter(among("tenancy_idempotencykey.key", keys)).order_by("key"), keys=list
+    )
+    with ADA.here(), transaction():
+        for key in ("a", "%s", "c"):
+            remember("one of ours", key)
+        assert [row.key for row in kept.all(keys=["c", "%s", "nobody's"])] == ["%s", "c"]
+        assert kept.all(keys=[]) == []
+    with MALLORY.here(), transaction():
+        assert kept.all(keys=["a", "c"]) == []

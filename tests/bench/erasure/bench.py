@@ -157,9 +157,9 @@ and *with triggers*, as anybody would run them here. They trust that it is the r
 afterwards. *Kaireon's worker* does what it does with a queued request: claims the job, writes down its steps, finds
 whose rows are meant and keeps that as a plan, asks what is held, deletes, looks for what is left, writes the journal
 outside the database, looks for stored files, drains the log, looks again at what was written meanwhile, destroys the
-key to the person's values in the log, and records all of it. That takes about ninety statements in ten transactions,
-of which three wait for the disk, and a file that is synced and read back, whatever the number of rows: in an erasure
-of so few rows they, and what they cost in Python, are most of the time.
+key to the person's values in the log, and records all of it. That takes about seventy trips in seven transactions, of
+which three wait for the disk, and a file that is synced and read back, whatever the number of rows: in an erasure of so
+few rows they, and what they cost in Python, are most of the time.
 
 Medians of {rounds} rounds, each right beside a turn of the plain statements. Something is called settled when the order
 of its ratios leaves less than 5 % of doubt on which side of the target the median lies.
