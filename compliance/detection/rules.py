@@ -67,7 +67,8 @@ class Stint:
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """What a rule found. `fingerprint` names the fact: the same fact has the same. `unless_page` is the fingerprint of
-    one that says it already when it is a page."""
+    one that says it already when it is a page. `escalation` is under which fingerprint it is told as a page when it had
+    been told as routine, because what makes it one was seen later."""
 
     kind: Kind
     severity: Severity
@@ -77,6 +78,7 @@ class Finding:
     member: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     unless_page: str = ""
+    escalation: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +154,7 @@ def _in_stint(member: str, acts: Sequence[Done], stint: Stint) -> list[Finding]:
     first = young[0]
     evidence = first.evidence | _burst(sum(1 for d in acts if d.at - first.at <= LOOK_BACK))
     mark = fingerprint(Kind.FIRST_WORKFLOW, member, _spelled(stint.joined))
+    escalation = fingerprint(Kind.ESCALATION, member, _spelled(stint.joined))
     found = [
         Finding(
             kind=Kind.FIRST_WORKFLOW,
@@ -161,11 +164,18 @@ def _in_stint(member: str, acts: Sequence[Done], stint: Stint) -> list[Finding]:
             member=member,
             about={"workflow": first.workflow.value, "ageSeconds": _seconds(first.at - stint.joined)},
             fingerprint=mark,
+            escalation=escalation,
         )
     ]
-    for place, later in enumerate(young[1:], start=2):
-        within = sum(1 for d in young[:place] if later.at - d.at <= LOOK_BACK)
-        more = later.evidence | _burst(within)
+    for place, later in enumerate(acts[1:], start=2):
+        if place <= len(young):
+            within = sum(1 for d in acts[:place] if later.at - d.at <= LOOK_BACK)
+            more = later.evidence | _burst(within)
+        elif later.at - first.at <= LOOK_BACK:
+            # No longer new, and still of the burst that the first one began.
+            more = _burst(place)
+        else:
+            break
         if more and not first.evidence:
             found.append(
                 Finding(
@@ -175,7 +185,7 @@ def _in_stint(member: str, acts: Sequence[Done], stint: Stint) -> list[Finding]:
                     record=later.record,
                     member=member,
                     about={"workflow": later.workflow.value, "ageSeconds": _seconds(later.at - stint.joined)},
-                    fingerprint=fingerprint(Kind.ESCALATION, member, _spelled(stint.joined)),
+                    fingerprint=escalation,
                     unless_page=mark,
                 )
             )

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -171,18 +171,30 @@ def _told(*, since: datetime) -> dict[tuple[Kind, str], list[datetime]]:
 
 @requires_transaction
 def _keep(found: Sequence[Finding], done: Scanned, *, now: datetime) -> None:
+    raised: list[Finding] = []
     for finding in sorted(found, key=lambda f: bool(f.unless_page)):
         if finding.unless_page and _is_page(finding.unless_page):
             continue
-        signal = _signal(finding, now=now)
-        log.action(RAISED_VERB, entity=signal)
-        # The database decides who was first.
-        SecuritySignal.objects.bulk_create([signal], ignore_conflicts=True)
-        if not SecuritySignal.objects.filter(pk=signal.pk).exists():
-            continue
-        done.raised[finding.kind] += 1
-        done.pages += finding.severity is Severity.PAGE
-        metrics.SECURITY_SIGNALS.labels(finding.kind.value, finding.severity.value).inc()
+        if not _is_kept(finding, done, now) and finding.escalation and finding.severity is Severity.PAGE:
+            raised.append(finding)
+    for finding in raised:
+        # Told as routine before what makes it a page was there to be seen: a record of an earlier time that came later.
+        if not _is_page(finding.fingerprint):
+            _is_kept(replace(finding, kind=Kind.ESCALATION, fingerprint=finding.escalation), done, now)
+
+
+def _is_kept(finding: Finding, done: Scanned, now: datetime) -> bool:
+    """Keep it, unless it was kept before."""
+    signal = _signal(finding, now=now)
+    log.action(RAISED_VERB, entity=signal)
+    # The database decides who was first.
+    SecuritySignal.objects.bulk_create([signal], ignore_conflicts=True)
+    if not SecuritySignal.objects.filter(pk=signal.pk).exists():
+        return False
+    done.raised[finding.kind] += 1
+    done.pages += finding.severity is Severity.PAGE
+    metrics.SECURITY_SIGNALS.labels(finding.kind.value, finding.severity.value).inc()
+    return True
 
 
 def _is_page(mark: str) -> bool:

@@ -74,13 +74,13 @@ def signals(*kinds: str, tenant: str = ACME) -> list[SecuritySignal]:
 _WRITE = """
 INSERT INTO audit_inbox (tenant_id, operation, action, entity_type, entity_id, after, user_id, user_name, actor_type,
                          "timestamp")
-VALUES (%s, 'I', 'create', 'FlowRun', %s, %s, %s, 'x', 'user', %s)
+VALUES (%s, 'I', 'create', 'FlowRun', %s, %s, %s, 'x', %s, %s)
 """
 
 
-def write(superuser_url: str, *, actor: str, at: datetime, tenant: str = ACME) -> str:
+def write(superuser_url: str, *, actor: str, at: datetime, tenant: str = ACME, by: str = "user") -> str:
     """A run as if it had happened then; gives its id."""
     run = str(uuid4())
     with psycopg.connect(superuser_url, autocommit=True) as connection:
-        connection.execute(_WRITE, [tenant, run, Jsonb({"trigger": None}), actor, at])
+        connection.execute(_WRITE, [tenant, run, Jsonb({"trigger": None}), actor, by, at])
     return run

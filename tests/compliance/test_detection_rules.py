@@ -190,6 +190,14 @@ def test_the_sixth_workflow_escalates_and_the_fifth_does_not():
     assert (escalated(5), escalated(6), escalated(9)) == ([], [5], [5])
 
 
+@pytest.mark.parametrize(("last", "kinds"), [(timedelta(minutes=24), [Kind.ESCALATION]), (timedelta(minutes=25), [])])
+def test_a_burst_that_begins_while_new_and_ends_after_is_told_whenever_it_is_scanned(last, kinds):
+    """The first is told as routine by one scan, and its burst is whole only when it is no longer new."""
+    after = [record(JOINED + timedelta(minutes=m)) for m in (16, 17, 18, 19)]
+    found = first(record(JOINED + timedelta(minutes=14), scanned=False), *after, record(JOINED + last))
+    assert [f.kind for f in found] == kinds
+
+
 def test_what_is_only_there_to_count_with_is_not_told():
     assert first(record(JOINED, scanned=False), record(JOINED + SECOND)) == []
 

@@ -101,6 +101,18 @@ def test_a_burst_that_a_later_scan_sees_is_told_then(db):
     assert [(row.kind, row.severity) for row in signals()] == [(FIRST, "routine"), (Kind.ESCALATION, "page")]
 
 
+def test_evidence_of_an_earlier_moment_that_comes_later_wakes_somebody_all_the_same(superuser_url):
+    """The first workflow is told as routine, and then one that is older still, and with a key, reaches the log."""
+    member, now = joined("new", 5 * MINUTE), clock.now()
+    write(superuser_url, actor=member.id, at=now - MINUTE)
+    assert scan(now).raised == {FIRST: 1}
+    write(superuser_url, actor=key_of(member).id, at=now - 2 * MINUTE, by="api_key")
+    assert scan(now + SECOND).raised == {Kind.ESCALATION: 1}
+    assert scan(now + 2 * SECOND).raised == {}
+    (row,) = signals(Kind.ESCALATION)
+    assert (row.severity, row.evidence, row.occurred_at) == ("page", ["api_key_used"], now - 2 * MINUTE)
+
+
 def test_two_tenants_are_apart(db):
     here, there = joined("new"), joined("new", tenant=GLOBEX)
     run_flow(here)
