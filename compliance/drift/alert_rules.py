@@ -40,13 +40,13 @@ def check(name: str, fields: Mapping[str, Any]) -> None:
     for field in _NEEDED:
         if field not in fields:
             raise ValueError(f"{field}: must be said.")
-    for field, value in fields.items():
-        types, said = _TYPES[field]
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise ValueError(f"{field}: must be {said}.")
+    _check_types(fields)
     for field, known in (("operator", Operator.values), ("severity", Severity.values)):
         if fields.get(field, known[0]) not in known:
             raise ValueError(f"{field}: must be one of {', '.join(known)}.")
+    # So neither .nan nor .inf, which no column keeps.
+    if not -rules.MOST_THRESHOLD <= fields["threshold"] <= rules.MOST_THRESHOLD:
+        raise ValueError(f"threshold: must be from -{rules.MOST_THRESHOLD:.0f} to {rules.MOST_THRESHOLD:.0f}.")
     if not all(isinstance(one, str) for one in fields.get("channels", ())):
         raise ValueError("channels: must be a list of names of notification providers.")
     if fields.get("channels", []) != sorted(set(fields.get("channels", []))):
@@ -55,6 +55,13 @@ def check(name: str, fields: Mapping[str, Any]) -> None:
         metrics.get(fields["metric"])
     except metrics.UnknownMetric as error:
         raise ValueError(f"metric: {error}") from error
+
+
+def _check_types(fields: Mapping[str, Any]) -> None:
+    for field, value in fields.items():
+        types, said = _TYPES[field]
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise ValueError(f"{field}: must be {said}.")
 
 
 def put(name: str, fields: Mapping[str, Any], actor: Actor, now: datetime) -> None:

@@ -21,7 +21,10 @@ from compliance.drift.kinds import KINDS, Items, Kind
 FORMAT = 1
 PLATFORM = "_platform"
 MOST_BYTES = 1024 * 1024
+# The longest that anything that can be declared is called.
+LONGEST_NAME = 100
 _HEAD = "kaireon"
+_UNTEXT = re.compile("[\\x00\\ud800-\\udfff]")
 _TENANT = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
 
 
@@ -52,11 +55,20 @@ class _Strict(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a name is one word or text", key.start_mark)
             if key.value in seen:
                 problem = f"{key.value!r} is there twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        # YAML can spell them by number, and no text of ours can have them.
+        if isinstance(node.value, str) and _UNTEXT.search(node.value):
+            problem = "text has a NUL, or half of a character: take it out"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_scalar(node)
 
 
 def path_of(folder: str, whose: str) -> Path:
@@ -112,6 +124,10 @@ def _items(file: str, kind: Kind, items: Any) -> Items:
         place = f"{kind.name}.{str(name)[:64]}"
         if not isinstance(name, str) or not name:
             raise BadFile(file, place, "must be named by text.")
+        if len(name) > LONGEST_NAME or name != name.strip() or not name.isprintable():
+            raise BadFile(
+                file, place, f"must be named by one line of at most {LONGEST_NAME} characters, no space around."
+            )
         if not isinstance(fields, dict) or not fields:
             raise BadFile(file, place, f"must say at least one of {', '.join(kind.fields)}.")
         for field in fields:

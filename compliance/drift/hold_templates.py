@@ -33,6 +33,8 @@ def check(name: str, fields: Mapping[str, Any]) -> None:
         types, said = _TYPES[field]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             raise ValueError(f"{field}: must be {said}.")
+    if fields.get("about", "") != fields.get("about", "").strip():
+        raise ValueError("about: must not begin or end with space, which is not kept.")
     if fields.get("query") is not None and "entity" not in fields:
         raise ValueError("query: asks for columns of an entity: say it too.")
     what = What(data_class=fields.get("dataClass", ""), entity=fields.get("entity", ""), query=fields.get("query"))

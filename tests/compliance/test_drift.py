@@ -192,6 +192,11 @@ def test_what_is_exported_is_what_is_there(db: str, folder: Path) -> None:
         ("kaireon: 1\nretention: !!python/object:os.system {}\n", "could not determine a constructor"),
         ("kaireon: 1\n\tretention: {}\n", "line 2"),
         ("[" * 5000, "nested too deeply"),
+        ("kaireon: 1\n? [a, b]\n: 1\n", "line 2: a name is one word or text"),
+        ('kaireon: 1\nalertRules: {"a\\0b": {}}\n', "line 2: text has a NUL"),
+        ('kaireon: 1\nretention: {audit: {days: 9, anchor: "\\ud800"}}\n', "line 2: text has a NUL, or half of"),
+        (f"kaireon: 1\nalertRules: {{{'x' * 101}: {{metric: dead_letters}}}}\n", "one line of at most 100 characters"),
+        ('kaireon: 1\nholdTemplates: {" x": {about: x}}\n', "no space around"),
         ("#" * (files.MOST_BYTES + 1), "is larger than 1024 KB"),
     ],
 )
@@ -234,6 +239,18 @@ def test_without_files_nothing_is_declared(db: str, settings: Any, tmp_path: Pat
     assert (found["declared"], found["resolved"]) == (False, 2)
 
 
+def test_a_folder_that_is_not_there_is_no_folder_without_files(db: str, folder: Path) -> None:
+    """A volume that is not mounted must not close what was found."""
+    declare(folder)
+    check()
+    folder.rename(folder.with_name("elsewhere"))
+    ran = check()
+    assert (ran.ok, of_acme(ran)["errors"]) == (False, ["config_dir_missing"])
+    assert "CONFIG_DIR is no folder" in ran.body["error"]
+    with ADA.here(), transaction():
+        assert Drift.objects.open().count() == 2
+
+
 RULES = """kaireon: 1
 alertRules:
   Overdue requests: {metric: dsar_overdue, operator: gt, threshold: 0, severity: critical, channels: [Office]}
@@ -274,6 +291,8 @@ def test_alert_rules_are_made_changed_and_removed_as_declared(db: str, folder: P
         ("metric: dead_letters, operator: over, threshold: 1", "operator: must be one of"),
         ("metric: dead_letters, operator: gt, threshold: high", "threshold: must be a number"),
         ("metric: dead_letters, operator: gt, threshold: true", "threshold: must be a number"),
+        ("metric: dead_letters, operator: gt, threshold: .nan", "threshold: must be from -1000000000000 to"),
+        (f"metric: dead_letters, operator: gt, threshold: {'9' * 400}", "threshold: must be from -1000000000000 to"),
         ("metric: dead_letters, operator: gt, threshold: 1, enabled: 1", "enabled: must be true or false"),
         ("metric: dead_letters, operator: gt, threshold: 1, channels: [b, a]", "in the order of the alphabet"),
     ],
@@ -283,8 +302,9 @@ def test_an_alert_rule_that_is_none_is_refused(db: str, folder: Path, fields: st
     with pytest.raises(CommandError, match=r"acme\.yaml: alertRules\.One: ") as refused:
         apply(path)
     assert problem in str(refused.value)
-    path = declare(folder, "kaireon: 1\nalertRules:\n  One: {metric: dead_letters, operator: gt, threshold: .inf}\n")
-    with pytest.raises(CommandError, match="threshold is a number from"):
+    said = "metric: dead_letters, operator: gt, threshold: 1, windowSeconds: 60"
+    path = declare(folder, f"kaireon: 1\nalertRules:\n  One: {{{said}}}\n")
+    with pytest.raises(CommandError, match="windowSeconds dead_letters is of the moment"):
         apply(path)
 
 
@@ -376,6 +396,7 @@ def test_hold_templates_are_made_changed_and_removed_as_declared(db: str, folder
     ("fields", "problem"),
     [
         ("lookBackDays: soon", "lookBackDays: must be a whole number of days, or null."),
+        ('about: " x"', "about: must not begin or end with space"),
         ("lookBackDays: true", "lookBackDays: must be a whole number of days, or null."),
         ("entity: nothing", "entity: unknown entity"),
         ("dataClass: nothing", "dataClass: "),
