@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
 
 from django.core.files.storage import default_storage
@@ -25,6 +26,10 @@ logger = logging.getLogger("kaireon.export")
 
 REASON = "erasure"
 STRUCK_VERB = "interactions.export_struck"
+
+
+class FileAltered(ValueError):
+    """A file is not as it was written: in lines of another form nobody would be found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,8 @@ def _without(batch: ExportBatch, refs: Collection[UUID], reference: UUID, now: d
         exporting.give_up(batch, event=manifests.MISSING, reason=REASON, now=now, reference=reference)
         return
     try:
+        if sha256(content).hexdigest() != batch.sha256:
+            raise FileAltered(str(batch.pk))
         read = lines.read_back(content, compressed=compressed)
     except (*exporting.UNREADABLE, zlib.error):
         # Not what we wrote: whose lines it has cannot be known, so it goes as a whole.

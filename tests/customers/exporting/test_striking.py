@@ -1,5 +1,6 @@
 """Who was erased is in no exported file any more, and the files say that something was taken out."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from customers import removals
@@ -143,6 +145,21 @@ def test_a_file_that_is_gone_or_garbled_does_not_stop_it(ada: None) -> None:
     assert [entry["event"] for entry in warehouse.manifests()] == ["batch", "batch", "missing", "removed"]
     assert not files()
     assert second
+
+
+def test_a_file_that_somebody_wrote_anew_goes_as_a_whole(ada: None) -> None:
+    """Its lines are JSON all the same, and nobody is found where they should stand."""
+    some(3, customer="c-gone")
+    some(3, customer="c-2")
+    export()
+    (name,) = files()
+    spaced = b"".join(json.dumps(row).encode() + b"\n" for row in rows())
+    default_storage.delete(name)
+    default_storage.save(name, ContentFile(spaced))
+    key = ref("c-gone")
+    strike(key, erased(key))
+    assert not any(b"c-gone" in content for content in files().values())
+    assert [entry["event"] for entry in warehouse.manifests()] == ["batch", "removed"]
 
 
 def test_it_waits_for_an_export_that_is_under_way(ada: None) -> None:
