@@ -188,7 +188,11 @@ def save(
         raise DestinationRefused("name is that of another destination.")
     before = target(row) if row is not None else None
     if before is not None:
-        if api_key is None and (before.endpoint, before.backend) != (given["endpoint"], given["backend"]):
+        moved = (before.endpoint, before.backend) != (given["endpoint"], given["backend"])
+        # All but Splunk are looked into with the same key.
+        if given["backend"] != SiemBackend.SPLUNK:
+            moved |= given["search_endpoint"] not in ("", before.search_endpoint, before.endpoint)
+        if api_key is None and moved:
             raise DestinationRefused("API_KEY is needed again with another endpoint.")
         if search_key is None and before.search_key and before.search_endpoint != given["search_endpoint"]:
             raise DestinationRefused("SEARCH_KEY is needed again with another endpoint to search.")

@@ -231,16 +231,21 @@ def test_credentials_are_sealed_and_stay_so(listen: Listen, settings: Any, super
         assert TOKEN not in repr(destinations.target(row))
 
 
-def test_a_new_endpoint_wants_its_key_anew(listen: Listen, settings: Any) -> None:
+@pytest.mark.parametrize(
+    ("vendor", "moved"), [("elastic", "endpoint"), ("elastic", "search_endpoint"), ("datadog", "search_endpoint")]
+)
+def test_a_new_endpoint_wants_its_key_anew(listen: Listen, settings: Any, vendor: str, moved: str) -> None:
+    """Also one to search: Elasticsearch and Datadog are looked into with the key that ships."""
     settings.ALLOW_PRIVATE_DESTINATIONS = True
-    row = own(ADA, listen("elastic"))
+    row = own(ADA, listen(vendor))
+    there = {"endpoint": row.endpoint, "search_endpoint": row.search_endpoint}
     given = {name: getattr(row, name) for name in ("name", "backend", "index", "sourcetype", "event_bytes")}
     with ADA.here(), transaction(), pytest.raises(DestinationRefused, match="API_KEY is needed again"):
         destinations.save(
             row=row,
-            given={**given, "endpoint": "https://thief.example", "search_endpoint": row.search_endpoint},
+            given={**given, **there, moved: "https://thief.example"},
             api_key=None,
-            search_key=None,
+            search_key="of-the-thief",
             now=clock.now(),
         )
 
