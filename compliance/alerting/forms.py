@@ -1,6 +1,7 @@
 """What people fill in about alert rules and providers. Fields are called as on the wire, so refusals find their own."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -12,7 +13,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from compliance.alerting import messages, metrics, providers, rules
+from compliance.alerting import metrics, providers, rules
 from compliance.models import AlertRule, NotificationProvider, Operator, ProviderKind, Severity
 
 _MINUTE = 60
@@ -132,5 +133,6 @@ def initial_of(rule: AlertRule) -> dict[str, Any]:
     for name in ("windowSeconds", "forSeconds", "cooldownSeconds"):
         seconds = shown[name]
         shown[name] = None if seconds is None else -(-seconds // _MINUTE)
-    shown["threshold"] = messages.shown(rule.threshold, metrics.Unit.COUNT).replace(",", "")
+    # All of it: what is shown in words is rounded, and who saves a form keeps what they did not touch.
+    shown["threshold"] = f"{Decimal(repr(rule.threshold)):f}".removesuffix(".0")
     return shown

@@ -50,6 +50,9 @@ def test_a_rule_is_made_changed_silenced_and_removed(sign_in: SignIn) -> None:
         assert said in page, said
     assert ada.post(f"{RULES}{rule.pk}/alter/", {**GIVEN, "threshold": "12.5", "forSeconds": "0"}).status_code == 302
     assert (only(AlertRule).threshold, only(AlertRule).channels) == (12.5, [])
+    assert ada.post(f"{RULES}{rule.pk}/alter/", {**GIVEN, "threshold": "0.0045"}).status_code == 302
+    # Who changes something else saves the limit as it was.
+    assert 'value="0.0045"' in ada.get(f"{RULES}{rule.pk}/alter/").content.decode()
     assert ada.post(f"{RULES}{rule.pk}/silence/", {"until": "4", "reason": "we know"}).status_code == 302
     assert "we know" in text_of(ada.get(f"{RULES}{rule.pk}/change/"))
     assert ada.post(f"{RULES}{rule.pk}/speak/").status_code == 302
