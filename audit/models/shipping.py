@@ -82,7 +82,7 @@ class ShippingReceipt(models.Model):
 class Unshippable(models.Model):
     """Records that a destination will not take, or that were gone before they were shipped: passed over, and said so.
 
-    `resolved_at` is set when a later try got them there.
+    `resolved_at` is set when a later try got them there, or is about to be made: what is refused again is noted anew.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

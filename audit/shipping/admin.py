@@ -13,9 +13,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from audit.following import cursors
 from audit.models import SiemBackend, SiemDestination
-from audit.shipping import destinations, lag, trying
+from audit.shipping import again, destinations, lag, trying
 from audit.shipping.destinations import LEAST_EVENT_BYTES, MOST_EVENT_BYTES, DestinationRefused
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, verb
@@ -286,7 +285,7 @@ class SiemDestinationAdmin(TenantModelAdmin[SiemDestination]):
         row = self.row(request, object_id)
 
         def do(given: dict[str, Any]) -> HttpResponse:
-            cursors.set_back(f"siem:{row.pk}", to=given["seq"] - 1, now=clock.now())
+            again.ship_again(row, seq=given["seq"], now=clock.now())
             self.succeed(request, f"Records from {given['seq']:,} on are shipped again, under the same ids.")
             return HttpResponseRedirect(self.url("change", row.pk))
 

@@ -10,7 +10,7 @@ from django.test import Client
 
 from audit import services
 from audit.models import AuditRecord, Cursor, SiemDestination
-from audit.shipping import destinations
+from audit.shipping import destinations, lag
 from audit.shipping.shipping import ship
 from audit.tree import signing
 from kaireon.lib.budget import Budget
@@ -47,6 +47,14 @@ def row() -> SiemDestination:
 def text_of(answer: Any) -> str:
     assert answer.status_code == 200
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode())))
+
+
+def shipped() -> int:
+    """Ship what there is; how many were refused."""
+    with ADA.here():
+        with transaction():
+            [target] = destinations.own()
+        return ship(target, budget=Budget(60)).refused
 
 
 def verbs() -> list[str]:
@@ -125,14 +133,18 @@ def test_it_is_set_back_and_not_forward(sign_in: SignIn, receiver: Elastic) -> N
     client = sign_in(ADA)
     page = f"{LIST}{made(client, receiver).pk}"
     write(7, tenant=ACME)
-    with ADA.here():
-        with transaction():
-            [target] = destinations.own()
-        ship(target, budget=Budget(60))
+    receiver.faults.refuses = lambda event: event.get("seq") in (3, 5)
+    assert shipped() == 2
+    receiver.faults.refuses = lambda event: event.get("seq") == 5
     assert "has not come so far" in text_of(client.post(f"{page}/again/", {"seq": 10_000}))
     assert client.post(f"{page}/again/", {"seq": 3}).status_code == 302
     with ADA.here(), transaction():
-        assert Cursor.objects.get(tenant_id=ACME, follower=target.follower).seq == 2
+        assert Cursor.objects.get(tenant_id=ACME, follower=f"siem:{row().pk}").seq == 2
+    assert verbs()[-1] == "siem_destination.ship_again"
+    # What was refused before and is taken now is refused no longer, and what is refused twice is one record.
+    assert shipped() == 1
+    with ADA.here(), transaction():
+        assert [(a, b) for a, b, _ in lag.lag(str(row().pk), created_at=row().created_at).refused] == [(5, 5)]
 
 
 def test_auditors_look_and_admins_change(sign_in: SignIn, receiver: Elastic) -> None:
