@@ -1,7 +1,10 @@
 """The job `alerts-evaluate`, and what else is due when the old tick comes."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from celery.exceptions import SoftTimeLimitExceeded
 
 from compliance.alerting import evaluation
 from compliance.models import AlertRule
@@ -9,6 +12,8 @@ from cron.work import Work
 from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.context import scope, transaction
+
+logger = logging.getLogger("kaireon.cron")
 
 Answer = tuple[Mapping[str, Any], Sequence[str]]
 
@@ -20,7 +25,7 @@ def evaluate(work: Work) -> Answer:
             with transaction():
                 return {"rules": AlertRule.objects.watched().count()}, ()
         with transaction():
-            found = evaluation.evaluate(now=clock.now())
+            found = evaluation.evaluate(now=clock.now(), budget=work.budget)
     if found.is_elsewhere:
         return {"skipped": "already being evaluated"}, ()
     body = {
@@ -43,7 +48,12 @@ def tick(work: Work) -> Answer:
     for name, do in DUE.items():
         try:
             done, faults = do(work)
-        except Exception as error:  # noqa: BLE001  told in the outcome, and the rest that is due is still done
+        except SoftTimeLimitExceeded:
+            # The worker is about to be ended: that concerns the whole run.
+            raise
+        except Exception as error:
+            # Told in the outcome, and the rest that is due is still done.
+            logger.exception("job_failed", extra={"job": f"tick: {name}", "tenant": context.tenant_id()})
             done, faults = {}, [type(error).__name__]
         body[name] = dict(done)
         errors.extend(f"{name}: {fault}" for fault in faults)

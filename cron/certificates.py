@@ -101,7 +101,7 @@ def endpoint_of(text: str) -> tuple[str, int]:
     """Host and port of `host:port` or `[address]:port`. Raises ValueError."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
+    if not host or not port.isascii() or not port.isdigit() or len(port) > 5 or not 0 < int(port) < 65536:
         raise ValueError(text)
     return host, int(port)
 

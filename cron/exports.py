@@ -1,8 +1,10 @@
 """The job `export-interactions`: what customers did, as files for each tenant's own warehouse."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 
 from compliance.holding import holds, predicate
@@ -10,8 +12,11 @@ from cron.work import Outcome, Work
 from customers import removals
 from customers.exporting import exporting
 from customers.exporting.exporting import Exported
+from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import Tenant
+
+logger = logging.getLogger("kaireon.cron")
 
 DATA_CLASS = "interactions"
 
@@ -32,7 +37,12 @@ def export_interactions(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     except exporting.ExportUnderWay:
         # An erasure writes files anew; the next run finds its own place.
         pass
-    except Exception as error:  # noqa: BLE001  whatever it is becomes the tenant's outcome; the others are still served
+    except SoftTimeLimitExceeded:
+        # The worker is about to be ended: that concerns the whole run.
+        raise
+    except Exception as error:
+        # Whatever it is becomes the tenant's outcome; the others are still served.
+        logger.exception("job_failed", extra={"job": "export-interactions", "tenant": context.tenant_id()})
         errors.append(type(error).__name__)
     body = {
         "tenantName": name,

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import eq, ge, gt, le, lt, ne
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 
 from compliance.alerting import history, metrics
 from compliance.alerting.metrics import Asked
 from compliance.alerting.states import Seen, Terms, step
 from compliance.models import AlertRule
+from kaireon.lib.budget import Budget
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction, transaction
 
@@ -24,6 +26,7 @@ logger = logging.getLogger("kaireon.alerts")
 
 # Of one statement; a figure that takes longer is no data.
 LONGEST_READ = timedelta(seconds=5)
+OUT_OF_TIME = "OutOfTime"
 COMPARE = {"gt": gt, "gte": ge, "lt": lt, "lte": le, "eq": eq, "ne": ne}
 
 Key = tuple[str, int | None]
@@ -50,11 +53,14 @@ class Evaluated:
 
 
 @requires_transaction
-def evaluate(*, now: datetime) -> Evaluated:
-    """Evaluate every rule of the active tenant. `is_elsewhere`: somebody else is at it, and nothing was done."""
+def evaluate(*, now: datetime, budget: Budget | None = None) -> Evaluated:
+    """Evaluate every rule of the active tenant. `is_elsewhere`: somebody else is at it, and nothing was done.
+
+    When the budget is spent, figures that were not read yet are no data: slow ones hold up no other tenant.
+    """
     if not _alone():
         return Evaluated(is_elsewhere=True)
-    found = read(AlertRule.objects.watched().values_list("metric", "window_seconds"), now=now)
+    found = read(AlertRule.objects.watched().values_list("metric", "window_seconds"), now=now, budget=budget)
     rules = list(AlertRule.objects.watched().select_for_update().order_by("pk"))
     changes = notified = 0
     moved = []
@@ -78,13 +84,17 @@ def evaluate(*, now: datetime) -> Evaluated:
 
 
 @requires_transaction
-def read(wanted: Iterable[Key], *, now: datetime) -> Mapping[Key, Found]:
-    """Each of these figures, once. None that fails or takes too long keeps another from being read."""
+def read(wanted: Iterable[Key], *, now: datetime, budget: Budget | None = None) -> Mapping[Key, Found]:
+    """Each of these figures, once. None that fails or takes too long keeps another from being read, as long as there
+    is time."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT set_config('statement_timeout', %s, true)", [f"{LONGEST_READ // timedelta(milliseconds=1)}ms"]
         )
-    return {key: _read(*key, now) for key in sorted(set(wanted), key=str)}
+    late = Found(error=OUT_OF_TIME)
+    return {
+        key: late if budget is not None and budget.spent else _read(*key, now) for key in sorted(set(wanted), key=str)
+    }
 
 
 def _evaluate(rule: AlertRule, found: Found, now: datetime) -> int:
@@ -108,6 +118,9 @@ def _read(name: str, window: int | None, now: datetime) -> Found:
         metric = metrics.get(name)
         with transaction():
             value = metric.read(Asked(now=now, since=now - timedelta(seconds=window or 0)))
+    except SoftTimeLimitExceeded:
+        # No fault of the figure's: the worker is about to be ended.
+        raise
     except Exception as error:  # noqa: BLE001  one figure's failure is its value, and the others are still read
         logger.warning("alert_metric_failed", extra={"metric": name, "error_type": type(error).__name__})
         return Found(error=type(error).__name__)

@@ -11,6 +11,7 @@ from django.db import connection
 from compliance.alerting import evaluation, history, rules
 from compliance.models import AlertChange, AlertNotification, AlertRule
 from kaireon.lib import clock
+from kaireon.lib.budget import Budget
 from kaireon.outbox.models import Message
 from kaireon.tenancy.context import transaction
 from tests.alerting.conftest import (
@@ -171,6 +172,15 @@ def test_a_figure_that_breaks_its_transaction_or_takes_too_long_breaks_nothing_e
         figure(value)
         assert evaluate().errors
         assert (again(rule).state, again(well).state) == ("no_data", "firing")
+
+
+def test_out_of_time_a_figure_is_no_data_and_says_so() -> None:
+    """So many slow figures of one tenant's do not keep the others' from being looked at."""
+    rule = make()
+    figure(1)
+    with ADA.here(), transaction():
+        found = evaluation.evaluate(now=NOON, budget=Budget(0))
+    assert (found.errors, again(rule).state) == ((f"{FIGURE}: OutOfTime",), "no_data")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), None])

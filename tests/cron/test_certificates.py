@@ -141,10 +141,12 @@ def test_nobody_there_no_tls_and_no_endpoint_are_each_told_apart(authority: Auth
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with serving(None) as plain:
-        ran = audit(endpoints=[f"localhost:{port}", plain, "localhost", "no-such-host.invalid:443"])
+        ran = audit(
+            endpoints=[f"localhost:{port}", plain, "localhost", "localhost:0065535999", "no-such-host.invalid:443"]
+        )
     assert not ran.ok
     results = [entry["result"] for entry in ran.body["certificates"]]
-    assert results == ["unreachable", "no_tls", "malformed", "unreachable"]
+    assert results == ["unreachable", "no_tls", "malformed", "malformed", "unreachable"]
 
 
 def test_a_private_address_is_not_contacted_unless_that_is_allowed(authority: Authority) -> None:

@@ -52,7 +52,7 @@ def test_it_answers_for_every_tenant(both: None) -> None:
 
 
 def test_a_tenants_failure_marks_its_own_checkpoint_and_the_others_are_served(
-    both: None, monkeypatch: pytest.MonkeyPatch
+    both: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = exporting.store
 
@@ -68,6 +68,8 @@ def test_a_tenants_failure_marks_its_own_checkpoint_and_the_others_are_served(
     assert (acme["exported"], acme["error"], globex["exported"]) == (0, "OSError", 2)
     with ADA.here(), transaction():
         assert ExportCheckpoint.objects.get().error == "OSError"
+    (line,) = [record for record in caplog.records if record.getMessage() == "job_failed" and record.exc_info]
+    assert line.__dict__["tenant"] == "acme"
     assert figures()["kaireon_export_failed"] == 1
     monkeypatch.setattr(exporting, "store", store)
     assert run().body["totalExported"] == 3

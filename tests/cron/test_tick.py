@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.test import Client, override_settings
 
 from cron import alerts
@@ -95,7 +96,9 @@ def test_it_evaluates_the_rules_of_every_tenant() -> None:
     assert course(mine) == course(theirs, MALLORY) == ["firing"]
 
 
-def test_one_tenants_failure_is_told_in_a_500_after_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_tenants_failure_is_told_in_a_500_after_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     theirs = make(MALLORY)
     figure(12, GLOBEX)
     real = alerts.evaluate
@@ -115,6 +118,24 @@ def test_one_tenants_failure_is_told_in_a_500_after_the_others(monkeypatch: pyte
     assert acme == {"tenantId": ACME, "alerts": {}, "more": {"done": 1}, "errors": ["alerts: ValueError"]}
     assert globex["alerts"]["changes"] == 1
     assert course(theirs, MALLORY) == ["firing"]
+    # With its trace: the answer has its class alone.
+    (line,) = [record for record in caplog.records if record.getMessage() == "job_failed" and record.exc_info]
+    assert (line.__dict__["job"], line.__dict__["tenant"]) == ("tick: alerts", ACME)
+
+
+def test_a_run_whose_time_is_over_does_not_go_on_with_the_next_tenant() -> None:
+    make()
+    make(MALLORY)
+    asked = []
+
+    def ended() -> float:
+        asked.append(context.tenant_id())
+        raise SoftTimeLimitExceeded
+
+    figure(ended)
+    figure(ended, GLOBEX)
+    answer = tick(**by("x-cron-token", SECRET))
+    assert (answer.status_code, answer.json()["error"], asked) == (500, "SoftTimeLimitExceeded", [ACME])
 
 
 def test_a_figure_that_fails_is_told_too() -> None:
