@@ -63,7 +63,9 @@ def log(asked: Asked) -> Section:
                 note="the first 16 digits" if found.head_hash else "no record",
             ),
         ),
-        charts=(counting.chart(counts, asked, title="Recorded", unit="records", names=[("", "Records")]),),
+        charts=(counting.chart(counts, asked, title="Recorded", unit="records", names=[("", "Records")]),)
+        if counts
+        else (),
     )
 
 

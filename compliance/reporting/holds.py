@@ -110,7 +110,7 @@ def matters(asked: Asked) -> Section:
         tables=(
             Table(
                 title="Open matters, the oldest first",
-                columns=("Matter", "File number", "Opened", "Reviewed on", "Holds in effect"),
+                columns=("Matter", "File number", "Opened", "To be reviewed on", "Holds in effect"),
                 rows=tuple(
                     (row.name, row.reference, day(row.opened_at, asked.zone), str(row.review_on or ""), row.holding)
                     for row in rows[:MOST_MATTERS]
