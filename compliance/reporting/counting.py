@@ -28,7 +28,7 @@ def per_part(rows: QuerySet[Any], moment: str, asked: Asked, *, by: str = "", of
     kinds = [by] if by else []
     found: Counts = defaultdict(dict)
     parts = within(rows, moment, asked).order_by().annotate(part=part).values("part", *kinds)
-    for row in parts.annotate(n=of or Count("pk")):
+    for row in parts.annotate(n=of or Count("*")):
         found[str(row[by]) if by else ""][row["part"].astimezone(asked.zone).strftime(spelled)] = int(row["n"])
     return dict(found)
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from audit import sequencer
 from audit.tree import checkpoints
@@ -35,7 +35,7 @@ from kaireon.outbox.models import Message
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import Membership
 from tests.approvals.conftest import BEA, admins  # noqa: F401
-from tests.browser import alert_scenes, request_scenes
+from tests.browser import alert_scenes, report_scenes, request_scenes
 from tests.browser.conftest import Watched
 from tests.browser.steps import follow, sign_in
 from tests.browser.test_admin_story import until, until_completed
@@ -395,6 +395,10 @@ def prepare() -> None:
                 now=now,
             )
     runner.run_job("cleanup", trigger=Trigger.COMMAND)
+
+
+def test_take_the_report(browser: Browser, db: str, tmp_path: Path) -> None:
+    report_scenes.take_the_report(browser, db, IMAGES, tmp_path)
 
 
 def take(page: Page, name: str) -> None:
