@@ -5,7 +5,7 @@ Coordinates are of a plane WIDTH wide whose y grows downwards; letters are SIZE 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import floor, isfinite, log10
+from math import ceil, floor, isfinite, log10
 from typing import Literal
 
 from compliance.reporting.document import Chart, Series
@@ -15,7 +15,7 @@ SIZE = 11
 INK, FAINT, GRID = "#1c1f24", "#5b626d", "#d9dce1"
 # Told apart in grey as well: dark, light, middle, and so on round.
 COLOURS = ("#1f6f4a", "#e0a33a", "#7b8794", "#2c5f9e", "#b3413a", "#8d6cab")
-NOTHING = "Nothing in this period."
+NOTHING, UNKNOWN = "Nothing in this period.", "No data in this period."
 
 _LEFT, _TOP, _BOTTOM = 64, 14, 26
 _LEGEND = 20
@@ -23,6 +23,8 @@ _LEGEND = 20
 _BREADTH = 0.56
 _TICKS = 4
 _MOST_LABELS = 12
+# Labels are not shortened below so many letters while there is room for fewer of them; and what is free between two.
+_LONGEST, _GAP = 16, 8
 _NUMBERED = 16
 Anchor = Literal["start", "middle", "end"]
 
@@ -106,8 +108,10 @@ def draw(chart: Chart) -> Drawing:
         below=HEIGHT - _BOTTOM,
     )
     shapes = [*_axis(plot), *_labels(chart, plot), *_VALUES[chart.kind](chart, plot)]
-    if not any(value for series in chart.series for value in series.values):
-        shapes.append(Words(x=(WIDTH + _LEFT) / 2, y=HEIGHT / 2, text=NOTHING, anchor="middle", colour=FAINT))
+    values = [value for series in chart.series for value in series.values]
+    if not any(values):
+        said = NOTHING if any(value is not None for value in values) else UNKNOWN
+        shapes.append(Words(x=(WIDTH + _LEFT) / 2, y=HEIGHT / 2, text=said, anchor="middle", colour=FAINT))
     return Drawing(
         width=WIDTH,
         height=HEIGHT + _LEGEND * rows,
@@ -176,11 +180,20 @@ def _axis(plot: _Plot) -> Iterator[Shape]:
 
 
 def _labels(chart: Chart, plot: _Plot) -> Iterator[Shape]:
-    every = -(-len(chart.labels) // _MOST_LABELS) or 1
-    room = plot.slot * every - 6
+    """As many as can stand beside each other; the last ones do not run over the edge."""
+    needed = min(_LONGEST, max(map(len, chart.labels), default=0)) * SIZE * _BREADTH + _GAP
+    every = max(1, ceil(needed / plot.slot), ceil(len(chart.labels) / _MOST_LABELS))
     for index, label in enumerate(chart.labels):
         if index % every == 0:
-            yield Words(x=plot.x(index), y=plot.below + 16, text=shortened(label, room), anchor="middle", colour=FAINT)
+            text = shortened(label, max(needed, plot.slot * every) - _GAP)
+            over = plot.x(index) + len(text) * SIZE * _BREADTH / 2 > WIDTH
+            yield Words(
+                x=WIDTH if over else plot.x(index),
+                y=plot.below + 16,
+                text=text,
+                anchor="end" if over else "middle",
+                colour=FAINT,
+            )
 
 
 def _bars(chart: Chart, plot: _Plot) -> Iterator[Shape]:

@@ -226,7 +226,8 @@ def test_a_chart_of_any_numbers_is_drawn_within_its_plane(kind: Any, values: tup
             assert shape.y + shape.height <= found.height
     words = [shape.text for shape in found.shapes if isinstance(shape, drawing.Words)]
     known = [v for v in values if v is not None and v == v and abs(v) != float("inf")]
-    assert (drawing.NOTHING in words) == (not any(known))
+    assert (drawing.NOTHING in words) == bool(known and not any(known))
+    assert (drawing.UNKNOWN in words) == (not known)
     assert {"One", "Two", "Three"} <= set(words)
     picture = ET.fromstring(svg(found, "c"))
     assert picture.attrib["role"] == "img"
@@ -251,6 +252,17 @@ def test_values_stand_as_high_as_they_are() -> None:
     assert "between 1 and 4, the most in 2025-04" in line.description
 
 
+def test_days_are_labelled_in_full_and_within_the_edge() -> None:
+    month = Period(start=datetime(2026, 3, 1, tzinfo=UTC), end=datetime(2026, 4, 1, tzinfo=UTC))
+    labels = tuple(part.label for part in month.parts(ZoneInfo("UTC")))
+    series = (Series(name="s", values=(1.0,) * 31),)
+    found = drawing.draw(Chart(kind="bar", title="C", unit="u", labels=labels, series=series))
+    words = [shape for shape in found.shapes if isinstance(shape, drawing.Words) and shape.text.startswith("2026")]
+    assert words[0].text == "2026-03-01"
+    assert len(words) >= 7
+    assert not any("…" in shape.text for shape in words)
+
+
 def test_a_period_has_its_days_and_months_by_the_clocks_there() -> None:
     start = datetime(2026, 3, 28, 23, tzinfo=UTC)
     # The night in which Berlin's clocks go forward: the 29th has 23 hours.
@@ -259,6 +271,11 @@ def test_a_period_has_its_days_and_months_by_the_clocks_there() -> None:
         ("2026-03-29", 23),
         ("2026-03-30", 24),
     ]
+    # The 24th begins at 1 o'clock in Cairo.
+    cairo = Period(start=datetime(2026, 4, 22, 22, tzinfo=UTC), end=datetime(2026, 4, 25, 21, tzinfo=UTC))
+    found = cairo.parts(ZoneInfo("Africa/Cairo"))
+    assert [part.label for part in found] == ["2026-04-23", "2026-04-24", "2026-04-25"]
+    assert [(part.end - part.start).total_seconds() / 3600 for part in found] == [24, 23, 24]
     months = YEAR.parts(BERLIN)
     assert [part.label for part in months][:2] == ["2025-01", "2025-02"]
     # From 1 o'clock of the first day to 1 o'clock of the day after the last.
