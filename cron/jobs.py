@@ -17,6 +17,7 @@ from cron import (
     flows,
     holds,
     outbox_jobs,
+    retrains,
     siem_jobs,
     vacuum,
 )
@@ -59,6 +60,12 @@ SHIPPED: tuple[Job, ...] = (
         help="Reckon how engaged customers are: those of whom something is new, and all of them once a week.",
         for_tenant=engagement.recompute,
         schedule="15 3 * * *",
+    ),
+    Job(
+        name="scheduled-retrains",
+        help="Queue retrains of models that are due, without erased and opted-out subjects.",
+        for_tenant=retrains.enqueue,
+        schedule="0 2 * * *",
     ),
     Job(
         name="approvals-expire",

@@ -38,6 +38,7 @@ from customers.models import (
     VariantAssignment,
 )
 from customers.models.customer import normal_email, normal_name
+from customers.propensity.admin import PropensityVersionAdmin, RetrainScheduleAdmin
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import (
     TenantModelAdmin,
@@ -51,7 +52,7 @@ from kaireon.tenancy.admin_pages import (
 from kaireon.tenancy.roles import Permission
 
 # Django looks for pages here.
-__all__ = ["EngagementDayAdmin", "EngagementHealthAdmin"]
+__all__ = ["EngagementDayAdmin", "EngagementHealthAdmin", "PropensityVersionAdmin", "RetrainScheduleAdmin"]
 
 
 @admin.register(Customer)

@@ -7,3 +7,4 @@ class CustomersConfig(AppConfig):
 
     def ready(self) -> None:
         from customers import flow_nodes  # noqa: F401  registers the nodes
+        from customers.propensity import training  # noqa: F401  registers the job that trains

@@ -19,7 +19,7 @@ def number_key(customer_id: str) -> str:
 
 def email_key(email: str) -> str:
     """The key of an e-mail address, or "" when there is none."""
-    return _newest()(f"email:{normal_email(email)}") if email else ""
+    return _newest()(email_text(email)) if email else ""
 
 
 def number_keys(customer_id: str) -> list[str]:
@@ -28,7 +28,7 @@ def number_keys(customer_id: str) -> list[str]:
 
 
 def email_keys(email: str) -> list[str]:
-    return _all(f"email:{normal_email(email)}") if email else []
+    return _all(email_text(email)) if email else []
 
 
 def number_hash(version: int) -> KeyedHash:
@@ -39,6 +39,11 @@ def number_hash(version: int) -> KeyedHash:
 def number_text(customer_id: str) -> str:
     """What of a number is keyed."""
     return f"number:{customer_id}"
+
+
+def email_text(email: str) -> str:
+    """What of an e-mail address is keyed."""
+    return f"email:{normal_email(email)}"
 
 
 def all_keys(*, customer_id: str, email: str) -> list[str]:

@@ -120,6 +120,18 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
         Page(title="Background jobs", icon="conveyor_belt", model="jobs_job", permission=Permission.READ_JOBS),
         Page(title="Pipelines", icon="account_tree", model="flows_pipeline", permission=Permission.MANAGE_PIPELINES),
         Page(title="Pipeline runs", icon="timeline", model="flows_flowrun", permission=Permission.MANAGE_PIPELINES),
+        Page(
+            title="Retrain schedules",
+            icon="model_training",
+            model="customers_retrainschedule",
+            permission=Permission.READ_JOBS,
+        ),
+        Page(
+            title="Model versions",
+            icon="neurology",
+            model="customers_propensityversion",
+            permission=Permission.READ_JOBS,
+        ),
         Page(title="Messages out", icon="outbox", model="outbox_message", permission=Permission.READ_JOBS),
         Page(title="Dead letters", icon="report", model="outbox_deadletter", permission=Permission.RUN_JOBS),
         Page(title="Destinations", icon="webhook", model="outbox_destination", permission=Permission.RUN_JOBS),

@@ -11,6 +11,7 @@ from customers.models.export import ExportBatch, ExportCheckpoint, ExportEntry
 from customers.models.import_run import ImportRun
 from customers.models.interaction import Interaction, InteractionSummary
 from customers.models.journey import Delivery, JourneyEnrollment
+from customers.models.propensity import PropensityVersion, RetrainRun, RetrainSchedule
 from customers.models.removal import ObjectRemoval
 
 __all__ = [
@@ -35,6 +36,9 @@ __all__ = [
     "InteractionSummary",
     "JourneyEnrollment",
     "ObjectRemoval",
+    "PropensityVersion",
+    "RetrainRun",
+    "RetrainSchedule",
     "Suppression",
     "SuppressionTombstone",
     "VariantAssignment",

@@ -32,6 +32,7 @@ class Permission(StrEnum):
     RUN_JOBS = "run_jobs"
     MANAGE_PIPELINES = "manage_pipelines"
     READ_ALERTS = "read_alerts"
+    MANAGE_MODELS = "manage_models"  # when models are trained, and which version is served
     MANAGE_ALERTS = "manage_alerts"  # rules, and who is told
 
 

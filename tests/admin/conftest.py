@@ -19,7 +19,8 @@ from compliance.purging.dispositions import Run
 from compliance.retention import policies
 from cron.models import JobRun, Trigger
 from customers.demo.loader import Share, load
-from customers.models import ErasedSubject, ImportRun, SuppressionTombstone
+from customers.models import ErasedSubject, ImportRun, PropensityVersion, SuppressionTombstone
+from customers.propensity import schedules
 from dsar.recipients import recipients
 from dsar.requests import services
 from kaireon.approvals import services as approvals
@@ -120,6 +121,19 @@ def rows(db: str) -> Rows:
             api_key="key-of-the-test",
             search_key=None,
             now=now,
+        )
+        model = schedules.create(offer="winter-sale", now=now)
+        PropensityVersion.objects.create(
+            schedule=model,
+            number=1,
+            content=b"{}",
+            sha256="0" * 64,
+            seal="v1:0",
+            as_of=now,
+            trained_at=now,
+            verdict="the first version",
+            **dict.fromkeys(("train_rows", "train_positives", "test_rows", "test_positives", "people"), 100),
+            **dict.fromkeys(("base_rate", "auc", "log_loss", "base_log_loss", "brier", "calibration_error"), 0.5),
         )
         ImportRun.objects.create(kind="customers", format="csv", fingerprint="0" * 64, size=1)
     JobRun.objects.create(job="cleanup", trigger=Trigger.COMMAND, started_at=now)

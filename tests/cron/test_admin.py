@@ -70,6 +70,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
         "outbox-reaper": "paused",
         "vacuum-analyze": "new",
         "security-behavioral-scan": "new",
+        "scheduled-retrains": "new",
         "siem-ship": "new",
         "tick": "new",
     }

@@ -34,6 +34,7 @@ NAMES_OF_THINGS = {
 # A member in office, who acts for the tenant.
 IN_OFFICE = {
     "customers.ErasedSubject.released_by_name",
+    "customers.RetrainSchedule.served_by_name",
     "dsar.DsarRequest.requested_by_name",
     "dsar.DsarRequest.assigned_name",
 }
