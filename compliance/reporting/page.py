@@ -33,9 +33,15 @@ caption { text-align: left; font-weight: 700; padding: .35rem 0; }
 th, td { border-bottom: 1px solid #d9dce1; padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top; }
 thead th { font-weight: 700; border-bottom: 1px solid #5b626d; }
 tbody th { font-weight: 400; }
+figure table { font-size: .8em; }
+figure th, figure td { overflow-wrap: normal; padding-right: .35rem; }
+figure div { overflow-x: auto; }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 @media print {
-    body { margin: 0; max-width: none; padding: 0; }
+    body { font-size: 9.5pt; margin: 0; max-width: none; padding: 0; }
+    figure table { font-size: 6.5pt; }
+    figure th, figure td { padding-right: 2pt; }
+    figure div { overflow: visible; }
     h2, figcaption, caption { break-after: avoid; }
     thead { display: table-header-group; }
     tr { break-inside: avoid; }
