@@ -10,8 +10,12 @@ from compliance.alerting import evaluation
 from compliance.models import AlertRule
 from cron.work import Work
 from kaireon.lib import clock
+from kaireon.lib.budget import Budget
 from kaireon.tenancy import context
 from kaireon.tenancy.context import scope, transaction
+
+# So long a tenant has in any case: many tenants are no reason to alert for want of data.
+LEAST_SECONDS = 5.0
 
 logger = logging.getLogger("kaireon.cron")
 
@@ -25,7 +29,7 @@ def evaluate(work: Work) -> Answer:
             with transaction():
                 return {"rules": AlertRule.objects.watched().count()}, ()
         with transaction():
-            found = evaluation.evaluate(now=clock.now(), budget=work.budget)
+            found = evaluation.evaluate(now=clock.now(), budget=Budget(max(LEAST_SECONDS, work.budget.left())))
     if found.is_elsewhere:
         return {"skipped": "already being evaluated"}, ()
     body = {

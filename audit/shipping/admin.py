@@ -22,8 +22,6 @@ from kaireon.tenancy.roles import Permission
 
 STATES = {"Up to date": "success", "Behind": "warning", "Failing": "danger", "Paused": "info"}
 NOTHING = "-"
-# Of refused records a page names so many.
-SHOWN = 20
 
 # What to do about a code; of others the code says it.
 REMEDIES = {
@@ -172,9 +170,9 @@ class SiemDestinationAdmin(TenantModelAdmin[SiemDestination]):
 
     @column("Refused records")
     def refused(self, row: SiemDestination) -> str:
-        rows = self._lag(row).refused
-        named = [f"{a} ({code})" if a == b else f"{a} to {b} ({code})" for a, b, code in rows[:SHOWN]]
-        more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+        found = self._lag(row)
+        named = [f"{a} ({code})" if a == b else f"{a} to {b} ({code})" for a, b, code in found.refused]
+        more = f" and {found.refused_ranges - len(named)} more" if found.refused_ranges > len(named) else ""
         return ", ".join(named) + more if named else NOTHING
 
     @column("Result")

@@ -56,7 +56,7 @@ def siem_lag(asked: Asked) -> float | None:
 
 def siem_refused(asked: Asked) -> float | None:
     shipped = _shipped(asked)
-    return float(sum(last - first + 1 for one in shipped for first, last, _ in one.refused)) if shipped else None
+    return float(sum(one.refused_records for one in shipped)) if shipped else None
 
 
 def _shipped(asked: Asked) -> list[Lag]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from compliance.detection import facts
 from compliance.detection.facts import Evidence, Record, Workflow
+from compliance.detection.intervals import Span, merged
 
 # The contract's own; what else counts is in Thresholds.
 YOUNG = timedelta(minutes=15)
@@ -200,12 +201,12 @@ def _burst(count: int) -> frozenset[Evidence]:
 def _with_waves(found: list[Finding]) -> list[Finding]:
     """Six new accounts that begin within one look back are no coincidence either. What is only counted goes."""
     firsts = sorted(f.record.at for f in found if f.kind is Kind.FIRST_WORKFLOW)
+    sixes = zip(firsts, firsts[BURST - 1 :], strict=False)
+    waves = merged(Span(a, b + timedelta.resolution) for a, b in sixes if b - a <= LOOK_BACK)
 
     def waved(finding: Finding) -> Finding:
-        near = [at for at in firsts if abs(at - finding.record.at) <= LOOK_BACK]
-        if finding.kind is not Kind.FIRST_WORKFLOW or not any(
-            sum(1 for at in near if timedelta() <= at - since <= LOOK_BACK) >= BURST for since in near
-        ):
+        at = finding.record.at
+        if finding.kind is not Kind.FIRST_WORKFLOW or not any(wave.begins <= at < wave.ends for wave in waves):
             return finding
         return replace(finding, severity=Severity.PAGE, evidence=finding.evidence | {Evidence.BURST})
 

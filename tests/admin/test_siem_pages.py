@@ -129,12 +129,14 @@ def test_it_is_paused_and_goes_on(sign_in: SignIn, receiver: Elastic) -> None:
     assert verbs() == ["siem_destination.create", "siem_destination.pause", "siem_destination.resume"]
 
 
-def test_it_is_set_back_and_not_forward(sign_in: SignIn, receiver: Elastic) -> None:
+def test_it_is_set_back_and_not_forward(sign_in: SignIn, receiver: Elastic, monkeypatch: pytest.MonkeyPatch) -> None:
     client = sign_in(ADA)
     page = f"{LIST}{made(client, receiver).pk}"
     write(7, tenant=ACME)
     receiver.faults.refuses = lambda event: event.get("seq") in (3, 5)
     assert shipped() == 2
+    monkeypatch.setattr(lag, "NAMED", 1)
+    assert "and 1 more" in text_of(client.get(f"{page}/change/"))
     receiver.faults.refuses = lambda event: event.get("seq") == 5
     assert "has not come so far" in text_of(client.post(f"{page}/again/", {"seq": 10_000}))
     assert client.post(f"{page}/again/", {"seq": 3}).status_code == 302
@@ -144,7 +146,9 @@ def test_it_is_set_back_and_not_forward(sign_in: SignIn, receiver: Elastic) -> N
     # What was refused before and is taken now is refused no longer, and what is refused twice is one record.
     assert shipped() == 1
     with ADA.here(), transaction():
-        assert [(a, b) for a, b, _ in lag.lag(str(row().pk), created_at=row().created_at).refused] == [(5, 5)]
+        found = lag.lag(str(row().pk), created_at=row().created_at)
+    assert [(a, b) for a, b, _ in found.refused] == [(5, 5)]
+    assert (found.refused_ranges, found.refused_records) == (1, 1)
 
 
 def test_auditors_look_and_admins_change(sign_in: SignIn, receiver: Elastic) -> None:

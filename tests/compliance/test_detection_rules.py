@@ -140,6 +140,13 @@ def test_six_new_accounts_at_once_are_a_burst_too(count, pages):
     assert len(found) == count
 
 
+def test_accounts_far_apart_are_no_wave_however_many():
+    steps = [n * timedelta(minutes=2) + SECOND * n for n in range(40)]
+    stints = {f"m{n}": [Stint(joined=JOINED + step)] for n, step in enumerate(steps)}
+    found = first(*(record(JOINED + step, member=f"m{n}", id=f"m{n}") for n, step in enumerate(steps)), stints=stints)
+    assert {f.severity for f in found} == {Severity.ROUTINE}
+
+
 def test_a_policys_decision_and_its_row_are_one_act():
     said = {"request_id": "req-1", "facts": {"dataClass": "metrics"}}
     acts = rules.workflows(
