@@ -13,7 +13,7 @@ from customers import removals
 from customers.exporting import exporting
 from customers.exporting.exporting import Exported
 from kaireon.tenancy import context
-from kaireon.tenancy.context import transaction
+from kaireon.tenancy.context import requires_transaction, transaction
 from kaireon.tenancy.models import Tenant
 
 logger = logging.getLogger("kaireon.cron")
@@ -77,10 +77,12 @@ def _expire(work: Work) -> int:
     """A file is of many people: while any interaction may be held, all files stay."""
     if settings.EXPORT_INTERACTIONS_DAYS < 1:
         return 0
-    with transaction():
-        held = DATA_CLASS in holds.held_classes() or predicate.is_any(kinds=predicate.FOR_RETENTION)
-    if held:
-        return 0
-    expired = exporting.expire(now=work.now, days=settings.EXPORT_INTERACTIONS_DAYS)
+    expired = exporting.expire(now=work.now, days=settings.EXPORT_INTERACTIONS_DAYS, held=_is_held)
     removals.remove_doomed(now=work.now, budget=work.budget)
     return expired
+
+
+@requires_transaction
+def _is_held() -> bool:
+    holds.lock_epoch()
+    return DATA_CLASS in holds.held_classes() or predicate.is_any(kinds=predicate.FOR_RETENTION)

@@ -7,7 +7,7 @@ run before it writes another.
 
 import gzip
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -201,20 +201,26 @@ def is_compressed(batch: ExportBatch) -> bool:
     return batch.object_name.endswith(".gz")
 
 
-def expire(*, now: datetime, days: int) -> int:
+def expire(*, now: datetime, days: int, held: Callable[[], bool]) -> int:
     """Give up files that were cut so many days ago or more; how many. None with 0 days. Raises ExportUnderWay.
 
-    Ask for holds first: whoever calls it knows them. The files go with the next `removals.remove_doomed`.
+    `held` is asked in the transaction that gives up each: whoever calls it knows the holds, and has others that are
+    placed wait until it ends. The files go with the next `removals.remove_doomed`.
     """
     if days < 1:
         return 0
+    done = 0
     with only_writer():
         with transaction():
             old = list(ExportBatch.objects.cut_before(now - timedelta(days=days)).in_order()[:BATCH_ROWS])
         for batch in old:
-            give_up(batch, event=manifests.REMOVED, reason="retention", now=now)
+            with transaction():
+                if held():
+                    break
+                give_up(batch, event=manifests.REMOVED, reason="retention", now=now)
+            done += 1
         manifests.put_unwritten()
-    return len(old)
+    return done
 
 
 def give_up(batch: ExportBatch, *, event: str, reason: str, now: datetime, **whose: Any) -> ExportEntry:

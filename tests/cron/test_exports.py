@@ -14,6 +14,7 @@ from customers.exporting import exporting
 from customers.models import ExportCheckpoint
 from kaireon.lib import clock
 from kaireon.ops import gauges
+from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
 from tests.cast import ADA, MALLORY
 from tests.customers.exporting import warehouse
@@ -96,5 +97,25 @@ def test_a_hold_keeps_files_past_their_time(both: None, monkeypatch: pytest.Monk
     assert not default_storage.exists(ran.run.outcomes[0]["filePath"] or "nothing")
     with ADA.here():
         assert not warehouse.files()
+    with MALLORY.here():
+        assert len(warehouse.files("globex")) == 1
+
+
+def test_a_hold_that_is_placed_while_files_expire_keeps_the_rest(both: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    run()
+    later = clock.now() + timedelta(days=30)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    expire = exporting.expire
+
+    def held_meanwhile(**given: Any) -> int:
+        if context.tenant_id() == MALLORY.tenant_id:
+            with transaction():
+                holds.place_hold(data_class="interactions", reason="litigation", actor=MALLORY.actor, now=later)
+        return expire(**given)
+
+    monkeypatch.setattr(exporting, "expire", held_meanwhile)
+    with override_settings(EXPORT_INTERACTIONS_DAYS=7):
+        ran = run()
+    assert [outcome["filesExpired"] for outcome in ran.run.outcomes] == [1, 0]
     with MALLORY.here():
         assert len(warehouse.files("globex")) == 1

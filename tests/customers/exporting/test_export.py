@@ -308,8 +308,8 @@ def test_files_past_their_time_are_given_up(ada: None) -> None:
     some(5, customer="c-2")
     later = NOW + timedelta(days=10)
     export(now=later)
-    assert exporting.expire(now=later, days=0) == 0
-    assert exporting.expire(now=later, days=7) == 2
+    assert exporting.expire(now=later, days=0, held=lambda: False) == 0
+    assert exporting.expire(now=later, days=7, held=lambda: False) == 2
     exporting.removals.remove_doomed(now=later)
     [row, *_] = rows()
     assert row["customerId"] == "c-2"
