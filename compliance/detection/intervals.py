@@ -1,6 +1,7 @@
 """Arithmetic of spans of time. Pure. A span is half open: what happens at its end belongs to the next."""
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -19,6 +20,18 @@ def merged(spans: Iterable[Span]) -> list[Span]:
         else:
             found.append(span)
     return found
+
+
+def among(spans: Iterable[Span]) -> Callable[[datetime], bool]:
+    """Tells of a moment whether it is in one of the spans, however many there are."""
+    there = merged(spans)
+    starts = [span.begins for span in there]
+
+    def has(moment: datetime) -> bool:
+        place = bisect_right(starts, moment)
+        return place > 0 and moment < there[place - 1].ends
+
+    return has
 
 
 def gaps(covered: Iterable[Span], within: Span) -> list[Span]:

@@ -1,7 +1,7 @@
 """What the rules ask of the log and of the tenant's members, as records they understand."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from django.db.models import Max
 from audit.models import AuditRecord
 from compliance.detection import facts, rules
 from compliance.detection.facts import LOGIN_FAILED, Record
-from compliance.detection.intervals import Span, merged
+from compliance.detection.intervals import Span, among, merged
 from compliance.detection.rules import Stint
 from compliance.models import PolicyVersion
 from kaireon.flows.models import Pipeline
@@ -145,11 +145,12 @@ def late(tenant: str, *, after: int | None, ends: datetime, planned: Sequence[Sp
 def around(tenant: str, spans: Sequence[Span]) -> list[Record]:
     """All that must be known to judge what happened in the spans; what did is `scanned`."""
     rows: dict[str, Record] = {}
+    is_scanned = among(spans)
     for wide in merged(Span(s.begins - BEFORE, s.ends + AFTER) for s in spans):
         with connection.cursor() as cursor:
             cursor.execute(_WITHIN, _asked(tenant, wide))
             for row in cursor.fetchall():
-                record = _record(row, spans)
+                record = _record(row, is_scanned)
                 rows[record.id] = record
     return _with_people(list(rows.values()))
 
@@ -159,11 +160,12 @@ def logins(accounts: Collection[str], spans: Sequence[Span], *, actor: Actor) ->
     found: dict[str, Record] = {}
     if not accounts:
         return []
+    is_scanned = among(spans)
     with platform_scope(actor=actor), transaction(), connection.cursor() as cursor:
         for wide in merged(Span(s.begins - BEFORE, s.ends) for s in spans):
             cursor.execute(_LOGINS, {**_logins_asked(accounts), "begins": wide.begins, "ends": wide.ends})
             for row in cursor.fetchall():
-                record = _record(row, spans)
+                record = _record(row, is_scanned)
                 found[record.id] = replace(record, member=str(record.facts.get("account", "")), actor_id="")
     return list(found.values())
 
@@ -204,7 +206,7 @@ def _moment(at: datetime) -> Span:
     return Span(at, at + timedelta(microseconds=1))
 
 
-def _record(row: tuple[Any, ...], spans: Sequence[Span]) -> Record:
+def _record(row: tuple[Any, ...], is_scanned: Callable[[datetime], bool]) -> Record:
     record_id, seq, at, action, entity_type, user_id, actor_type, request_id, created, removed, said = row
     return Record(
         id=record_id,
@@ -218,7 +220,7 @@ def _record(row: tuple[Any, ...], spans: Sequence[Span]) -> Record:
         created=created,
         removed=removed,
         facts=json.loads(said),
-        scanned=any(span.begins <= at < span.ends for span in spans),
+        scanned=is_scanned(at),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from compliance.detection import facts, rules, thresholds
 from compliance.detection.facts import Evidence, Record, Workflow
-from compliance.detection.intervals import Span, gaps, merged
+from compliance.detection.intervals import Span, among, gaps, merged
 from compliance.detection.rules import Kind, Severity, Stint, Thresholds
 from kaireon.lib.clock import at
 
@@ -386,3 +386,9 @@ def test_spans_that_touch_become_one_and_empty_ones_go():
 )
 def test_gaps_are_what_nothing_covers(covered, left):
     assert gaps(covered, span(0, 10)) == left
+
+
+def test_a_moment_is_among_spans_from_their_beginning_to_before_their_end():
+    is_there = among([span(5, 7), span(0, 3), span(2, 4)])
+    assert [n for n in range(-1, 9) if is_there(span(n, n).begins)] == [0, 1, 2, 3, 5, 6]
+    assert not among([])(JOINED)
