@@ -46,10 +46,16 @@ def batches(copy: Copy, *, size: int) -> Iterator[list[Buffer]]:
 
 def texts(copy: Copy, *, size: int) -> Iterator[bytes]:
     """As `batches`, of a binary COPY of one column of text: the texts one after the other, NULL as nothing."""
+    for rows in binary(copy, size=size):
+        yield b"".join([row[_BEFORE_BYTES:] for row in rows])
+
+
+def binary(copy: Copy, *, size: int) -> Iterator[list[Buffer]]:
+    """As `batches`, of a binary COPY: its rows alone, without what stands before the first and behind the last one."""
     before = _HEAD_BYTES
     for rows in batches(copy, size=size):
         rows[0] = rows[0][before:]
         before = 0
         if len(rows[-1]) == _END_BYTES:
             rows.pop()
-        yield b"".join([row[_BEFORE_BYTES:] for row in rows])
+        yield rows

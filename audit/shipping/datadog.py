@@ -13,7 +13,6 @@ Accepted is all that it says: whether a log is in the index only a search tells,
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -21,29 +20,24 @@ import orjson
 from audit.shipping import formats
 from audit.shipping.client import Answer, Away, Client, Request
 from audit.shipping.destinations import Target
-from audit.shipping.events import Event
-from audit.shipping.formats import Format, Found, NotSearchable, Verdict
+from audit.shipping.formats import Envelope, Format, Found, NotSearchable, Place, Verdict
 from kaireon.lib import clock
 
 LOGS = "/api/v2/logs"
 SEARCH = "/api/v2/logs/events/search"
 SOURCE = "kaireon"
 PAGE = 1000
-# An hour less than is documented, for what waits on the way.
-OLDEST_DATE = timedelta(hours=17)
 _HOUR = 3_600_000
 
 
-def encode(event: Event, target: Target) -> bytes:
-    now = int(clock.now().timestamp() * 1000)
-    tenant = event.block.rpartition(".")[0]
-    date = f'"date":{event.millis},' if event.millis > now - OLDEST_DATE / timedelta(milliseconds=1) else ""
-    head = (
-        f'{{"ddsource":"{target.sourcetype or SOURCE}","service":"kaireon-audit","hostname":'
-        f'"{event.id.partition("/")[0]}","ddtags":"kaireon_tenant:{tenant},kaireon_block:{event.block}",{date}'
-        f'"message":{formats.text(event.title)},"kaireon":'
+def envelope(target: Target, log: str) -> Envelope:
+    host, _, tenant = log.rpartition("/")
+    who = (
+        f'{{"ddsource":"{target.sourcetype or SOURCE}","service":"kaireon-audit","hostname":"{host.partition("/")[0]}",'
+        f'"ddtags":"kaireon_tenant:{tenant},kaireon_block:'
     )
-    return b"%b%b}" % (head.encode(), event.text)
+    said = (Place.DATE, '"message":', Place.TITLE, ',"kaireon":{', Place.RECORD, "}}")
+    return (who, Place.BLOCK, '",', *said)
 
 
 def request(bodies: Sequence[bytes], target: Target, channel: str) -> Request:
@@ -53,7 +47,7 @@ def request(bodies: Sequence[bytes], target: Target, channel: str) -> Request:
     return Request(url=formats.at(target.endpoint, LOGS), headers=headers, body=body)
 
 
-def judge(answer: Answer, events: Sequence[Event]) -> Verdict:
+def judge(answer: Answer, ids: Sequence[str]) -> Verdict:
     """All or nothing; a payload that is refused does not say because of which log."""
     formats.refuse_the_whole(answer)
     if answer.status == 202:
@@ -113,7 +107,8 @@ FORMAT = Format(
     event_bytes=990_000,
     body_bytes=4_900_000,
     as_text=True,
-    encode=encode,
+    between=b",",
+    envelope=envelope,
     request=request,
     judge=judge,
     find=find,

@@ -14,7 +14,6 @@
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -22,8 +21,7 @@ import orjson
 from audit.shipping import formats
 from audit.shipping.client import Answer, Away, Client, Request
 from audit.shipping.destinations import Target
-from audit.shipping.events import Event
-from audit.shipping.formats import Format, Found, Verdict
+from audit.shipping.formats import Envelope, Format, Found, Place, Verdict
 
 BULK = "/_bulk"
 _SAID = "filter_path=errors,items.*._id,items.*.status,items.*.error.type"
@@ -32,10 +30,9 @@ _THERE_ALREADY = 409
 PAGE = 1000
 
 
-def encode(event: Event, target: Target) -> bytes:
-    moment = datetime.fromtimestamp(event.millis / 1000, UTC).isoformat(timespec="milliseconds")[:-6]
-    head = f'{{"create":{{"_id":"{event.id}"}}}}\n{{"@timestamp":"{moment}Z","kaireonBlock":"{event.block}",'
-    return b"%b%b\n" % (head.encode(), event.text[1:])
+def envelope(target: Target, log: str) -> Envelope:
+    source = (Place.MOMENT, '","kaireonBlock":"', Place.BLOCK, '",', Place.RECORD, "}\n")
+    return ('{"create":{"_id":"', Place.EVENT, '"}}\n{"@timestamp":"', *source)
 
 
 def request(bodies: Sequence[bytes], target: Target, channel: str) -> Request:
@@ -43,7 +40,7 @@ def request(bodies: Sequence[bytes], target: Target, channel: str) -> Request:
     return Request(url=formats.at(target.endpoint, f"/{target.index}{BULK}", _SAID), headers=headers, body=body)
 
 
-def judge(answer: Answer, events: Sequence[Event]) -> Verdict:
+def judge(answer: Answer, ids: Sequence[str]) -> Verdict:
     formats.refuse_the_whole(answer)
     if answer.status == 413:
         return Verdict(split="too_large")
@@ -51,13 +48,13 @@ def judge(answer: Answer, events: Sequence[Event]) -> Verdict:
         return Verdict(split="http_400")
     said = formats.said(answer)
     items = said.get("items")
-    if answer.status != 200 or not isinstance(items, list) or len(items) != len(events):
+    if answer.status != 200 or not isinstance(items, list) or len(items) != len(ids):
         raise Away("answer_not_understood")
     refused: dict[int, str] = {}
     again: list[int] = []
-    for number, (item, event) in enumerate(zip(items, events, strict=True)):
+    for number, (item, name) in enumerate(zip(items, ids, strict=True)):
         done = item.get("create") if isinstance(item, dict) else None
-        if not isinstance(done, dict) or done.get("_id") != event.id:
+        if not isinstance(done, dict) or done.get("_id") != name:
             raise Away("answer_not_understood")
         status = done.get("status")
         if status in (200, 201, _THERE_ALREADY):
@@ -118,7 +115,8 @@ FORMAT = Format(
     event_bytes=5_000_000,
     body_bytes=10_000_000,
     as_text=True,
-    encode=encode,
+    between=b"",
+    envelope=envelope,
     request=request,
     judge=judge,
     find=find,

@@ -5,9 +5,10 @@ the copies unreadable too. The id is made of origin, tenant, seq and leaf hash, 
 and a log that went on from an older database never passes off one record for another.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import groupby
 from typing import Any
 
 import orjson
@@ -24,12 +25,16 @@ BATCH_BYTES = 3 * 1024 * 1024
 MOST_TEXT = 256
 LARGE = ("changes", "before", "after")
 
-_WORDS = "coalesce(to_json({})::text, 'null')"
+# Of its leaf hash, in an event's id.
+ID_DIGITS = 16
+MILLIS = """floor(extract(epoch FROM "timestamp") * 1000)::bigint"""
+_MOMENT = """to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+_WORDS = "coalesce(to_json({}), 'null')"
 _SPELLED = {
     # As they are: numbers stay exact.
-    False: "coalesce({}::text, 'null')",
+    False: "coalesce({}, 'null')",
     # As text: receivers that derive types from names would contradict themselves, or make a column of each name.
-    True: "coalesce(to_json({}::text)::text, 'null')",
+    True: "coalesce(to_json({}::text), 'null')",
 }
 _COLUMNS = {
     "action": "action",
@@ -43,31 +48,46 @@ _COLUMNS = {
 }
 
 
-def _query(*, as_text: bool) -> str:
+class Sql(str):
+    """An expression in SQL, among words that stand as they are."""
+
+    __slots__ = ()
+
+
+def spelled(*, as_text: bool) -> list[str | Sql]:
+    """What an event says of a record behind its id: the members of a JSON object, as words and expressions."""
+    parts: list[str | Sql] = ['"kind":"record","seq":', Sql("seq"), ',"tenantId":"', Sql("tenant_id")]
+    parts += ['","recordId":"', Sql("id"), '","timestamp":"', Sql(_MOMENT), '"']
+    for name, column in _COLUMNS.items():
+        parts += [f',"{name}":', Sql(_WORDS.format(column))]
+    for name in LARGE:
+        parts += [f',"{name}":', Sql(_SPELLED[as_text].format(name))]
+    parts += [',"entityVersion":', Sql("coalesce(entity_version::text, 'null')")]
+    for name, column in {"integrityHash": "integrity_hash", "prevHash": "prev_hash", "leafHash": "leaf_hash"}.items():
+        parts += [f',"{name}":"', Sql(column), '"']
+    return parts
+
+
+def concat(parts: Iterable[str | Sql]) -> tuple[str, dict[str, str]]:
+    """One text of them in SQL, and its words by name. It knows each type after the first row, where `format` asks anew
+    for every value."""
+    words: dict[str, str] = {}
+    said: list[str] = []
+    for is_sql, some in groupby(parts, lambda part: isinstance(part, Sql)):
+        if is_sql:
+            said += some
+        else:
+            name = f"word{len(words)}"
+            words[name] = "".join(some)
+            said.append(f"%({name})s")
+    return f"concat({', '.join(said)})", words
+
+
+def _query(*, as_text: bool) -> tuple[str, dict[str, str]]:
     """Of each record: seq, leaf hash, milliseconds, verb and type, and the object behind its first two fields."""
-    words = ",".join(f'"{name}":%%s' for name in _COLUMNS)
-    large = ",".join(f'"{name}":%%s' for name in LARGE)
-    template = (
-        f'"kind":"record","seq":%%s,"tenantId":"%%s","recordId":"%%s","timestamp":"%%s",{words},{large},'
-        '"entityVersion":%%s,"integrityHash":"%%s","prevHash":"%%s","leafHash":"%%s"}'
-    )
-    values = ", ".join(
-        [
-            "seq",
-            "tenant_id",
-            "id",
-            """to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
-            *(_WORDS.format(column) for column in _COLUMNS.values()),
-            *(_SPELLED[as_text].format(name) for name in LARGE),
-            "coalesce(entity_version::text, 'null')",
-            "integrity_hash",
-            "prev_hash",
-            "leaf_hash",
-        ]
-    )
-    return f"""
-        SELECT seq, leaf_hash, floor(extract(epoch FROM "timestamp") * 1000)::bigint, action, entity_type,
-               format('{template}', {values})
+    line, words = concat([*spelled(as_text=as_text), "}"])
+    query = f"""
+        SELECT seq, leaf_hash, {MILLIS}, action, entity_type, {line}
           FROM (SELECT *, sum(coalesce(pg_column_size(changes), 0) + coalesce(pg_column_size(before), 0)
                               + coalesce(pg_column_size(after), 0)) OVER (ORDER BY seq) AS so_far
                   FROM (SELECT * FROM public.audit_record
@@ -76,6 +96,7 @@ def _query(*, as_text: bool) -> str:
          WHERE so_far <= %(bytes)s OR seq = %(after)s + 1
          ORDER BY seq
     """  # noqa: S608 - what is put in is of this file
+    return query, words
 
 
 _QUERIES = {as_text: _query(as_text=as_text) for as_text in (False, True)}
@@ -104,7 +125,7 @@ class Event:
 
 def event_id(log: str, seq: int, leaf_hash: str) -> str:
     """`log` is the log's origin, such as `kaireon.local/acme`."""
-    return f"{log}/{seq}-{leaf_hash[:16]}"
+    return f"{log}/{seq}-{leaf_hash[:ID_DIGITS]}"
 
 
 def block(tenant_id: str, seq: int) -> str:
@@ -114,7 +135,9 @@ def block(tenant_id: str, seq: int) -> str:
 @requires_transaction
 def read(tenant_id: str, *, after: int, until: int, most: int, as_text: bool) -> list[Event]:
     """Up to `most` records behind `after`, fewer when they are large."""
+    query, words = _QUERIES[as_text]
     given: dict[str, str | int] = {
+        **words,
         "tenant": tenant_id,
         "after": after,
         "until": until,
@@ -123,7 +146,7 @@ def read(tenant_id: str, *, after: int, until: int, most: int, as_text: bool) ->
     }
     log = signing.origin(tenant_id)
     with connection.cursor() as cursor:
-        cursor.execute(_QUERIES[as_text], given)
+        cursor.execute(query, given)
         rows = cursor.fetchall()
     return [
         Event(

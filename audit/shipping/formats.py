@@ -3,7 +3,8 @@
 import gzip
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,9 +13,29 @@ import orjson
 from audit.shipping.client import Answer, Away, Client, Request
 from audit.shipping.destinations import Target
 from audit.shipping.events import Event
+from kaireon.lib import clock
 
 # Fast, and most of what can be had: the contents are JSON with the same names over and over.
 _LEVEL = 1
+
+# Datadog does not take over a `date` of more than 18 hours ago: an hour less than that, for what waits on the way.
+OLDEST_DATE = timedelta(hours=17)
+
+
+class Place(Enum):
+    """What stands in an envelope for something of the event."""
+
+    EVENT = "its id"
+    BLOCK = "its block"
+    SECONDS = "when, in seconds since 1970 with three decimals"
+    MOMENT = "when, RFC 3339 in UTC with three decimals"
+    DATE = "a member `date` with its milliseconds and a comma, or nothing when it is too old"
+    TITLE = "its title as JSON"
+    RECORD = "the members of its own object"
+
+
+# An event's part of a body: words, and places between them. composing.py spells the same in SQL.
+Envelope = Sequence[str | Place]
 
 # Of what was looked for, by event id: the hash that the event carries there.
 Found = Mapping[str, str]
@@ -40,21 +61,29 @@ class Verdict:
     split: str = ""
     ack: int | None = None
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether all were taken."""
+        return not (self.refused or self.again or self.split)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """A vendor's way. Sizes in bytes, uncompressed.
 
-    `encode` makes an event's part of a body, `request` a request of several, `judge` reads its answer; `acknowledged`
-    asks which acks are indexed, `find` what is there of a block: every event, or of those with these ids.
+    `envelope` says what an event's part of a body is, in a log of this name, and `between` what stands between two;
+    `request` makes a request of such parts, or of several joined so; `judge` reads its answer about the events of these
+    ids. `acknowledged` asks which acks are indexed, `find` what is there of a block: every event, or those with these
+    ids.
     """
 
     event_bytes: int
     body_bytes: int
     as_text: bool
-    encode: Callable[[Event, Target], bytes]
+    between: bytes
+    envelope: Callable[[Target, str], Envelope]
     request: Callable[[Sequence[bytes], Target, str], Request]
-    judge: Callable[[Answer, Sequence[Event]], Verdict]
+    judge: Callable[[Answer, Sequence[str]], Verdict]
     find: Callable[[Client, Target, str, Sequence[str], int], Found]
     searchable: Callable[[Target], None]
     acknowledged: Callable[[Client, Target, str, Sequence[int]], set[int]] | None = None
@@ -62,6 +91,32 @@ class Format:
     def most_of(self, target: Target) -> int:
         """The largest event that is sent whole."""
         return min(target.event_bytes or self.event_bytes, self.body_bytes)
+
+
+def encode(event: Event, envelope: Envelope) -> bytes:
+    """An event's part of a body."""
+    return b"".join([_SPELLED[part](event) if isinstance(part, Place) else part.encode() for part in envelope])
+
+
+def _date(event: Event) -> bytes:
+    oldest = int((clock.now() - OLDEST_DATE).timestamp() * 1000)
+    return b'"date":%d,' % event.millis if event.millis > oldest else b""
+
+
+def _moment(event: Event) -> bytes:
+    moment = datetime.fromtimestamp(event.millis / 1000, UTC).isoformat(timespec="milliseconds")[:-6]
+    return f"{moment}Z".encode()
+
+
+_SPELLED: Mapping[Place, Callable[[Event], bytes]] = {
+    Place.EVENT: lambda event: event.id.encode(),
+    Place.BLOCK: lambda event: event.block.encode(),
+    Place.SECONDS: lambda event: b"%d.%03d" % divmod(event.millis, 1000),
+    Place.MOMENT: _moment,
+    Place.DATE: _date,
+    Place.TITLE: lambda event: orjson.dumps(event.title),
+    Place.RECORD: lambda event: event.text[1:-1],
+}
 
 
 def at(endpoint: str, path: str, query: str = "") -> str:
@@ -102,7 +157,3 @@ def refuse_the_whole(answer: Answer) -> None:
         raise Away(f"http_{status}", wait=answer.wait)
     if status not in (200, 202, 400, 413):
         raise Away(f"http_{status}")
-
-
-def text(value: str) -> str:
-    return orjson.dumps(value).decode()

@@ -24,6 +24,8 @@ HEADER = "kaireon siem receipt v1"
 FIELDS = frozenset(
     ("tenantId", "origin", "destination", "firstSeq", "lastSeq", "records", "refused", "leavesHash", "confirmedAt")
 )
+# Of a leaf hash.
+HASH_DIGITS = 64
 # So many are shipped with one batch at most.
 TOGETHER = 100
 
@@ -33,6 +35,7 @@ class NotAReceipt(ValueError):
 
 
 def leaves_hash(leaves: Iterable[str]) -> str:
+    """Of leaf hashes in hex, each or many in a text."""
     return sha256(b"".join(bytes.fromhex(leaf) for leaf in leaves)).hexdigest()
 
 
@@ -66,19 +69,21 @@ def parse(note: str, keys: Iterable[notes.PublicKey]) -> dict[str, Any]:
 
 @requires_transaction
 def write(
-    *, destination: str, first: int, last: int, confirmed: Sequence[Event], refused: Sequence[int], now: datetime
+    *, destination: str, first: int, last: int, leaves: str, refused: Sequence[int], now: datetime
 ) -> ShippingReceipt:
-    """Sign that the destination has these records, all of the range but the refused ones."""
+    """Sign that the destination has the records of these leaf hashes, in hex one behind the other: all of the range but
+    the refused ones."""
     tenant = current().tenant_id
     signer = signing.signer()
-    over = leaves_hash(event.hash for event in confirmed)
+    records = len(leaves) // HASH_DIGITS
+    over = leaves_hash([leaves])
     said = {
         "tenantId": tenant,
         "origin": signer.public.name,
         "destination": destination,
         "firstSeq": first,
         "lastSeq": last,
-        "records": len(confirmed),
+        "records": records,
         "refused": list(refused),
         "leavesHash": over,
         "confirmedAt": clock.rfc3339(now),
@@ -88,7 +93,7 @@ def write(
         destination=destination,
         first_seq=first,
         last_seq=last,
-        records=len(confirmed),
+        records=records,
         leaves_hash=over,
         key_version=signer.version,
         note=str(signer.sign(text(said))),

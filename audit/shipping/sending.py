@@ -9,11 +9,13 @@ from typing import ParamSpec, TypeVar
 from uuid import UUID, uuid4, uuid5
 
 from audit.models import SiemBackend
-from audit.shipping import datadog, elastic, events, splunk
+from audit.shipping import datadog, elastic, events, formats, splunk
 from audit.shipping.client import Away, Client
+from audit.shipping.composing import Parcel
 from audit.shipping.destinations import Target
 from audit.shipping.events import Event
 from audit.shipping.formats import Format, Verdict
+from audit.tree import signing
 from kaireon.api.breakers import SIEM, Breaker, BreakerOpen
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
@@ -43,15 +45,17 @@ _CHANNELS = UUID("5b1f6c3e-52c1-4f0e-8f7e-0d6a7a1f9e42")
 
 @dataclass(kw_only=True)
 class Sent:
-    """What became of events, by id. `failure` is why the others were not tried to the end."""
+    """What became of events, by id; `is_whole`: all were taken, and none is named. `failure` is why the others were not
+    tried to the end."""
 
+    is_whole: bool = False
     taken: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
     acks: list[int] = field(default_factory=list)
     failure: Away | BreakerOpen | None = None
 
     def settled(self, event: Event) -> bool:
-        return event.id in self.taken or event.id in self.refused
+        return self.is_whole or event.id in self.taken or event.id in self.refused
 
 
 class Sender:
@@ -64,6 +68,7 @@ class Sender:
         self._most = self.format.most_of(target)
         self._budget = budget
         self._tenant = current().tenant_id
+        self._envelope = self.format.envelope(target, signing.origin(self._tenant))
         self._channel = str(uuid5(_CHANNELS, f"{self._tenant}\n{target.key}"))
         # Whether it took anything in this run: then a refusal is about the event that it names.
         self._is_proven = False
@@ -71,9 +76,9 @@ class Sender:
     def encoded(self, event: Event) -> bytes:
         """The event's part of a body, reduced when the whole is more than the vendor takes."""
         if event.body is None:
-            event.body = self.format.encode(event, self.target)
+            event.body = formats.encode(event, self._envelope)
             if len(event.body) > self._most and not event.is_reduced:
-                event.body = self.format.encode(events.reduced(event), self.target)
+                event.body = formats.encode(events.reduced(event), self._envelope)
         return event.body
 
     def fitting(self, found: Sequence[Event]) -> list[Event]:
@@ -90,6 +95,26 @@ class Sender:
         sent = Sent()
         try:
             self._send(list(found), sent)
+        except (Away, BreakerOpen) as failure:
+            sent.failure = failure
+        return sent
+
+    def send_parcel(self, first_ones: Sequence[Event], parcel: Parcel, *, opened: Callable[[], list[Event]]) -> Sent:
+        """Events, and the parcel behind them, in one request. When not all of it was taken, `opened` gives the parcel's
+        events, and they go on as `send` would."""
+        sent = Sent()
+        ids: Sequence[str] = parcel.ids(signing.origin(self._tenant))
+        if first_ones:
+            ids = [*(event.id for event in first_ones), *ids]
+        bodies = [*(self.encoded(event) for event in first_ones), *parcel.parts]
+        try:
+            verdict = self._ask_about(bodies, ids)
+            if verdict.is_clean:
+                sent.is_whole = self._is_proven = True
+                sent.acks += [] if verdict.ack is None else [verdict.ack]
+            else:
+                left = [*first_ones, *opened()]
+                self._send(left, sent, verdict if [event.id for event in left] == list(ids) else None)
         except (Away, BreakerOpen) as failure:
             sent.failure = failure
         return sent
@@ -122,10 +147,11 @@ class Sender:
             time.sleep(pause)
             pause = min(2 * pause, _LAST_LOOK)
 
-    def _send(self, left: list[Event], sent: Sent) -> None:
+    def _send(self, left: list[Event], sent: Sent, answered: Verdict | None = None) -> None:
+        """`answered` is what was said of them already."""
         tries = 0
         while left:
-            verdict = self._ask(left)
+            verdict, answered = answered or self._ask(left), None
             if verdict.ack is not None:
                 sent.acks.append(verdict.ack)
             if verdict.split and len(left) > 1:
@@ -166,11 +192,14 @@ class Sender:
         time.sleep(seconds)
 
     def _ask(self, tried: Sequence[Event]) -> Verdict:
+        return self._ask_about([self.encoded(event) for event in tried], [event.id for event in tried])
+
+    def _ask_about(self, bodies: Sequence[bytes], ids: Sequence[str]) -> Verdict:
         """Raises Away, BreakerOpen. What throttles the whole is waited for, as what throttles a part of it."""
-        request = self.format.request([self.encoded(event) for event in tried], self.target, self._channel)
+        request = self.format.request(bodies, self.target, self._channel)
 
         def asked() -> Verdict:
-            return self.format.judge(self._client.post(request), tried)
+            return self.format.judge(self._client.post(request), ids)
 
         tries = 0
         while True:

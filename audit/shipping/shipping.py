@@ -3,12 +3,14 @@
 What is sent and not yet confirmed is sent again after a crash, under the same ids. Several batches go ahead, also of
 their acknowledgements where there are some; then the cursor moves behind them. A batch never waits to become full: what
 is there is shipped, and what comes later is the next run's.
+
+Records are composed many together (composing.py); those that cannot be, or were not all taken, go one by one.
 """
 
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import takewhile
@@ -19,6 +21,7 @@ from audit.models import ShippingReceipt, Unshippable
 from audit.pruning import beginning
 from audit.shipping import events, receipts
 from audit.shipping.client import Away, Client
+from audit.shipping.composing import Ahead, Parcel
 from audit.shipping.destinations import Target
 from audit.shipping.events import Event
 from audit.shipping.sending import Sender, Sent
@@ -51,18 +54,45 @@ class Shipped:
 
 @dataclass(kw_only=True)
 class _Batch:
-    events: list[Event]
-    receipts: list[ShippingReceipt]
+    """Records from `first` to `last`, as a parcel or one by one; of a parcel that was not taken whole both."""
+
     first: int
+    last: int
+    receipts: list[ShippingReceipt]
+    parcel: Parcel | None = None
+    events: list[Event] = field(default_factory=list)
     sent: Sent = field(default_factory=Sent)
 
     @property
-    def last(self) -> int:
-        return self.first + len(self.events) - 1
+    def first_ones(self) -> list[Event]:
+        return [receipts.event(row) for row in self.receipts]
 
-    @property
-    def all(self) -> list[Event]:
-        return [*(receipts.event(row) for row in self.receipts), *self.events]
+
+@dataclass(kw_only=True)
+class _Done:
+    """What is settled of batches that were sent: the last record, the leaf hashes of those that the destination has,
+    and what it refused, by number."""
+
+    last: int = 0
+    leaves: list[str] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    receipts: list[ShippingReceipt] = field(default_factory=list)
+    codes: dict[str, str] = field(default_factory=dict)
+
+    def add(self, batch: _Batch) -> None:
+        sent = batch.sent
+        self.codes |= sent.refused
+        self.receipts += [row for row in batch.receipts if sent.settled(receipts.event(row))]
+        if batch.parcel is not None and sent.is_whole:
+            self.leaves.append(batch.parcel.leaves)
+            self.last = batch.last
+            return
+        for event in takewhile(sent.settled, batch.events):
+            self.last = event.seq
+            if event.id in sent.refused:
+                self.refused[event.seq] = sent.refused[event.id]
+            else:
+                self.leaves.append(event.hash)
 
 
 @without_transaction
@@ -84,6 +114,8 @@ def ship(target: Target, *, budget: Budget) -> Shipped:
                 run.stop(failure)
             except CursorMoved:
                 run.total.error = "cursor_moved"
+            finally:
+                run.close()
             return run.total
 
 
@@ -96,6 +128,7 @@ class _Run:
         self._budget = budget
         self._read_to = here.seq
         self._tenant = current().tenant_id
+        self._composed = Ahead(sender.format, target, until=here.until, most=BATCH)
         with transaction():
             self._receipts = deque(receipts.waiting(target.key))
 
@@ -120,26 +153,52 @@ class _Run:
         except CursorMoved:
             self.total.error = "cursor_moved"
 
+    def close(self) -> None:
+        self._composed.close()
+
     @property
     def _named(self) -> dict[str, str]:
         return {"tenant_id": self._tenant, "destination": self._target.name}
 
     def _send_ahead(self) -> list[_Batch]:
-        """Send some batches, one behind the other; fewer when one is not taken whole."""
+        """Send some batches, one behind the other; fewer when one is not taken to its end."""
         ahead: list[_Batch] = []
         began = time.monotonic()
+        with transaction():
+            if not cursors.tenant_is_active():
+                return ahead
         while len(ahead) < AHEAD and time.monotonic() - began < AHEAD_SECONDS:
             batch = self._next(may_be_receipts=not ahead)
             if batch is None:
                 break
-            batch.sent = self._sender.send(batch.all)
+            self._send(batch)
             ahead.append(batch)
             if batch.sent.failure is not None:
                 break
+            # What is sent need not stay in memory; what is left tells it from others.
+            if batch.parcel is not None:
+                batch.parcel.parts = []
             for event in batch.events:
-                # What is sent need not stay in memory; what is left tells it from others.
                 event.text, event.body = b"", None
         return ahead
+
+    def _send(self, batch: _Batch) -> None:
+        if batch.parcel is None:
+            batch.sent = self._sender.send([*batch.first_ones, *batch.events])
+            return
+
+        def opened() -> list[Event]:
+            after = batch.first - 1
+            while after < batch.last:
+                with transaction():
+                    found = self._records(after=after, until=batch.last)
+                if not events.contiguous(found, after) or not found:
+                    raise Away("records_missing")
+                batch.events += found
+                after = found[-1].seq
+            return batch.events
+
+        batch.sent = self._sender.send_parcel(batch.first_ones, batch.parcel, opened=opened)
 
     def _next(self, *, may_be_receipts: bool) -> _Batch | None:
         """What comes behind what was sent already; None when there is nothing, or no time. Raises Away.
@@ -148,29 +207,31 @@ class _Run:
         """
         if self._budget.spent:
             return None
-        found: list[Event] = []
-        with transaction():
-            if not cursors.tenant_is_active():
-                return None
-            if self._read_to < self._here.until:
-                found = self._read()
-        if not found and not (self._receipts and may_be_receipts):
+        parcel, found = self._composed.take(self._read_to), list[Event]()
+        if parcel is None and self._read_to < self._here.until:
+            with transaction():
+                found = self._sender.fitting(self._read())
+        if parcel is None and not found and not (self._receipts and may_be_receipts):
             return None
         first_ones = [self._receipts.popleft() for _ in range(min(len(self._receipts), receipts.TOGETHER))]
-        batch = _Batch(events=self._sender.fitting(found), receipts=first_ones, first=self._read_to + 1)
-        self.total.scanned += len(batch.events)
+        count = parcel.count if parcel is not None else len(found)
+        batch = _Batch(
+            first=self._read_to + 1, last=self._read_to + count, receipts=first_ones, parcel=parcel, events=found
+        )
+        self.total.scanned += count
         self._read_to = batch.last
         return batch
 
+    def _records(self, *, after: int, until: int) -> list[Event]:
+        as_text = self._sender.format.as_text
+        return events.read(self._tenant, after=after, until=until, most=BATCH, as_text=as_text)
+
     def _read(self) -> list[Event]:
+        """Records one by one, up to those that are composed."""
+
         def read() -> list[Event]:
-            return events.read(
-                self._tenant,
-                after=self._read_to,
-                until=self._here.until,
-                most=BATCH,
-                as_text=self._sender.format.as_text,
-            )
+            until = max(self._composed.until(), self._read_to + 1)
+            return self._records(after=self._read_to, until=until)
 
         found = read()
         if found and events.contiguous(found, self._read_to):
@@ -190,9 +251,7 @@ class _Run:
 
     def _confirm(self, ahead: Sequence[_Batch]) -> None:
         """Move the cursor behind what the destination has of them. Raises Away and BreakerOpen for the rest."""
-        done: list[Event] = []
-        settled: list[ShippingReceipt] = []
-        refused: dict[str, str] = {}
+        done = _Done()
         failure: Away | BreakerOpen | None = None
         for batch in ahead:
             try:
@@ -201,39 +260,37 @@ class _Run:
             except (Away, BreakerOpen) as unsure:
                 failure = unsure
                 break
-            refused |= batch.sent.refused
-            done += takewhile(batch.sent.settled, batch.events)
-            settled += [row for row in batch.receipts if batch.sent.settled(receipts.event(row))]
+            done.add(batch)
             failure = batch.sent.failure
-        self._commit(done, settled, refused)
+        self._commit(done)
         if failure is not None:
             raise failure
 
-    def _commit(self, done: Sequence[Event], settled: Sequence[ShippingReceipt], codes: Mapping[str, str]) -> None:
-        if not done and not settled:
+    def _commit(self, done: _Done) -> None:
+        if not done.last and not done.receipts:
             return
         now = clock.now()
-        refused = [event for event in done if event.id in codes]
-        confirmed = [event for event in done if event.id not in codes]
+        leaves = "".join(done.leaves)
         made = None
         with transaction():
-            if settled:
-                receipts.settle(settled, refused=codes, now=now)
-            for event in refused:
-                self._note(event.seq, event.seq, codes[event.id])
-            if confirmed:
+            if done.receipts:
+                receipts.settle(done.receipts, refused=done.codes, now=now)
+            for seq, code in done.refused.items():
+                self._note(seq, seq, code)
+            if leaves:
                 made = receipts.write(
                     destination=self._target.key,
-                    first=done[0].seq,
-                    last=done[-1].seq,
-                    confirmed=confirmed,
-                    refused=[event.seq for event in refused],
+                    # It is where the cursor stands.
+                    first=self._here.seq + 1,
+                    last=done.last,
+                    leaves=leaves,
+                    refused=list(done.refused),
                     now=now,
                 )
-            if done:
-                self._here.moved(done[-1].seq, now=now)
-        self.total.shipped += len(confirmed)
-        self.total.refused += len(refused)
+            if done.last:
+                self._here.moved(done.last, now=now)
+        self.total.shipped += len(leaves) // receipts.HASH_DIGITS
+        self.total.refused += len(done.refused)
         if made is not None:
             self._receipts.append(made)
 

@@ -26,8 +26,7 @@ import orjson
 from audit.shipping import formats
 from audit.shipping.client import Answer, Away, Client, Request
 from audit.shipping.destinations import SOURCETYPE, Target
-from audit.shipping.events import Event
-from audit.shipping.formats import Format, Found, NotSearchable, Verdict
+from audit.shipping.formats import Envelope, Format, Found, NotSearchable, Place, Verdict
 
 SOURCE = "kaireon"
 COLLECTOR = "/services/collector/event"
@@ -39,18 +38,14 @@ _OF_THE_WHOLE = {5: "no_data", 7: "index_refused", 10: "channel_missing", 11: "c
 _SEARCH_SECONDS = 120.0
 
 
-def encode(event: Event, target: Target) -> bytes:
+def envelope(target: Target, log: str) -> Envelope:
     index = f'"index":"{target.index}",' if target.index else ""
-    head = (
-        f'{{"time":{event.millis // 1000}.{event.millis % 1000:03d},"host":"{_host(event)}","source":"{SOURCE}",'
-        f'"sourcetype":"{target.sourcetype or SOURCETYPE}",{index}'
-        f'"fields":{{"kaireon_event":"{event.id}","kaireon_block":"{event.block}"}},"event":'
+    who = (
+        f',"host":"{log.partition("/")[0]}","source":"{SOURCE}","sourcetype":"{target.sourcetype or SOURCETYPE}",'
+        f'{index}"fields":{{"kaireon_event":"'
     )
-    return b"%b%b}\n" % (head.encode(), event.text)
-
-
-def _host(event: Event) -> str:
-    return event.id.partition("/")[0]
+    place = '","kaireon_block":"'
+    return ('{"time":', Place.SECONDS, who, Place.EVENT, place, Place.BLOCK, '"},"event":{', Place.RECORD, "}}\n")
 
 
 def request(bodies: Sequence[bytes], target: Target, channel: str) -> Request:
@@ -58,7 +53,7 @@ def request(bodies: Sequence[bytes], target: Target, channel: str) -> Request:
     return Request(url=formats.at(target.endpoint, COLLECTOR), headers=headers, body=b"".join(bodies))
 
 
-def judge(answer: Answer, events: Sequence[Event]) -> Verdict:
+def judge(answer: Answer, ids: Sequence[str]) -> Verdict:
     """All or nothing: of a batch refused for one event nothing is taken for certain, so the rest comes again."""
     formats.refuse_the_whole(answer)
     if answer.status == 413:
@@ -74,8 +69,8 @@ def judge(answer: Answer, events: Sequence[Event]) -> Verdict:
         raise Away("answer_not_understood")
     name = _OF_AN_EVENT.get(code, "http_400") if isinstance(code, int) else "http_400"
     number = said.get("invalid-event-number")
-    if isinstance(number, int) and 0 <= number < len(events):
-        return Verdict(refused={number: name}, again=[n for n in range(len(events)) if n != number])
+    if isinstance(number, int) and 0 <= number < len(ids):
+        return Verdict(refused={number: name}, again=[n for n in range(len(ids)) if n != number])
     return Verdict(split=name)
 
 
@@ -146,7 +141,8 @@ FORMAT = Format(
     event_bytes=10_000,
     body_bytes=4_000_000,
     as_text=False,
-    encode=encode,
+    between=b"",
+    envelope=envelope,
     request=request,
     judge=judge,
     find=find,

@@ -1,0 +1,101 @@
+"""Records that PostgreSQL composes are those that are read one by one, to the byte; what it cannot, is read so."""
+
+from typing import Any
+
+import pytest
+
+from audit.shipping import composing, events, formats, shipping
+from audit.shipping.composing import Ahead
+from audit.shipping.destinations import Target
+from audit.shipping.sending import FORMATS
+from audit.tree import signing
+from kaireon.lib import clock
+from kaireon.tenancy.context import scope, transaction
+from tests.audit.kills.child import fork, killed
+from tests.audit.log import WRITER, write
+from tests.audit.shipping.conftest import every_vendor
+from tests.audit.shipping.receivers import Receiver
+from tests.audit.shipping.test_kills import _until_request, check, die_everywhere, finish
+from tests.audit.shipping.test_shipping import cursor, head, is_seq, refusals, shipped
+from tests.cast import ACME
+
+pytestmark = pytest.mark.usefixtures("db")
+
+ODD = {"n": 1e21, "wörter": 'quote " and \\ and \n and % and {} and \u2028', "deep": [[1, None, {"a": True}]]}
+
+
+@pytest.mark.parametrize("backend", list(FORMATS))
+def test_they_are_the_same_to_the_byte(backend: str) -> None:
+    write(7, tenant=ACME, changes=ODD)
+    old = head()
+    between = clock.now()
+    write(4, tenant=ACME, first=7)
+    last = head()
+    format_ = FORMATS[backend]
+    target = Target(key="t", name="t", backend=backend, endpoint="https://x.example", index="audit", api_key="made-up")
+    with clock.freeze(between + formats.OLDEST_DATE), scope(tenant_id=ACME, actor=WRITER):
+        ahead = Ahead(format_, target, until=last, most=500)
+        parcel = ahead.take(0)
+        assert parcel is not None
+        assert (parcel.first, parcel.count, ahead.take(last)) == (1, last, None)
+        with transaction():
+            one_by_one = events.read(ACME, after=0, until=last, most=last, as_text=format_.as_text)
+            log = signing.origin(ACME)
+        bodies = [formats.encode(event, format_.envelope(target, log)) for event in one_by_one]
+        assert format_.between.join(parcel.parts) == format_.between.join(bodies)
+        assert list(parcel.ids(log)) == [event.id for event in one_by_one]
+        assert parcel.leaves == "".join(event.hash for event in one_by_one)
+    if backend == "datadog":
+        assert [b'"date":' in body for body in bodies].count(False) == old
+
+
+@pytest.fixture
+def _slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several of each in a small log, so that most are composed by the other thread."""
+    monkeypatch.setattr(composing, "SLICE", 7)
+    monkeypatch.setattr(composing, "TOGETHER", 3)
+    monkeypatch.setattr(shipping, "BATCH", 5)
+    monkeypatch.setattr(shipping, "AHEAD", 3)
+
+
+@every_vendor
+@pytest.mark.usefixtures("_slices")
+def test_large_ones_and_refused_ones_among_them_arrive_in_order(receiver: Receiver, operators: Target) -> None:
+    for first in range(0, 40, 10):
+        write(9, tenant=ACME, first=first)
+        write(1, tenant=ACME, first=first + 9, changes={"text": "x" * (composing.LARGE + 1)})
+    last = head()
+    receiver.faults.refuses = is_seq(23)
+
+    done = shipped(operators)
+
+    assert (done.shipped, done.scanned, done.error) == (last - 1, last, "")
+    assert receiver.kept(ACME) == [n for n in range(1, last + 1) if n != 23]
+    assert [refusal[:2] for refusal in refusals()] == [(23, 23)]
+    assert cursor(operators).seq == last
+
+
+@pytest.mark.usefixtures("_slices")
+def test_a_record_that_is_gone_from_a_later_slice_is_not_passed_over(
+    receiver: Receiver, operators: Target, superuser: Any
+) -> None:
+    write(40, tenant=ACME)
+    head()
+    superuser.execute("SET session_replication_role = replica")
+    superuser.execute("DELETE FROM audit_record WHERE tenant_id = %s AND seq = 31", [ACME])
+
+    assert shipped(operators).error == "records_missing"
+    assert cursor(operators).seq == 30
+    assert receiver.seqs(ACME) == list(range(1, 31))
+
+
+@pytest.mark.usefixtures("_slices")
+def test_killed_while_the_next_slice_is_composed(receiver: Receiver, operators: Target) -> None:
+    write(20, tenant=ACME)
+
+    def dying_at(point: int) -> bool:
+        return killed(fork(lambda: _until_request(point, lambda: shipped(operators))))
+
+    assert die_everywhere(receiver, operators, dying_at) >= 4
+    check(receiver, operators)
+    finish(receiver, operators)
