@@ -50,6 +50,12 @@ SELECT public.interaction_offset() + pg_snapshot_xmin(now.s)::text::bigint,
        (SELECT max(arrival) FROM public.customers_interaction WHERE tenant_id = %s)
   FROM pg_current_snapshot() now (s)
 """
+# A whole piece ends here; rows are counted only where there is none.
+_END = """
+SELECT arrival, id FROM public.customers_interaction
+ WHERE tenant_id = %s AND (arrival, id) > (%s, %s) AND arrival < %s
+ ORDER BY arrival, id LIMIT 1 OFFSET %s
+"""
 _PIECE = """
 SELECT arrival, id, n
   FROM (SELECT arrival, id, row_number() OVER (ORDER BY arrival, id) n
@@ -84,7 +90,11 @@ def horizon(after: Place) -> tuple[int, bool]:
 @requires_transaction
 def piece(after: Place, *, below: int, most: int) -> Piece | None:
     """The next rows behind a place; None when there are none below the horizon."""
+    given = (context.tenant_id(), after.arrival, after.last_id, below)
     with connection.cursor() as cursor:
-        cursor.execute(_PIECE, [context.tenant_id(), after.arrival, after.last_id, below, most])
+        cursor.execute(_END, [*given, most - 1])
+        if row := cursor.fetchone():
+            return Piece(after=after, until=Place(*row), rows=most)
+        cursor.execute(_PIECE, [*given, most])
         row = cursor.fetchone()
     return Piece(after=after, until=Place(row[0], row[1]), rows=row[2]) if row else None

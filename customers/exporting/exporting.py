@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 from django.conf import settings
@@ -21,8 +20,9 @@ from django.db import IntegrityError
 
 import audit
 from customers import removals
-from customers.exporting import arrivals, lines, manifests, places
-from customers.exporting.arrivals import Place
+from customers.exporting import arrivals, manifests, places, reading
+from customers.exporting.arrivals import Piece, Place
+from customers.exporting.reading import Readers, Ready, Waiting
 from customers.models import ExportBatch, ExportCheckpoint, ExportEntry, ObjectRemoval
 from customers.models.removal import Cause
 from kaireon.lib.budget import Budget
@@ -95,9 +95,10 @@ def export(exported: Exported, *, now: datetime, budget: Budget) -> None:
             with suppress(IntegrityError), transaction():
                 ExportCheckpoint(created_at=now).save(force_insert=True)
     try:
-        while not exported.finished and not (exported.files and budget.spent):
-            with only_writer():
-                _some_batches(exported, now, budget)
+        with reading.readers(compressed=settings.EXPORT_INTERACTIONS_GZIP) as readers:
+            while not exported.finished and not (exported.files and budget.spent):
+                with only_writer():
+                    _some_batches(exported, now, budget, readers)
     except ExportUnderWay:
         raise
     except Exception as error:
@@ -108,15 +109,48 @@ def export(exported: Exported, *, now: datetime, budget: Budget) -> None:
         ExportCheckpoint.objects.filter(failed_at__isnull=False).update(failed_at=None, error="")
 
 
-def _some_batches(exported: Exported, now: datetime, budget: Budget) -> None:
-    """As many as fit into a turn: an erasure that waits to take somebody out has the next one."""
+def _some_batches(exported: Exported, now: datetime, budget: Budget, readers: Readers) -> None:
+    """As many as fit into a turn: an erasure that waits to take somebody out has the next one.
+
+    What was read ahead is written, or thrown away by an error, before the turn is over.
+    """
     turn = Budget(TURN)
     remove_leftovers(now=now)
     manifests.put_unwritten()
-    while True:
-        _one_batch(exported, now)
-        if exported.finished or turn.spent or budget.spent:
-            return
+    with transaction():
+        place = _place(ExportCheckpoint.objects.get())
+    with Waiting(readers) as waiting:
+        is_last = more_above = False
+        while True:
+            while not (is_last or waiting.is_full or (waiting and (turn.spent or budget.spent))):
+                found, more_above = _next_piece(place)
+                is_last = found is None or found.rows < BATCH_ROWS
+                if found is not None:
+                    waiting.add(found, is_only=is_last and not waiting)
+                    place = found.until
+            if waiting:
+                _one_batch(exported, *waiting.take(), now)
+            if waiting:
+                continue
+            if is_last:
+                _finish(exported, now, caught_up=not more_above)
+            if is_last or turn.spent or budget.spent:
+                return
+
+
+def _next_piece(after: Place) -> tuple[Piece | None, bool]:
+    """The piece behind a place, and whether rows lie above the horizon."""
+    with transaction():
+        arrivals.read_along_the_index()
+        below, more_above = arrivals.horizon(after)
+        return arrivals.piece(after, below=below, most=BATCH_ROWS), more_above
+
+
+def _finish(exported: Exported, now: datetime, *, caught_up: bool) -> None:
+    exported.finished = True
+    if caught_up:
+        with transaction():
+            ExportCheckpoint.objects.update(caught_up_at=now)
 
 
 def remove_leftovers(*, now: datetime) -> None:
@@ -133,28 +167,16 @@ def remove_leftovers(*, now: datetime) -> None:
                 raise LeftoverStays
 
 
-def _one_batch(exported: Exported, now: datetime) -> None:
-    with transaction():
-        checkpoint = ExportCheckpoint.objects.get()
-        arrivals.read_along_the_index()
-        below, more_above = arrivals.horizon(_place(checkpoint))
-        found = arrivals.piece(_place(checkpoint), below=below, most=BATCH_ROWS)
-        read = lines.read(found) if found else []
-    if found is None:
-        exported.finished = True
-        if not more_above:
-            with transaction():
-                ExportCheckpoint.objects.update(caught_up_at=now)
-        return
-    if not read:
+def _one_batch(exported: Exported, found: Piece, ready: Ready, now: datetime) -> None:
+    if not ready.rows:
         # All of it was erased since it was looked at.
         with transaction():
             here = ExportCheckpoint.objects.filter(arrival=found.after.arrival, last_id=found.after.last_id)
             here.update(arrival=found.until.arrival, last_id=found.until.last_id)
         return
-    batch, content = _cut(checkpoint, read, now)
+    batch = _cut(ready, now)
     removals.announce([batch.object_name], now=now)
-    store(batch.object_name, content)
+    store(batch.object_name, ready.content)
     with transaction():
         checkpoint = locked()
         removals.claim([batch.object_name])
@@ -163,7 +185,7 @@ def _one_batch(exported: Exported, now: datetime) -> None:
         batch.save(force_insert=True)
         checkpoint.arrival, checkpoint.last_id = found.until.arrival, found.until.last_id
         checkpoint.batches = batch.number
-        entry = _noted(checkpoint, manifests.BATCH, batch, read, now)
+        entry = manifests.note(checkpoint, manifests.BATCH, batch, now=now, more=facts(ready))
         checkpoint.save()
     exported.rows += batch.rows
     exported.files += 1
@@ -185,16 +207,16 @@ def store(name: str, content: bytes) -> None:
     _storage().settle(name)
 
 
-def facts(batch: ExportBatch, read: list[bytes]) -> dict[str, Any]:
+def facts(ready: Ready) -> dict[str, Any]:
     """What a manifest says of a file besides its name."""
-    first, last = lines.span(read)
-    return {"bytes": batch.size, "sha256": batch.sha256, "firstOccurredAt": first, "lastOccurredAt": last}
+    said = {"firstOccurredAt": ready.first_at, "lastOccurredAt": ready.last_at}
+    return {"bytes": len(ready.content), "sha256": ready.sha256, **said}
 
 
-def described(batch: ExportBatch, read: list[bytes], content: bytes) -> None:
+def described(batch: ExportBatch, ready: Ready) -> None:
     """Write into the row what the file holds."""
-    batch.rows, batch.size = len(read), len(content)
-    batch.sha256, batch.subjects = sha256(content).hexdigest(), lines.marks(read)
+    batch.rows, batch.size = ready.rows, len(ready.content)
+    batch.sha256, batch.subjects = ready.sha256, ready.subjects
 
 
 def is_compressed(batch: ExportBatch) -> bool:
@@ -239,24 +261,17 @@ def give_up(batch: ExportBatch, *, event: str, reason: str, now: datetime, **who
     return entry
 
 
-def _cut(checkpoint: ExportCheckpoint, read: list[bytes], now: datetime) -> tuple[ExportBatch, bytes]:
-    compressed = settings.EXPORT_INTERACTIONS_GZIP
+def _cut(ready: Ready, now: datetime) -> ExportBatch:
     with transaction():
-        newest = ExportBatch.objects.filter(number=checkpoint.batches).first()
+        number = ExportCheckpoint.objects.get().batches
+        newest_at = ExportBatch.objects.filter(number=number).values_list("cut_at", flat=True).first()
     # Of files of one moment, or of a clock that was set back, each has a name of its own, and they sort as they came.
-    cut_at = max(now, newest.cut_at + timedelta(microseconds=1)) if newest else now
-    content = lines.written(read, compressed=compressed)
+    cut_at = max(now, newest_at + timedelta(microseconds=1)) if newest_at else now
     batch = ExportBatch(
-        number=checkpoint.batches + 1, object_name=places.batch(cut_at, compressed=compressed), cut_at=cut_at
+        number=number + 1, object_name=places.batch(cut_at, compressed=ready.is_compressed), cut_at=cut_at
     )
-    described(batch, read, content)
-    return batch, content
-
-
-def _noted(
-    checkpoint: ExportCheckpoint, event: str, batch: ExportBatch, read: list[bytes], now: datetime
-) -> ExportEntry:
-    return manifests.note(checkpoint, event, batch, now=now, more=facts(batch, read))
+    described(batch, ready)
+    return batch
 
 
 def _place(checkpoint: ExportCheckpoint) -> Place:

@@ -1,59 +1,90 @@
-"""The lines of an exported file: one interaction each, spelled by PostgreSQL (see customers/spelling.py).
+"""The lines of an exported file: one interaction each, spelled by PostgreSQL; numbers that JSON cannot carry are text.
 
 The first three members have a fixed length, so that whoever looks for a person in a file need not parse it.
 """
 
 import gzip
 import json
+import re
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from customers import spelling
+from django.db import connection
+
+from audit import copied
 from customers.exporting.arrivals import Piece
-from customers.models import Customer, Interaction
+from kaireon.lib.canonical import SAFE_INTEGER, loads_exact
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
 
-# Members of a line, in order, with the column they are of.
+_OUR_OWN = "{}"
+_MOMENT = """to_char({}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+_TEXT = "to_json({})"
+_JSON = "coalesce({}, 'null')"
+_NUMERIC = """coalesce('"' || {} || '"', 'null')"""
+_INTEGER = (
+    f"CASE WHEN {{0}} IS NULL THEN 'null' WHEN {{0}} BETWEEN -{SAFE_INTEGER} AND {SAFE_INTEGER} THEN {{0}}::text"
+    """ ELSE '"' || {0} || '"' END"""
+)
+# Members of a line, in order: the column that each is of, and how it is spelled in a session on UTC.
 FIELDS = {
-    "id": ("i.id", "id"),
-    "customerRef": ("i.customer_id", "customer"),
-    "occurredAt": ("i.occurred_at", "occurred_at"),
-    "customerId": ("c.customer_id", ""),
-    "kind": ("i.kind", "kind"),
-    "channel": ("i.channel", "channel"),
-    "offer": ("i.offer", "offer"),
-    "quantity": ("i.quantity", "quantity"),
-    "amount": ("i.amount", "amount"),
-    "currency": ("i.currency", "currency"),
-    "externalId": ("i.external_id", "external_id"),
-    "context": ("i.context", "context"),
-    "createdAt": ("i.created_at", "created_at"),
+    "id": ("i.id", _OUR_OWN),
+    "customerRef": ("i.customer_id", _OUR_OWN),
+    "occurredAt": ("i.occurred_at", _MOMENT),
+    "customerId": ("c.customer_id", _TEXT),
+    "kind": ("i.kind", _TEXT),
+    "channel": ("i.channel", _TEXT),
+    "offer": ("i.offer", _TEXT),
+    "quantity": ("i.quantity", _INTEGER),
+    "amount": ("i.amount", _NUMERIC),
+    "currency": ("i.currency", _TEXT),
+    "externalId": ("i.external_id", _TEXT),
+    "context": ("i.context", _JSON),
+    "createdAt": ("i.created_at", _MOMENT),
 }
-_TYPES = {
-    name: spelling.field_of(Interaction, field) if field else Customer._meta.get_field("customer_id")
-    for name, (_, field) in FIELDS.items()
-}
-_ROWS = f"""
-SELECT {", ".join(column for column, _ in FIELDS.values())}
-  FROM public.customers_interaction i
-  JOIN public.customers_customer c ON c.tenant_id = i.tenant_id AND c.id = i.customer_id
- WHERE i.tenant_id = %(tenant)s AND (i.arrival, i.id) > (%(after)s, %(after_id)s)
-   AND (i.arrival, i.id) <= (%(until)s, %(until_id)s)
- ORDER BY i.arrival, i.id
-"""  # noqa: S608 - columns named above
 # {"id":"0198…","customerRef":"0197…","occurredAt":"2026-11-02T10:00:00.000000Z",…
-_HEAD = b'{"id":"'
 _ID = slice(7, 43)
 _REF = slice(60, 96)
 _AT = slice(112, 139)
+# Of a row of the binary format, before its one value; and of rows handled at once.
+_BEFORE_BYTES = 6
+_BLOCK_BYTES = 64 * 1024
+# What a number has that a double might not: jsonb prints numbers without exponents. Found in all lines at once by
+# making nought of every digit and every dot.
+_NOUGHTS = b"0" * 16
+_TO_NOUGHTS = bytes(ord("0") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
+_MANY_DIGITS = re.compile(rb"[0-9.]{16}")
 # Eight bytes of an id, the random ones: what tells in which file somebody is.
 _MARK_BYTES = 8
 
 
+def _line() -> str:
+    """SQL of a line. `concat` knows how to spell each type after the first row."""
+    parts, before = [], "{"
+    for name, (column, spelling) in FIELDS.items():
+        # These are never null and need no escapes.
+        quote = '"' if spelling in (_OUR_OWN, _MOMENT) else ""
+        parts += [f"""'{before}"{name}":{quote}'""", spelling.format(column)]
+        before = f"{quote},"
+    return f"concat({', '.join(parts)}, '{before[:-1]}}}')"
+
+
+_READ = f"""
+COPY (SELECT {_line()}
+        FROM public.customers_interaction i
+        JOIN public.customers_customer c ON c.tenant_id = i.tenant_id AND c.id = i.customer_id
+       WHERE i.tenant_id = %(tenant)s AND (i.arrival, i.id) > (%(after)s, %(after_id)s)
+         AND (i.arrival, i.id) <= (%(until)s, %(until_id)s)
+       ORDER BY i.arrival, i.id) TO STDOUT (FORMAT binary)
+"""  # noqa: S608 - columns named above
+
+
 @requires_transaction
 def read(wanted: Piece) -> list[bytes]:
-    """The rows of a piece that are there now, in order, one line each, without line ends."""
+    """The rows of a piece that are there now, in order, one line each, without line ends.
+
+    Call it behind arrivals.read_along_the_index.
+    """
     given = {
         "after": wanted.after.arrival,
         "after_id": wanted.after.last_id,
@@ -61,8 +92,21 @@ def read(wanted: Piece) -> list[bytes]:
         "until_id": wanted.until.last_id,
         "tenant": context.tenant_id(),
     }
-    copied = spelling.sections({"rows": spelling.spelled(_ROWS, _TYPES)}, given)
-    return [_tight(line) for _, block in copied for line in block.split(spelling.BEFORE)[1:]]
+    found: list[bytes] = []
+    with connection.cursor() as cursor, cursor.copy(_READ, given) as copy:
+        for rows in copied.binary(copy, size=_BLOCK_BYTES):
+            some = [bytes(row[_BEFORE_BYTES:]) for row in rows]
+            found += some if _NOUGHTS not in b",".join(some).translate(_TO_NOUGHTS) else map(_exact, some)
+    return found
+
+
+def _exact(line: bytes) -> bytes:
+    """The line with a number of others' that a double would change as text."""
+    # Only what stands unescaped in a line can be the name of a member.
+    context_at = line.index(b',"context":')
+    if not _MANY_DIGITS.search(line, context_at):
+        return line
+    return json.dumps(loads_exact(line.decode()), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def written(lines: list[bytes], *, compressed: bool) -> bytes:
@@ -87,13 +131,6 @@ def id_of(line: bytes) -> UUID:
     return UUID(line[_ID].decode())
 
 
-def _tight(line: bytes) -> bytes:
-    """As PostgreSQL writes it, also where Python had to write it anew for its numbers."""
-    if line.startswith(_HEAD):
-        return line
-    return json.dumps(json.loads(line), ensure_ascii=False, separators=(",", ":")).encode()
-
-
 def ref_of(line: bytes) -> str:
     return line[_REF].decode()
 
@@ -101,7 +138,7 @@ def ref_of(line: bytes) -> str:
 def marks(lines: Iterable[bytes]) -> bytes:
     """Whose lines these are, so short that a search through all files is one through a few megabytes."""
     # Of the text: eight bytes are its last sixteen digits, four before the last hyphen and twelve behind it.
-    found = {line[_REF.start + 19 : _REF.start + 23] + line[_REF.start + 24 : _REF.stop] for line in lines}
+    found = {ref[19:23] + ref[24:] for ref in {line[_REF] for line in lines}}
     return bytes.fromhex(b"".join(sorted(found)).decode())
 
 

@@ -18,6 +18,7 @@ from django.db.models import Sum
 import audit
 from customers import removals
 from customers.exporting import exporting, lines, manifests, places
+from customers.exporting.reading import Ready
 from customers.models import ExportBatch, ExportCheckpoint, ExportEntry, Interaction
 from customers.models.removal import Cause
 from kaireon.tenancy.context import requires_transaction, transaction, without_transaction
@@ -126,18 +127,18 @@ def _still_there(mine: list[bytes]) -> set[UUID]:
 def _write_anew(batch: ExportBatch, kept: list[bytes], gone: int, reference: UUID, now: datetime) -> None:
     compressed = exporting.is_compressed(batch)
     before = {"file": batch.object_name, "sha256": batch.sha256, "rows": batch.rows}
-    content = lines.written(kept, compressed=compressed)
+    ready = Ready.of(kept, compressed=compressed)
     batch.revision += 1
     batch.object_name = places.batch(batch.cut_at, compressed=compressed, revision=batch.revision)
-    exporting.described(batch, kept, content)
+    exporting.described(batch, ready)
     removals.announce([batch.object_name], now=now)
-    exporting.store(batch.object_name, content)
+    exporting.store(batch.object_name, ready.content)
     with transaction():
         checkpoint = exporting.locked()
         removals.claim([batch.object_name])
         removals.doom([str(before["file"])], cause=Cause.ERASURE, now=now, reference=reference)
         audit.action(STRUCK_VERB, entity=batch)
         batch.save(update_fields=["revision", "object_name", "rows", "size", "sha256", "subjects"])
-        more = {**exporting.facts(batch, kept), "reason": REASON, "removedRows": gone, "supersedes": before}
+        more = {**exporting.facts(ready), "reason": REASON, "removedRows": gone, "supersedes": before}
         manifests.note(checkpoint, manifests.STRUCK, batch, now=now, more=more, reference=reference, removed=gone)
         checkpoint.save()

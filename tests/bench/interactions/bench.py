@@ -109,8 +109,8 @@ Repeat it with `make bench BENCH=interactions`, about {minutes} minutes;
 
 One tenant with {rows:,} interactions. The *raw COPY* is `COPY (SELECT row_to_json(…)) TO STDOUT` of the same members,
 in no order, each row written to one file as it comes, nothing synced. The *export* is what the job does: in order of
-arrival, 10,000 rows a file, numbers that JSON cannot carry as text, hashed, synced to the disk, each with its manifest
-and its place committed. Client and server have two cores together.
+arrival, 10,000 rows a file, read over two connections, numbers that JSON cannot carry as text, hashed, synced to the
+disk, each with its manifest and its place committed. Client and server have two cores together.
 
 Medians of {rounds} rounds, in each of which the export stands right beside a turn of the raw COPY.
 """

@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 
-from customers.exporting import arrivals, exporting, manifests
+from customers.exporting import arrivals, exporting, lines, manifests
 from customers.models import ExportBatch, ExportCheckpoint, ObjectRemoval
 from kaireon import env
 from kaireon.lib.ids import uuid7
@@ -72,6 +72,25 @@ def test_a_line_says_all_of_an_interaction_as_the_api_does(ada: None) -> None:
         }
         == row
     )
+
+
+def test_others_numbers_are_exact_whatever_else_looks_like_one(ada: None) -> None:
+    bring("customers", {"customerId": "c-1"})
+    odd = 'a,"context":{"n":12345678901234567890},"createdAt":"'
+    told = [
+        purchase("1234567890123456", context={"plain": 5, "word": "1234567890123456789"}, quantity=None),
+        purchase("1234567890123457", offer=odd, context={"n": 12345678901234567890, "d": 0.1, "x": {"y": [1e21]}}),
+        purchase("o-3", amount=None, context=None),
+    ]
+    assert bring("interactions", *told).created == 3
+    export()
+    found = {row["externalId"]: row for row in rows()}
+    assert found["1234567890123456"]["context"] == {"plain": 5, "word": "1234567890123456789"}
+    assert found["1234567890123456"]["quantity"] is None
+    exact = found["1234567890123457"]
+    assert (exact["offer"], exact["context"]["n"], exact["context"]["d"]) == (odd, "12345678901234567890", 0.1)
+    assert exact["context"]["x"]["y"] == ["1000000000000000000000"]
+    assert found["o-3"]["amount"] is None
 
 
 def test_a_file_lies_under_the_day_it_was_cut_on(ada: None) -> None:
@@ -277,7 +296,7 @@ def test_two_do_not_write_at_once(ada: None) -> None:
 
 def test_what_was_erased_since_it_was_looked_at_is_passed_by(ada: None, monkeypatch: pytest.MonkeyPatch) -> None:
     some(3)
-    monkeypatch.setattr(exporting.lines, "read", lambda found: [])
+    monkeypatch.setattr(lines, "read", lambda found: [])
     exported = export()
     assert (exported.rows, exported.finished, len(files())) == (0, True, 0)
 

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -77,6 +79,36 @@ def test_files_are_written_anew_without_the_person(ada: None) -> None:
         assert not any(bytes(key.bytes[-8:]) in bytes(b.subjects) for b in ExportBatch.objects.all())
     assert strike(key, request) == struck
     assert export().rows == 0
+
+
+def test_nothing_that_was_read_before_an_erasure_is_written_after_it(
+    ada: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export reads ahead of what it writes; an erasure comes between two of its turns."""
+    for number in range(30):
+        some(1, customer="c-gone", prefix=f"o-{number}")
+        some(1, customer=f"c-{number}")
+    key = ref("c-gone")
+    alone = exporting.only_writer
+    turns: list[int] = []
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        with alone():
+            yield
+        turns.append(1)
+        if len(turns) == 1:
+            with monkeypatch.context() as patch:
+                patch.setattr(exporting, "only_writer", alone)
+                strike(key, erased(key))
+
+    monkeypatch.setattr(exporting, "TURN", 0.0)
+    monkeypatch.setattr(exporting, "only_writer", turn)
+    export()
+    assert len(turns) > 1
+    assert sorted(ids()) == sorted(in_database())
+    assert not any(b"c-gone" in content for content in files().values())
+    warehouse.check()
 
 
 def test_a_file_of_one_person_goes_as_a_whole(ada: None) -> None:
