@@ -20,13 +20,19 @@ SELECT ('0190a5e0-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, %(tenant)
 _INTERACTIONS = """
 INSERT INTO public.customers_interaction (id, tenant_id, customer_id, kind, channel, offer, quantity, amount, currency,
                                           external_id, context, occurred_at, created_at)
-SELECT gen_random_uuid(), %(tenant)s,
+SELECT {id}, %(tenant)s,
        ('0190a5e0-0000-7000-8000-' || lpad(to_hex(%(first)s + k %% %(others)s), 12, '0'))::uuid,
        (ARRAY['impression', 'click', 'visit', 'purchase'])[1 + k %% 4], (ARRAY['web', 'email', 'app'])[1 + k %% 3],
        'offer-' || k %% 40, 1 + k %% 7, (k %% 9000) / 100.0, 'EUR', %(first)s || '-' || k,
        jsonb_build_object('page', '/p/' || k %% 100, 'ms', k %% 900), moment, moment
   FROM (SELECT k, date_trunc('month', now()) + k * interval '1 millisecond' AS moment
           FROM generate_series(1, %(rows)s) k) made
+"""
+_ANY_ID = "gen_random_uuid()"
+# As the product makes them (UUIDv7, RFC 9562): they rise with the moment.
+_RISING_ID = """
+       (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0')
+        || '7' || left(md5(random()::text), 3) || '8' || left(md5(random()::text), 15))::uuid
 """
 _DELIVERIES = """
 INSERT INTO public.customers_delivery (id, tenant_id, customer_id, channel, template, destination, status,
@@ -68,9 +74,20 @@ class Subject:
 
 
 def load(
-    url: str, *, tenant: str, others: int, each: int, subjects: list[Subject], moved: Callable[[str], object]
+    url: str,
+    *,
+    tenant: str,
+    others: int,
+    each: int,
+    subjects: list[Subject],
+    rising: bool = False,
+    moved: Callable[[str], object],
 ) -> None:
-    """Write `others` customers of `each` interactions, and the subjects, whose numbers come before theirs."""
+    """Write `others` customers of `each` interactions, and the subjects, whose numbers come before theirs.
+
+    The ids of interactions are any, or, `rising`, as the product makes them.
+    """
+    interactions = _INTERACTIONS.format(id=_RISING_ID if rising else _ANY_ID)
     with psycopg.connect(url, autocommit=True) as server:
         server.execute("SELECT set_config('app.tenant_id', %s, false)", [tenant])
         server.execute(_PACKAGES)
@@ -80,12 +97,12 @@ def load(
         for table in ("customers_interaction", "customers_decisiontrace"):
             server.execute("SELECT public.partition_ensure(%s, date_trunc('month', now())::date)", [table])
         moved(f"writing {others * each:,} rows of others")
-        server.execute(_INTERACTIONS, {"tenant": tenant, "first": first, "others": others, "rows": others * each})
+        server.execute(interactions, {"tenant": tenant, "first": first, "others": others, "rows": others * each})
         for subject in subjects:
             moved(f"writing a subject of {subject.rows:,} rows")
             given = {"tenant": tenant, "customer": subject.key}
             visits = subject.rows * 7 // 10
-            server.execute(_INTERACTIONS, {"tenant": tenant, "first": subject.number, "others": 1, "rows": visits})
+            server.execute(interactions, {"tenant": tenant, "first": subject.number, "others": 1, "rows": visits})
             server.execute(_TRACES, {**given, "rows": subject.rows // 10})
             server.execute(_DELIVERIES, {**given, "rows": subject.rows - visits - subject.rows // 10})
         moved("analysing")

@@ -42,7 +42,13 @@ def run(options: Options) -> Section:
         try:
             writer.ask({"tenant": True})
             subjects.load(
-                url, tenant=TENANT, others=max(1, rows // EACH), each=EACH, subjects=[], moved=options.progress
+                url,
+                tenant=TENANT,
+                others=max(1, rows // EACH),
+                each=EACH,
+                subjects=[],
+                rising=True,
+                moved=options.progress,
             )
             made = heat(writer, url)
             for contender in made.everybody:
@@ -107,10 +113,11 @@ _INTRODUCTION = """\
 Repeat it with `make bench BENCH=interactions`, about {minutes} minutes;
 `.venv/bin/python -m tests.bench interactions --quick` is a look at a tenth of the rows; `--write` puts it here.
 
-One tenant with {rows:,} interactions. The *raw COPY* is `COPY (SELECT row_to_json(…)) TO STDOUT` of the same members,
-in no order, each row written to one file as it comes, nothing synced. The *export* is what the job does: in order of
-arrival, 10,000 rows a file, read over two connections, numbers that JSON cannot carry as text, hashed, synced to the
-disk, each with its manifest and its place committed. Client and server have two cores together.
+One tenant with {rows:,} interactions, their ids rising as those that the product makes. The *raw COPY* is
+`COPY (SELECT row_to_json(…)) TO STDOUT` of the same members, in no order, each row written to one file as it comes,
+nothing synced. The *export* is what the job does: in order of arrival, 10,000 rows a file, read over two connections,
+numbers that JSON cannot carry as text, hashed, synced to the disk, each with its manifest and its place committed.
+Client and server have two cores together.
 
 Medians of {rounds} rounds, in each of which the export stands right beside a turn of the raw COPY.
 """
