@@ -179,9 +179,11 @@ def _one_batch(exported: Exported, found: Piece, ready: Ready, now: datetime) ->
     store(batch.object_name, ready.content)
     with transaction():
         checkpoint = locked()
+        if _place(checkpoint) != found.after:
+            # The lock was lost without our hearing of it, and somebody else went on.
+            raise ExportUnderWay
         removals.claim([batch.object_name])
         audit.action(EXPORTED_VERB, entity=batch)
-        # Whoever lost the lock without hearing of it finds the number taken.
         batch.save(force_insert=True)
         checkpoint.arrival, checkpoint.last_id = found.until.arrival, found.until.last_id
         checkpoint.batches = batch.number

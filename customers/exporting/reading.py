@@ -128,7 +128,8 @@ class Waiting:
     @property
     def is_full(self) -> bool:
         """Of pieces that are begun one is written next, the others are read meanwhile."""
-        return len(self._begun) > self._by.at_once
+        most = self._by.at_once
+        return len(self._begun) >= (most + 1 if most > 1 else 1)
 
     def add(self, piece: Piece, *, is_only: bool) -> None:
         self._begun.append((piece, None if is_only else self._by.begin(piece)))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -292,6 +293,26 @@ def test_two_do_not_write_at_once(ada: None) -> None:
     with exporting.only_writer(), pytest.raises(exporting.ExportUnderWay):
         export()
     assert not files()
+
+
+def test_whoever_lost_the_lock_writes_nothing_twice(ada: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    some(25)
+    store = exporting.store
+
+    def overtaken(name: str, content: bytes) -> None:
+        monkeypatch.setattr(exporting, "store", store)
+        export(now=NOW + timedelta(minutes=1))
+        store(name, content)
+
+    monkeypatch.setattr(exporting, "only_writer", nullcontext)
+    monkeypatch.setattr(exporting, "remove_leftovers", lambda now: None)
+    monkeypatch.setattr(exporting, "store", overtaken)
+    with pytest.raises(exporting.ExportUnderWay):
+        export()
+    monkeypatch.undo()
+    export(now=NOW + timedelta(minutes=2))
+    assert sorted(ids()) == sorted(in_database())
+    warehouse.check()
 
 
 def test_what_was_erased_since_it_was_looked_at_is_passed_by(ada: None, monkeypatch: pytest.MonkeyPatch) -> None:
