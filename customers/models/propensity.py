@@ -84,6 +84,10 @@ class RunQuerySet(TenantQuerySet["RetrainRun"]):
     def open(self) -> "RunQuerySet":
         return self.filter(state__in=OPEN)
 
+    def unfinished(self) -> "RunQuerySet":
+        """Open, or failed: its job can be tried again."""
+        return self.filter(state__in=[*OPEN, RetrainState.FAILED])
+
     def newest_first(self) -> "RunQuerySet":
         return self.order_by("-queued_at", "-id")
 

@@ -25,7 +25,7 @@ def ask(schedule: RetrainSchedule, *, now: datetime, cause: str = "asked for") -
     """Queue a retrain at once, due or not. Pass the job to `jobs.wake` after the commit. Raises UnderWay."""
     # Of two who ask at once the second waits here and finds the first's.
     row = RetrainSchedule.objects.select_for_update(of=("self",)).get(pk=schedule.pk)
-    if RetrainRun.objects.open().filter(schedule=row).exists():
+    if schedules.is_under_way(row):
         raise UnderWay(str(row.pk))
     job = schedules.queue(row, slot=f"asked {uuid4()}", cause=cause, now=now)
     assert job is not None  # noqa: S101 - nobody has this slot

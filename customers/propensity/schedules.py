@@ -28,6 +28,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "tolerance": (0, 1),
     "keep": (1, 100),
 }
+# Of retrains that failed, one a day: an operator tries none again that is older.
+_LOOKED_AT = 100
 _NEW = """
 SELECT count(*) FROM (SELECT 1 FROM public.customers_interaction
  WHERE tenant_id = %s AND offer = %s AND arrival > %s LIMIT %s) new
@@ -83,7 +85,7 @@ def due(schedule: RetrainSchedule, *, now: datetime) -> Due:
     """Never tried: due. Somebody erased since the served version: due. Else after its days, when enough is new."""
     if not schedule.is_enabled:
         return Due(is_due=False, why="switched off")
-    if RetrainRun.objects.open().filter(schedule=schedule).exists():
+    if is_under_way(schedule):
         return Due(is_due=False, why="a retrain is under way")
     served = versions.served_of(schedule)
     pressing = "never tried" if schedule.attempted_at is None else versions.why_replace(served) if served else ""
@@ -114,6 +116,14 @@ def queue(schedule: RetrainSchedule, *, slot: str, cause: str, now: datetime) ->
     except IntegrityError:
         return None
     return job
+
+
+@requires_transaction
+def is_under_way(schedule: RetrainSchedule) -> bool:
+    """Whether a retrain is queued or running: its job is. That of one that failed may be tried again."""
+    runs = RetrainRun.objects.unfinished().filter(schedule=schedule).newest_first()
+    refs = [ref for ref in runs.values_list("job_ref", flat=True)[:_LOOKED_AT] if ref is not None]
+    return bool(refs) and Job.objects.open().filter(pk__in=refs).exists()
 
 
 def slot_of(now: datetime) -> str:

@@ -73,12 +73,14 @@ def model_retrain(job: JobRun) -> None:
     """Work on the retrain of `payload.run`."""
     with transaction():
         run = RetrainRun.objects.select_for_update(of=("self",)).filter(pk=job.payload["run"]).first()
-        if run is None or run.finished_at is not None:
+        # One that failed is tried again when an operator retries its job.
+        if run is None or (run.finished_at is not None and run.state != RetrainState.FAILED):
             job.finish({"skipped": run.state if run else "gone"})
             return
         schedule = RetrainSchedule.objects.get(pk=run.schedule_id)
-        run.state, run.started_at = RetrainState.RUNNING, run.started_at or clock.now()
-        run.save(update_fields=["state", "started_at"])
+        run.state, run.reason, run.finished_at = RetrainState.RUNNING, "", None
+        run.started_at = run.started_at or clock.now()
+        run.save(update_fields=["state", "reason", "started_at", "finished_at"])
 
     def told(part: float) -> None:
         job.check()

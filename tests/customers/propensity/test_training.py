@@ -1,21 +1,24 @@
 """Training models: what is learnt, from whom, what comes of it, and what stays when nothing does."""
 
+import json
 import subprocess
 import sys
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from customers import consents, suppressions
 from customers.models import PropensityVersion, RetrainRun, RetrainSchedule
 from customers.models.propensity import RetrainState
 from customers.propensity import documents, examples, fitting, schedules, serving, training, versions
 from customers.propensity.documents import ModelRefused
-from kaireon.jobs import runner
+from kaireon.jobs import cancelling, runner
 from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job, JobState
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
-from tests.cast import ADA, MALLORY
+from tests.cast import ACME, ADA, MALLORY
 from tests.customers.conftest import bring, consent
 from tests.customers.propensity.world import (
     DAY,
@@ -213,6 +216,55 @@ def test_a_worker_that_is_killed_leaves_what_was_and_the_next_one_ends_it(ada: N
     runner.work(claimed)
     with transaction():
         assert PropensityVersion.objects.count() == 1
+
+
+def test_a_retrain_that_failed_or_was_cancelled_is_in_nobodys_way(ada: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = clock.now()
+    row = schedule(now)
+    plant(now, people=25)
+
+    def fails(*_: object, **__: object) -> None:
+        raise runner.JobError("no_room", permanent=True)
+
+    with transaction():
+        job = schedules.queue(row, slot="a", cause="test", now=now)
+    monkeypatch.setattr(fitting, "_fitted", fails)
+    assert runner.run(job_id=job.pk).state == JobState.FAILED
+    monkeypatch.undo()
+    with transaction():
+        assert RetrainRun.objects.get().reason == "failed: no_room"
+        assert schedules.due(row, now=now).why == "never tried"
+        jobs.retry(job=job, now=now)
+        assert schedules.due(row, now=now).why == "a retrain is under way"
+    assert runner.run(job_id=job.pk).state == JobState.DONE
+    with transaction():
+        assert RetrainRun.objects.get().state == RetrainState.SERVED
+        cancelled = schedules.queue(row, slot="b", cause="test", now=now)
+        cancelling.cancel(job=cancelled, now=now)
+        assert not schedules.is_under_way(row)
+
+
+def test_the_command_trains_or_only_says_what_would_come_of_it(ada: None) -> None:
+    now = clock.now()
+
+    def said(**options: object) -> str:
+        out = StringIO()
+        call_command("retrain", tenant=ACME, offer=OFFER, stdout=out, **options)
+        return out.getvalue()
+
+    with pytest.raises(CommandError, match="has a retrain schedule"):
+        said()
+    schedule(now)
+    assert said(dry_run=True).startswith("not_trained: not trained: the offer was presented to nobody")
+    plant(now, people=25)
+    told = json.loads(said(dry_run=True, json=True))
+    assert (told["state"], told["due"], told["reason"]) == ("served", True, "the first version")
+    assert told["measures"]["auc"] > 0.5
+    assert told["lineage"]["leftOut"] == {}
+    with transaction():
+        assert not RetrainRun.objects.exists()
+    assert json.loads(said(json=True))["version"] == 1
+    assert said().startswith("served: not worse: log loss")
 
 
 def test_of_two_that_train_at_once_each_has_a_version_of_its_own(ada: None) -> None:
