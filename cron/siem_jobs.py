@@ -11,7 +11,7 @@ from audit.models import Cursor
 from audit.shipping import destinations, shipping
 from audit.shipping.destinations import NotConfigured, Target
 from audit.shipping.shipping import Shipped
-from cron.work import Outcome, Work
+from cron.work import DoneInPart, Outcome, Work
 from kaireon.lib.sealing import CannotOpen
 from kaireon.tenancy.context import current, platform_scope, transaction
 
@@ -24,20 +24,17 @@ NOT_SET = "SIEM_BACKEND is not set, and no tenant has a destination of its own"
 AWAY = ("timeout", "connection_failed", "name_not_resolved")
 
 
-class NotShipped(RuntimeError):
-    """The platform's log could not be shipped. The message says why."""
-
-
 def ship_platform(work: Work) -> Mapping[str, Any]:
-    """`{platform: {shipped, rowsScanned}}` when the operator has a SIEM. Raises NotShipped."""
+    """`{platform: {shipped, rowsScanned}}` when the operator has a SIEM. Raises DoneInPart when it was not shipped."""
     target = _operators(work.run_id)
     if target is None:
         return {}
     with platform_scope(actor=work.actor, request_id=str(work.run_id)):
         body, errors = _ship([target], work)
+    said = {"platform": {name: body[name] for name in ("shipped", "rowsScanned")}}
     if errors:
-        raise NotShipped("; ".join(errors))
-    return {"platform": {name: body[name] for name in ("shipped", "rowsScanned")}}
+        raise DoneInPart(f"platform: {'; '.join(errors)}", said)
+    return said
 
 
 def ship_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:

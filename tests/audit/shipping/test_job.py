@@ -74,6 +74,17 @@ def test_its_answer_is_that_of_the_contract(receiver: Receiver, operators: Targe
     assert (again["ok"], again["shipped"]) == (True, 0)
 
 
+def test_what_kept_the_platforms_log_back_is_said_beside_what_was_shipped(
+    receiver: Receiver, operators: Target
+) -> None:
+    write(3, tenant=ACME)
+    receiver.faults.answers = [(500, {}, b"{}")]
+    body = run()
+    assert (body["ok"], body["error"], body["errors"]) == (False, "platform: operator: http_500", 0)
+    assert body["platform"]["shipped"] == 0
+    assert body["shipped"] == head(ACME) + head(GLOBEX)
+
+
 def test_unset_it_is_skipped_and_says_why() -> None:
     write(2, tenant=ACME)
 
