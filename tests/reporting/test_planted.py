@@ -165,6 +165,7 @@ def test_evidence_of_controls(acme: Documents) -> None:
     evidence = {row[0]: row[1:] for one in found.sections for row in one.tables[0].rows}
     assert evidence["Sign-ins"][:3] == (3, f"{SEQ + 9} to {SEQ + 11}", "2025-09-02 09:00 NZST")
     assert evidence["Failed sign-ins"][0] == 2
+    assert evidence["Looks at personal values in clear"][:2] == (4, f"{SEQ} to {SEQ + 4}")
     assert evidence["API keys made"][:2] == (1, str(SEQ + 12))
     assert evidence["API keys changed or ended"][:2] == (2, f"{SEQ + 13} to {SEQ + 14}")
     assert evidence["Memberships granted"][:2] == (1, str(SEQ + 15))
