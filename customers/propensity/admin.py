@@ -59,9 +59,9 @@ class RetrainScheduleAdmin(TenantModelAdmin[RetrainSchedule]):
     def headline(self, row: RetrainSchedule) -> str:
         return row.offer
 
-    @column("State", label={"on": "success", "off": ""})
-    def state(self, row: RetrainSchedule) -> tuple[str, str]:
-        return ("on", "On") if row.is_enabled else ("off", "Off")
+    @column("State", label={"On": "success", "Off": ""})
+    def state(self, row: RetrainSchedule) -> str:
+        return "On" if row.is_enabled else "Off"
 
     @column("Served version")
     def served_version(self, row: RetrainSchedule) -> str:

@@ -86,6 +86,7 @@ def test_a_schedule_is_made_changed_and_its_model_trained_and_rolled_back(sign_i
     row = only(RetrainSchedule)
     page = text_of(ada.get(f"{SCHEDULES}{row.pk}/change/"))
     assert "never tried" in page
+    assert "State On Served version none yet" in page
     assert "Nothing yet." in page
     assert "Has a schedule already" in text_of(ada.post(f"{SCHEDULES}new/", {**TERMS, "offer": OFFER}))
     assert ada.post(f"{SCHEDULES}{row.pk}/alter/", {**TERMS, "every_days": "3"}).status_code == 302

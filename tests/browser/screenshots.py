@@ -41,6 +41,7 @@ from tests.browser.steps import follow, sign_in
 from tests.browser.test_admin_story import until, until_completed
 from tests.browser.test_operations_story import locked, put_file
 from tests.cast import ACME, ADA
+from tests.customers.propensity.world import plant, retrained, schedule
 from tests.dsar.public.conftest import open_page
 from tests.live import Worker, wait_until
 from tests.outbox.conftest import Receiver, deliver_until_settled, destination, publish, receiver, say  # noqa: F401
@@ -214,6 +215,26 @@ def test_take_engagement(watched: Watched) -> None:
     take(page, "engagement")
     page.goto("/admin/customers/engagementhealth/")
     take(page, "engagement-health")
+    assert watched.faults == []
+
+
+def test_take_models(watched: Watched) -> None:
+    now = clock.now()
+    with ADA.here():
+        plant(now, people=400, offer="spring-catalogue")
+        rows = [schedule(now, offer=offer) for offer in ("spring-catalogue", "loyalty-card")]
+        for row in (rows[0], rows[0], rows[1]):
+            retrained(now, row.offer)
+    page = watched.page
+    sign_in(page, ADA)
+    page.goto(f"/admin/customers/retrainschedule/{rows[0].pk}/change/")
+    page.locator("#runs-title").evaluate("title => title.closest('section').scrollIntoView({block: 'start'})")
+    take(page, "retrains")
+    page.goto("/admin/customers/retrainschedule/")
+    expect(page.locator("#result_list")).to_contain_text("presented to nobody")
+    page.goto("/admin/customers/propensityversion/")
+    follow(page, page.locator("#result_list tbody a").first)
+    take(page, "model-version")
     assert watched.faults == []
 
 
