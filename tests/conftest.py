@@ -1,7 +1,8 @@
 """Every test runs as the product does: real PostgreSQL under the application's role, real Redis, real commits.
 
-A test that asks for `db` has a database of its own: a clone of the migrated template with the cast of `tests/cast.py`
-in it (two tenants, their members and keys). Nothing is rolled back and nothing is shared.
+A test that asks for `db` has a database of its own: a copy of the migrated template with the cast of `tests/cast.py`
+in it (two tenants, their members and keys). Nothing is rolled back and nothing is shared: a copy that an earlier test
+had comes with the template's rows and no others (tests/copies.py).
 """
 
 import gc

@@ -2,7 +2,7 @@
 
 PostgreSQL: one throwaway cluster per run, or the superuser's DATABASE_URL (TEST_DATABASE_URL wins). Redis: one per
 process, because settings give the database numbers their meaning; or TEST_REDIS_URL, whose databases 0 to 2 are emptied
-between tests. Migrations run once, into a template; every test gets a clone, so it really commits.
+between tests. Migrations run once, into a template; every test gets a copy (tests/copies.py), so it really commits.
 
 Under pytest-xdist the controller starts the cluster, before the workers, and stops it after them.
 """
@@ -16,7 +16,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
@@ -32,6 +31,7 @@ from kaireon.local.databases import DatabaseUrls, with_database, with_login
 from kaireon.local.folder import LocalFolder
 from kaireon.local.postgres import THROWAWAY, EmbeddedPostgres
 from kaireon.local.redis import EmbeddedRedis
+from tests.copies import Copies
 
 _ALIASES = {"default": "kaireon_app", "owner": "kaireon_owner", "sequencer": "kaireon_sequencer"}
 _URL_VARIABLES = {
@@ -72,16 +72,17 @@ class Suite:
         self._postgres: EmbeddedPostgres | None = None
         self._redis: EmbeddedRedis | None = None
         self._superuser_url = ""
-        self._clones = 0
-        # The next copy is made, and the last one dropped, while a test runs.
-        self._copier = ThreadPoolExecutor(1, "copier")
-        self._ahead: Future[str] | None = None
-        self._drops: list[Future[None]] = []
+        self._copies: Copies | None = None
         self.redis_url = os.environ.get("TEST_REDIS_URL", "")
 
     @property
     def template(self) -> str:
         return f"kaireon_template_{self.run}"
+
+    @property
+    def _strategy(self) -> str:
+        """Copying files is the faster way where nothing is synced; elsewhere it costs two checkpoints."""
+        return "wal_log" if self._outside_url else "file_copy"
 
     @property
     def _objects(self) -> Path:
@@ -150,34 +151,20 @@ class Suite:
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """A fresh clone of the template, with every connection of this process pointed at it; yields its name."""
+        """A database as the template is, with every connection of this process pointed at it; yields its name."""
         self._ensure_template()
-        for dropped in [task for task in self._drops if task.done()]:
-            self._drops.remove(dropped)
-            dropped.result()
-        name = (self._ahead or self._copier.submit(self._copied)).result()
-        self._ahead = self._copier.submit(self._copied)
+        if self._copies is None:
+            worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+            prefix = f"kaireon_test_{self.run}_{worker}"
+            self._copies = Copies(self._superuser_url, template=self.template, prefix=prefix, strategy=self._strategy)
+        name = self._copies.take()
         try:
             with self._pointing_at(name):
                 yield name
         finally:
-            self._drops.append(self._copier.submit(self._drop, name))
+            self._copies.give_back(name)
             shutil.rmtree(self._objects, ignore_errors=True)
             shutil.rmtree(self._spool, ignore_errors=True)
-
-    def _copied(self) -> str:
-        self._clones += 1
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        name = f"kaireon_test_{self.run}_{worker}_{self._clones}"
-        with psycopg.connect(self._superuser_url, autocommit=True) as connection:
-            self._create(connection, name, template=self.template)
-            # Rights on a database are the one thing that is not copied: grants.sql gave the template's.
-            connection.execute(
-                "UPDATE pg_database SET datacl = (SELECT datacl FROM pg_database WHERE datname = %s)"
-                " WHERE datname = %s",
-                [self.template, name],
-            )
-        return name
 
     def flush_redis(self) -> None:
         if self._redis is not None:
@@ -192,12 +179,10 @@ class Suite:
         if self._redis is not None:
             self._redis.stop()
             self._redis = None
-        if self._ahead is not None:
+        if self._copies is not None:
             # A server of our own goes with all its databases.
-            ahead, self._ahead = self._ahead, None
-            if not ahead.cancel() and self._outside_url:
-                self._drop(ahead.result())
-        self._copier.shutdown()
+            self._copies.close(drop=bool(self._outside_url))
+            self._copies = None
         if self.is_first and self._outside_url and self._superuser_url:
             self._drop(self.template)
             self._superuser_url = ""
@@ -251,7 +236,7 @@ class Suite:
         # What a failed migration left: every test shall say why it failed, not that something is there already.
         self._drop(self.template)
         with psycopg.connect(self._superuser_url, autocommit=True) as connection:
-            self._create(connection, self.template)
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(self.template)))
         # On a server that is not ours the roles may serve an installation too: the passwords stay the ones it knows.
         password = LocalFolder().secret if self._outside_url else _generated
         passwords = {role: password(role) for role in databases.LOGINS}
@@ -287,15 +272,6 @@ class Suite:
             for alias in urls:
                 connections.settings[alias].update(psycopg_settings(_NOWHERE))
             os.environ.update(before)
-
-    def _create(self, connection: psycopg.Connection, name: str, *, template: str = "template0") -> None:
-        # Copying files is the faster way where nothing is synced; elsewhere it costs two checkpoints.
-        strategy = sql.SQL("STRATEGY wal_log" if self._outside_url else "STRATEGY file_copy")
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(
-                sql.Identifier(name), sql.Identifier(template), strategy
-            )
-        )
 
     def _drop(self, name: str) -> None:
         with psycopg.connect(self._superuser_url, autocommit=True) as connection:

@@ -1,0 +1,125 @@
+"""The databases the suite runs on: each test finds the template, whatever the one before it did."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from kaireon.local.databases import with_database
+from tests.copies import Copies
+from tests.servers import SUITE
+
+Contents = dict[str, tuple[int, str]]
+
+UNCOUNTED = "-c track_counts=off"
+
+
+@pytest.fixture
+def copies(db: str) -> Iterator[Copies]:
+    """Of the suite's template, beside its own."""
+    own = Copies(SUITE.superuser_url("postgres"), template=SUITE.template, prefix=f"{db}_own", strategy="file_copy")
+    yield own
+    own.close(drop=True)
+
+
+def connect(name: str, options: str = "") -> psycopg.Connection:
+    return psycopg.connect(with_database(SUITE.superuser_url("postgres"), name), options=options, autocommit=True)
+
+
+def found_in(name: str) -> tuple[int, Contents]:
+    """Which database it is, and what is in each of its relations."""
+    with connect(name, UNCOUNTED) as root:
+        oid = root.execute("SELECT oid::int8 FROM pg_database WHERE datname = current_database()").fetchone()
+        relations = root.execute(
+            "SELECT oid::regclass::text, relkind::text FROM pg_class"
+            " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')"
+        ).fetchall()
+        contents: Contents = {}
+        for relation, kind in relations:
+            row = "row(r.last_value, r.is_called)" if kind == "S" else "r"
+            contents[relation] = root.execute(
+                f"SELECT count(*), md5(string_agg({row}::text, ',' ORDER BY {row}::text)) FROM {relation} r"
+            ).fetchone()
+        contents["triggers"] = root.execute(
+            "SELECT count(*), md5(string_agg(concat_ws(' ', c.relname, t.tgname, t.tgenabled), ',' ORDER BY t.oid))"
+            " FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid WHERE c.relhastriggers"
+        ).fetchone()
+    assert oid is not None
+    return oid[0], contents
+
+
+def and_back(copies: Copies, name: str) -> str:
+    """What becomes of that database once a test is through with it."""
+    copies.give_back(name)
+    copies.give_back(copies.take())
+    return copies.take()
+
+
+def test_what_rows_came_changed_and_went_is_put_back_and_the_database_goes_out_again(copies: Copies) -> None:
+    used = copies.take()
+    which, before = found_in(used)
+    full = [relation for relation, (rows, _) in before.items() if rows and relation != "triggers"]
+    assert len(full) > 15
+    with connect(used) as root:
+        # As the superuser that nothing refuses anything; switching that is not what the test is about.
+        with connect(used, UNCOUNTED) as quiet:
+            quiet.execute("CREATE TABLE pg_temp.guarded AS SELECT oid FROM pg_class WHERE relhastriggers")
+            quiet.execute("UPDATE pg_class SET relhastriggers = false WHERE oid IN (SELECT oid FROM pg_temp.guarded)")
+            for relation in full:
+                if "_seq" in relation:
+                    root.execute("SELECT nextval(%s)", [relation])
+                else:
+                    root.execute(f"DELETE FROM {relation}")
+            quiet.execute("UPDATE pg_class SET relhastriggers = true WHERE oid IN (SELECT oid FROM pg_temp.guarded)")
+        # A row changed, too, and one that has come.
+        root.execute("INSERT INTO django_session VALUES ('k', 'd', now())")
+        root.execute("UPDATE django_session SET session_data = 'other'")
+    _, emptied = found_in(used)
+    assert {relation for relation in before if emptied[relation] != before[relation]} >= {*full, "django_session"}
+
+    again = and_back(copies, used)
+    assert again != used
+    assert found_in(again) == (which, before)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE TABLE scratch (id int)",
+        "CREATE FUNCTION scratch() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "ALTER TABLE tenancy_tenant DISABLE TRIGGER USER",
+        "GRANT DELETE ON audit_record TO kaireon_app",
+        "DROP POLICY IF EXISTS scratch ON tenancy_apikey; CREATE POLICY scratch ON tenancy_apikey USING (true)",
+        "TRUNCATE django_session",
+        "ANALYZE tenancy_tenant",
+        "VACUUM django_session",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET jit = off', current_database()); END $$",
+        "DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO kaireon_app', current_database()); END $$",
+        "INSERT INTO django_session SELECT n::text, 'd', now() FROM generate_series(1, 5000) n",
+    ],
+)
+def test_after_anything_else_the_template_is_copied_anew(copies: Copies, change: str) -> None:
+    used = copies.take()
+    which, before = found_in(used)
+    with connect(used) as root:
+        for statement in change.split("; ") if change.startswith("DROP") else [change]:
+            root.execute(statement)
+    other, found = found_in(and_back(copies, used))
+    assert other != which
+    assert found == before
+
+
+def test_it_is_copied_anew_while_somebody_is_still_there(copies: Copies) -> None:
+    used = copies.take()
+    which, before = found_in(used)
+    with connect(used) as somebody:
+        assert found_in(and_back(copies, used)) != (which, before)
+        with pytest.raises(psycopg.OperationalError):
+            somebody.execute("SELECT 1")
+
+
+def test_what_is_left_of_a_test_finds_nothing_under_the_name_it_knows(copies: Copies) -> None:
+    used = copies.take()
+    and_back(copies, used)
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        connect(used)
