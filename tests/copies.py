@@ -3,7 +3,8 @@
 A copy takes a thousand files, putting back what a test wrote takes some rows. So a database goes out again when nobody
 is connected to it and nothing happened in it but that rows came, changed and went. PostgreSQL's own counters say so:
 what touched a catalogue (a table made, a trigger switched off, a TRUNCATE, a vacuum) makes a new copy necessary.
-Each time it gets a new name: a process that an old test left behind finds nothing under the one it knows.
+Where others than this process were connected it gets a new name: what an old test left behind finds nothing under the
+one it knows. Otherwise the sessions of this process go out again with it (tests/sessions.py).
 """
 
 import time
@@ -15,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from kaireon.local.databases import with_database
+from tests.sessions import Sessions, tidied
 
 # Removed rows stay in the files as dead ones, so no database goes out for ever.
 _TURNS = 40
@@ -72,13 +74,18 @@ class Template:
 class Copies:
     """The databases of one process."""
 
-    def __init__(self, superuser_url: str, *, template: str, prefix: str, strategy: str) -> None:
+    def __init__(self, superuser_url: str, *, template: str, prefix: str, strategy: str, sessions: Sessions) -> None:
         self._url = superuser_url
         self._source = template
         self._prefix = prefix
         self._strategy = strategy
         self._names = 0
         self._turns: dict[str, int] = {}
+        # Which database it is that we gave out under a name: a test may have put another in its place.
+        self._oids: dict[str, int] = {}
+        self._sessions = sessions
+        # Our own with each that was put back.
+        self._inside: dict[str, psycopg.Connection] = {}
         # The next one is made ready while a test runs.
         self._maker = ThreadPoolExecutor(1, "copier")
         self._ready: list[Future[str]] = []
@@ -90,8 +97,14 @@ class Copies:
         return self._ready.pop(0).result()
 
     def give_back(self, name: str) -> None:
-        """When this process has closed its connections to it."""
-        self._ready.append(self._maker.submit(self._again, name))
+        """When no test uses it any more."""
+        left = self._sessions.left_by_test(name)
+        opened = self._sessions.opened.pop(name, 0)
+        self._ready.append(self._maker.submit(self._again, name, left + self._sessions.forget(name), opened))
+
+    def leave(self, name: str) -> None:
+        """Close what is kept open with a database that a test has: for one that must be alone with it."""
+        _close(*self._sessions.forget(name), self._inside.pop(name, None))
 
     def close(self, *, drop: bool) -> None:
         """`drop` on a server that outlives the run."""
@@ -99,6 +112,8 @@ class Copies:
             if not ready.cancel() and drop:
                 self._maker.submit(self._drop, ready.result()).result()
         self._maker.shutdown()
+        idle = [session for name in self._inside for session in self._sessions.forget(name)]
+        _close(*self._inside.values(), *idle, self.__dict__.get("_root"))
 
     @cached_property
     def _root(self) -> psycopg.Connection:
@@ -135,27 +150,58 @@ class Copies:
             [self._source, name],
         )
         self._turns[name] = 0
+        self._oids[name] = self._oid(name)
         return name
 
-    def _again(self, used: str) -> str:
-        """The same database under a new name, or a new copy."""
-        name = self._next_name()
+    def _oid(self, name: str) -> int:
+        found = self._root.execute("SELECT oid::int8 FROM pg_database WHERE datname = %s", [name]).fetchone()
+        return int(found[0]) if found else 0
+
+    def _again(self, used: str, sessions: list[psycopg.Connection], opened: int) -> str:
+        """The same database, under a new name when others knew the old one; or a new copy."""
         turns = self._turns.pop(used)
-        if turns < _TURNS and self._is_alone(used) and self._rename(used, name):
-            if self._put_back(name):
+        sessions = [session for session in sessions if tidied(session)]
+        inside = self._inside.pop(used, None)
+        if inside is not None and not tidied(inside):
+            inside = None
+        name = used
+        oid = self._oids.pop(used)
+        if (
+            turns < _TURNS
+            and oid == self._oid(used)
+            and self._is_alone(used, [*sessions, *([inside] if inside else [])])
+        ):
+            if self._visits(used) > opened:
+                _close(*sessions, inside)
+                sessions, inside = [], None
+                name = self._next_name()
+            if (name == used or self._rename(used, name)) and self._put_back(name, inside):
                 self._turns[name] = turns + 1
+                self._oids[name] = oid
+                self._sessions.keep(name, sessions)
                 return name
-            used = name
+        _close(*sessions, inside, self._inside.pop(name, None))
         self._drop(used)
+        self._drop(name)
         return self._copied()
 
-    def _is_alone(self, name: str) -> bool:
+    def _is_alone(self, name: str, but_for: list[psycopg.Connection]) -> bool:
+        """No session is left but these."""
         deadline = time.monotonic() + _PATIENCE
-        while self._root.execute("SELECT FROM pg_stat_activity WHERE datname = %s", [name]).fetchone():
+        known = [session.info.backend_pid for session in but_for if not session.closed]
+        others = "SELECT FROM pg_stat_activity WHERE datname = %s AND pid <> ALL (%s)"
+        while self._root.execute(others, [name, known]).fetchone():
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.002)
         return True
+
+    def _visits(self, name: str) -> int:
+        """How many sessions there have been with it since it was put back."""
+        visits = self._root.execute(
+            "SELECT pg_stat_get_db_sessions(oid) FROM pg_database WHERE datname = %s", [name]
+        ).fetchone()
+        return int(visits[0]) if visits else 0
 
     def _rename(self, used: str, name: str) -> bool:
         """So that nobody connects any more; False when somebody has."""
@@ -167,20 +213,25 @@ class Copies:
             return False
         return True
 
-    def _put_back(self, name: str) -> bool:
+    def _put_back(self, name: str, inside: psycopg.Connection | None) -> bool:
         """The template's rows into the tables that a test wrote to. False when that would not be enough."""
         template = self._template
         if self._root.execute(_DATABASE, [name]).fetchone() != template.database:
             return False
-        with psycopg.connect(with_database(self._url, name), options=_UNCOUNTED) as connection:
-            touched = connection.execute(_TOUCHED, [[*template.tables, *template.catalogues]]).fetchall()
+        if inside is None:
+            inside = psycopg.connect(with_database(self._url, name), options=_UNCOUNTED, autocommit=True)
+        self._inside[name] = inside
+        with inside.transaction():
+            touched = inside.execute(_TOUCHED, [[*template.tables, *template.catalogues]]).fetchall()
             if any(tended or oid not in template.tables for oid, _, tended in touched):
                 return False
             if sum(written for _, written, _ in touched) > _MOST_ROWS:
                 return False
-            self._wind_back(connection)
-            _rewrite(connection, {oid: template.tables[oid] for oid, _, _ in touched})
-            connection.execute("SELECT pg_stat_reset()")
+            self._wind_back(inside)
+            _rewrite(inside, {oid: template.tables[oid] for oid, _, _ in touched})
+        # Its own coming was a visit: that is counted before all is counted from nothing.
+        inside.execute("SELECT pg_stat_force_next_flush()")
+        inside.execute("SELECT pg_stat_reset()")
         return True
 
     def _wind_back(self, connection: psycopg.Connection) -> None:
@@ -210,3 +261,9 @@ def _rewrite(connection: psycopg.Connection, tables: dict[int, Table]) -> None:
             with connection.cursor().copy(f"COPY {table.name} ({table.columns}) FROM STDIN") as rows:
                 rows.write(table.rows)
     connection.execute(switch, [True, guarded])
+
+
+def _close(*sessions: psycopg.Connection | None) -> None:
+    for session in sessions:
+        if session is not None:
+            session.close()

@@ -21,6 +21,7 @@ from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import redis
@@ -31,7 +32,9 @@ from kaireon.local.databases import DatabaseUrls, with_database, with_login
 from kaireon.local.folder import LocalFolder
 from kaireon.local.postgres import THROWAWAY, EmbeddedPostgres
 from kaireon.local.redis import EmbeddedRedis
-from tests.copies import Copies
+
+if TYPE_CHECKING:
+    from tests.copies import Copies
 
 _ALIASES = {"default": "kaireon_app", "owner": "kaireon_owner", "sequencer": "kaireon_sequencer"}
 _URL_VARIABLES = {
@@ -78,11 +81,6 @@ class Suite:
     @property
     def template(self) -> str:
         return f"kaireon_template_{self.run}"
-
-    @property
-    def _strategy(self) -> str:
-        """Copying files is the faster way where nothing is synced; elsewhere it costs two checkpoints."""
-        return "wal_log" if self._outside_url else "file_copy"
 
     @property
     def _objects(self) -> Path:
@@ -153,18 +151,37 @@ class Suite:
     def database(self) -> Iterator[str]:
         """A database as the template is, with every connection of this process pointed at it; yields its name."""
         self._ensure_template()
-        if self._copies is None:
-            worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-            prefix = f"kaireon_test_{self.run}_{worker}"
-            self._copies = Copies(self._superuser_url, template=self.template, prefix=prefix, strategy=self._strategy)
-        name = self._copies.take()
+        copies = self._copies = self._copies or self._new_copies()
+        name = copies.take()
         try:
             with self._pointing_at(name):
-                yield name
+                try:
+                    yield name
+                finally:
+                    copies.give_back(name)
         finally:
-            self._copies.give_back(name)
             shutil.rmtree(self._objects, ignore_errors=True)
             shutil.rmtree(self._spool, ignore_errors=True)
+
+    def leave(self, name: str) -> None:
+        """This process has no connection with that database any more, for a test that copies or replaces it."""
+        from django.db import connections
+
+        connections.close_all()
+        if self._copies is not None:
+            self._copies.leave(name)
+
+    def _new_copies(self) -> "Copies":
+        # Sessions are Django's, whose settings want the environment prepared.
+        from tests.copies import Copies
+        from tests.sessions import Sessions
+
+        prefix = f"kaireon_test_{self.run}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+        # Copying files is the faster way where nothing is synced; elsewhere it costs two checkpoints.
+        strategy = "wal_log" if self._outside_url else "file_copy"
+        sessions = Sessions()
+        sessions.install()
+        return Copies(self._superuser_url, template=self.template, prefix=prefix, strategy=strategy, sessions=sessions)
 
     def flush_redis(self) -> None:
         if self._redis is not None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from django.db import connections
 from psycopg import sql
 
 from audit import services as audit_log
@@ -54,7 +53,7 @@ def restore(database: str, path: Path) -> None:
 def snapshot(database: str) -> Iterator[str]:
     """The files of the database as they are now, to go back to."""
     copy = f"{database}_copy"
-    connections.close_all()
+    SUITE.leave(database)
     _superuser(sql.SQL("CREATE DATABASE {} TEMPLATE {}"), copy, database)
     try:
         yield copy
@@ -63,7 +62,7 @@ def snapshot(database: str) -> Iterator[str]:
 
 
 def go_back(database: str, copy: str) -> None:
-    connections.close_all()
+    SUITE.leave(database)
     _superuser(sql.SQL("DROP DATABASE {} WITH (FORCE)"), database)
     _superuser(sql.SQL("CREATE DATABASE {} TEMPLATE {}"), database, copy)
     databases.grant(SUITE.superuser_url(database))
@@ -71,7 +70,7 @@ def go_back(database: str, copy: str) -> None:
 
 
 def _empty(database: str) -> None:
-    connections.close_all()
+    SUITE.leave(database)
     _superuser(sql.SQL("DROP DATABASE {} WITH (FORCE)"), database)
     _superuser(sql.SQL("CREATE DATABASE {} TEMPLATE template0"), database)
 

@@ -1,13 +1,17 @@
 """The databases the suite runs on: each test finds the template, whatever the one before it did."""
 
 from collections.abc import Iterator
+from secrets import token_hex
+from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 
 from kaireon.local.databases import with_database
 from tests.copies import Copies
 from tests.servers import SUITE
+from tests.sessions import Sessions
 
 Contents = dict[str, tuple[int, str]]
 
@@ -17,7 +21,13 @@ UNCOUNTED = "-c track_counts=off"
 @pytest.fixture
 def copies(db: str) -> Iterator[Copies]:
     """Of the suite's template, beside its own."""
-    own = Copies(SUITE.superuser_url("postgres"), template=SUITE.template, prefix=f"{db}_own", strategy="file_copy")
+    own = Copies(
+        SUITE.superuser_url("postgres"),
+        template=SUITE.template,
+        prefix=f"{db}_{token_hex(4)}",
+        strategy="file_copy",
+        sessions=Sessions(),
+    )
     yield own
     own.close(drop=True)
 
@@ -55,6 +65,17 @@ def and_back(copies: Copies, name: str) -> str:
     return copies.take()
 
 
+def again() -> tuple[int, str, tuple[object, ...]]:
+    """The next database of this process: the session with it, its name, and what is set and held in it."""
+    with SUITE.database() as name, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('app.tenant_id', true), current_setting('statement_timeout'),"
+            " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),"
+            " (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*) FROM pg_cursors WHERE is_holdable)"
+        )
+        return connection.connection.info.backend_pid, name, cursor.fetchone()
+
+
 def test_what_rows_came_changed_and_went_is_put_back_and_the_database_goes_out_again(copies: Copies) -> None:
     used = copies.take()
     which, before = found_in(used)
@@ -77,9 +98,9 @@ def test_what_rows_came_changed_and_went_is_put_back_and_the_database_goes_out_a
     _, emptied = found_in(used)
     assert {relation for relation in before if emptied[relation] != before[relation]} >= {*full, "django_session"}
 
-    again = and_back(copies, used)
-    assert again != used
-    assert found_in(again) == (which, before)
+    other = and_back(copies, used)
+    assert other != used
+    assert found_in(other) == (which, before)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +139,34 @@ def test_it_is_copied_anew_while_somebody_is_still_there(copies: Copies) -> None
             somebody.execute("SELECT 1")
 
 
+def test_one_that_a_test_has_put_in_its_place_goes(copies: Copies) -> None:
+    used = copies.take()
+    _, before = found_in(used)
+    with connect(used) as root:
+        root.execute("INSERT INTO django_session VALUES ('k', 'd', now())")
+    with connect("postgres") as root:
+        root.execute(f"CREATE DATABASE {used}_copy TEMPLATE {used}")
+        root.execute(f"DROP DATABASE {used}")
+        root.execute(f"ALTER DATABASE {used}_copy RENAME TO {used}")
+    assert found_in(and_back(copies, used))[1] == before
+
+
 def test_what_is_left_of_a_test_finds_nothing_under_the_name_it_knows(copies: Copies) -> None:
     used = copies.take()
+    connect(used).close()
     and_back(copies, used)
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         connect(used)
+
+
+def test_a_session_goes_out_again_with_its_database_and_nothing_in_it_is_left_of_a_test(
+    django_db_blocker: Any,
+) -> None:
+    with django_db_blocker.unblock():
+        with SUITE.database() as name, connection.cursor() as cursor:
+            pid = connection.connection.info.backend_pid
+            cursor.execute("SELECT set_config('app.tenant_id', 'acme', false), pg_advisory_lock(7)")
+            cursor.execute("LISTEN news; SET statement_timeout = 17; DECLARE c CURSOR WITH HOLD FOR SELECT 1")
+        found = [state for own, other, state in [again() for _ in range(3)] if (own, other) == (pid, name)]
+        assert found
+        assert set(found) == {("", "0", 0, 0, 0)}
