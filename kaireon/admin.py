@@ -1,10 +1,11 @@
 """What the admin shows on every page: the menu, the tenants one may switch to, the search."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import get_script_prefix, get_urlconf, reverse
 
 from compliance.holding import custodians_admin, notices
 from kaireon.approvals import inbox_admin
@@ -153,36 +154,46 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
 ALWAYS_OPEN = frozenset({"Compliance"})
 
 
+def address(view: str) -> str:
+    """Of a page that takes nothing: some fifty of them are linked on each page, and they never move."""
+    return _address(view, get_script_prefix(), get_urlconf())
+
+
+@cache
+def _address(view: str, _prefix: str, _urlconf: str | None) -> str:
+    return reverse(view)
+
+
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     groups = []
     for title, pages in NAVIGATION.items():
         items = [
-            {"title": page.title, "icon": page.icon, "link": reverse(f"admin:{page.model}_{page.page}")}
+            {"title": page.title, "icon": page.icon, "link": address(f"admin:{page.model}_{page.page}")}
             for page in pages
             if may(request, page.permission)
         ]
         if items:
             groups.append({"title": title, "items": items, "collapsible": title not in ALWAYS_OPEN and len(items) > 5})
-    own: list[dict[str, Any]] = [{"title": "Home", "icon": "home", "link": reverse("admin:index")}]
+    own: list[dict[str, Any]] = [{"title": "Home", "icon": "home", "link": address("admin:index")}]
     if may(request, Permission.DECIDE_APPROVALS):
         count = inbox_admin.count_for(request)
         own.append(
             {
                 "title": inbox_admin.TITLE,
                 "icon": "how_to_reg",
-                "link": reverse(f"admin:{inbox_admin.PAGE}"),
+                "link": address(f"admin:{inbox_admin.PAGE}"),
                 "waiting": count,
             }
         )
     if asked_to_keep(request):
-        own.append({"title": custodians_admin.TITLE, "icon": "inventory_2", "link": reverse(custodians_admin.ASKED)})
+        own.append({"title": custodians_admin.TITLE, "icon": "inventory_2", "link": address(custodians_admin.ASKED)})
     return _with_place([{"items": own}, *groups], request.path)
 
 
 def _with_place(groups: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
     """Mark where one is: one item alone, the one whose address says most of the page's."""
     items = [item for group in groups for item in group["items"]]
-    home = reverse("admin:index")
+    home = address("admin:index")
     leading = [item["link"] for item in items if path.startswith(item["link"]) and item["link"] != home]
     here = max(leading, key=len, default=path)
     for item in items:
@@ -204,7 +215,7 @@ def tenant_switcher(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         {
             "title": member.tenant_name,
-            "link": reverse("admin:switch_tenant"),
+            "link": address("admin:switch_tenant"),
             "attrs": {
                 "tenant": member.tenant_id,
                 "role": member.role,
@@ -220,9 +231,9 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
     can_find, can_ask = may(request, Permission.READ_CUSTOMERS), may(request, Permission.READ_RETENTION)
     return {
         "k_find_customers": _list("customers_customer") if can_find else None,
-        "k_explain": reverse("admin:compliance_retentionpolicy_explain") if can_ask else None,
+        "k_explain": address("admin:compliance_retentionpolicy_explain") if can_ask else None,
     }
 
 
 def _list(model: str) -> str:
-    return reverse(f"admin:{model}_changelist")
+    return address(f"admin:{model}_changelist")
