@@ -94,6 +94,7 @@ def test_a_run_shows_what_it_came_to_here_only(rows: Rows, sign_in: SignIn) -> N
     assert "Ada" not in page
 
 
+@pytest.mark.slow
 def test_every_filter_that_is_offered_works(rows: Rows, sign_in: SignIn) -> None:
     client = sign_in(ADA)
     tried = 0

@@ -127,6 +127,7 @@ def test_of_another_tenants_rows_it_knows_nothing(db):
     assert (found.days_now, found.rows, MALLORY.tenant_id) == (None, 0, GLOBEX)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(2))
 def test_a_purge_takes_what_was_said(db, number, settings):
     settings.RETENTION_COOLING_OFF_HOURS = oracle.COOLING_OFF // timedelta(hours=1)

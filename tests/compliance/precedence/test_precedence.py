@@ -58,6 +58,7 @@ def _cooling_off(settings):
     settings.RETENTION_COOLING_OFF_HOURS = oracle.COOLING_OFF // timedelta(hours=1)
 
 
+@pytest.mark.slow
 def test_a_purge_takes_what_has_no_reason_to_stay_and_nothing_else():
     seen = Counter()
     for number in range(-(-CASES // ROWS)):
