@@ -8,6 +8,8 @@ from compliance.holding.admin import HoldAdmin, MatterAdmin
 from compliance.holding.templates_admin import HoldTemplateAdmin
 from compliance.purging.admin import PurgePlanAdmin
 from compliance.purging.dispositions_admin import DispositionAdmin
+from compliance.reporting.admin import ReportScheduleAdmin
+from compliance.reporting.runs_admin import ReportRunAdmin
 from compliance.retention.admin import RetentionPolicyAdmin
 
 __all__ = [
@@ -19,6 +21,8 @@ __all__ = [
     "MatterAdmin",
     "NotificationProviderAdmin",
     "PurgePlanAdmin",
+    "ReportRunAdmin",
+    "ReportScheduleAdmin",
     "RetentionPolicyAdmin",
     "SecuritySignalAdmin",
 ]

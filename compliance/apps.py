@@ -25,3 +25,9 @@ class ComplianceConfig(AppConfig):
         import_module("compliance.log")  # tells the audit log how long it is kept
         import_module("compliance.purging.plans")  # registers what a second person agrees to
         import_module("compliance.purging.jobs")  # registers the job that applies a plan
+        import_module("compliance.reporting.figures")  # registers what rules can watch
+        import_module("compliance.reporting.notices")  # registers what is published
+        import_module("compliance.reporting.running")  # registers the job that makes a report
+        files = import_module("compliance.reporting.files")
+        keyring = import_module("kaireon.tenancy.keyring")
+        keyring.WRAPPED_KEYS[files.KEYS.name] = files.KEYS

@@ -15,6 +15,7 @@ LEAST: dict[str, tuple[int, str, str]] = {
     "RETENTION_COOLING_OFF_HOURS": (0, "a number of hours; 0 is none", "kaireon.E060"),
     "HOLD_COOLING_OFF_HOURS": (0, "a number of hours; 0 is none", "kaireon.E061"),
     "HOLD_REMINDER_DAYS": (1, "a number of days, 1 or more", "kaireon.E062"),
+    "REPORT_DAYS": (1, "a number of days, 1 or more", "kaireon.E066"),
     "DETECTION_RELEASE_PURGE_MINUTES": (1, "a number of minutes from 1 to 60", "kaireon.E064"),
     "DETECTION_ERASURES": (1, "a number, 1 or more", "kaireon.E064"),
     "DETECTION_AUDIT_VIEWS": (1, "a number, 1 or more", "kaireon.E064"),

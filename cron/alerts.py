@@ -8,6 +8,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from compliance.alerting import evaluation
 from compliance.models import AlertRule
+from cron import reports
 from cron.work import Work
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
@@ -42,11 +43,11 @@ def evaluate(work: Work) -> Answer:
 
 
 # What the tick does in each tenant, by its name in the answer. One that fails does not keep the next from being done.
-DUE: dict[str, Callable[[Work], Answer]] = {"alerts": evaluate}
+DUE: dict[str, Callable[[Work], Answer]] = {"alerts": evaluate, "reports": reports.due}
 
 
 def tick(work: Work) -> Answer:
-    """`{alerts: {…}}`, and so on through DUE."""
+    """`{alerts: {…}, reports: {…}}`, and so on through DUE."""
     body: dict[str, Any] = {}
     errors: list[str] = []
     for name, do in DUE.items():

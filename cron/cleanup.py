@@ -10,6 +10,7 @@ from django.db import connection
 
 from audit.exports import jobs as export_jobs
 from compliance.purging import log_prefixes, months, purge
+from compliance.reporting import files as report_files
 from cron.models import JobRun, RunState
 from cron.work import Work
 from dsar.certifying import certificates
@@ -83,6 +84,8 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
     Gives `{deleted: {entity: count}, erasuresResumed, lettersForgotten, shredded, held, withoutPolicy, blobsDeleted,
     warnings, finished, auditLog: {standing, records}, …}` and errors.
     """
+    # Before the purge, which removes the objects of what goes.
+    reports = report_files.expire(now=work.now, dry_run=work.dry_run)
     purged = purge.purge_expired(now=work.now, actor=work.actor, dry_run=work.dry_run, budget=work.budget)
     if work.dry_run:
         # What would have gone with its month by now is still there, and was counted with the month.
@@ -118,6 +121,7 @@ def cleanup_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:
         "lettersForgotten": letters,
         "shredded": {"dsarRequest": shredded, log_keys.NAME: keys},
         "auditLog": log.as_dict(),
+        "reportFilesExpired": reports,
     }
     body["warnings"] += log.warnings
     return {**body, "auditExportsExpired": export_jobs.expire(now=work.now, dry_run=work.dry_run)}, purged.errors

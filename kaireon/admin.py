@@ -71,6 +71,13 @@ NAVIGATION: dict[str, tuple[Page, ...]] = {
             model="compliance_drift",
             permission=Permission.READ_RETENTION,
         ),
+        Page(title="Reports", icon="lab_profile", model="compliance_reportrun", permission=Permission.READ_REPORTS),
+        Page(
+            title="Report schedules",
+            icon="event_repeat",
+            model="compliance_reportschedule",
+            permission=Permission.READ_REPORTS,
+        ),
         Page(title="Audit log", icon="verified_user", model="audit_auditrecord", permission=Permission.READ_AUDIT),
         Page(title="Log exports", icon="folder_zip", model="audit_auditexport", permission=Permission.EXPORT_AUDIT),
         Page(

@@ -24,6 +24,7 @@ AUDIT_PUBLISH_SECRET = env.AUDIT_PUBLISH_SECRET
 AUDIT_WITNESSES = env.AUDIT_WITNESSES
 AUDIT_WITNESS_PRIVATE = env.AUDIT_WITNESS_PRIVATE
 AUDIT_EXPORT_DAYS = env.AUDIT_EXPORT_DAYS
+REPORT_DAYS = env.REPORT_DAYS
 SIEM_BACKEND = env.SIEM_BACKEND
 SIEM_ENDPOINT = env.SIEM_ENDPOINT
 SIEM_API_KEY = env.SIEM_API_KEY
@@ -300,6 +301,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "LegalHoldStateEnum": "compliance.models.hold.HoldState",
         "ApprovalStateEnum": "kaireon.approvals.models.State",
         "AlertStateEnum": "compliance.models.AlertState",
+        "ReportStateEnum": "compliance.models.ReportState",
+        "FormatEnum": "audit.exports.copying.FORMATS",
+        "ReportFormatEnum": "compliance.models.ReportFormat",
         "NotificationStateEnum": "compliance.models.NotificationState",
         "NotificationProviderKindEnum": "compliance.models.ProviderKind",
     },

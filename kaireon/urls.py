@@ -18,6 +18,7 @@ from compliance.holding import matters_api as matters
 from compliance.purging import dispositions_api as dispositions
 from compliance.purging import plans_api as purge_plans
 from compliance.purging import preview_api as retention_preview
+from compliance.reporting import api as reports
 from compliance.retention import api as retention
 from compliance.retention import laws_api as retention_laws
 from cron import api as cron
@@ -174,6 +175,18 @@ api_v1 = [
         providers.ProviderTestView.as_view(),
         name="notification-provider-test",
     ),
+    path("reports/templates", reports.ReportTemplatesView.as_view(), name="report-templates"),
+    path("reports/schedules", reports.ReportSchedulesView.as_view(), name="report-schedules"),
+    path("reports/schedules/<uuid:schedule_id>", reports.ReportScheduleView.as_view(), name="report-schedule"),
+    path(
+        "reports/schedules/<uuid:schedule_id>/run",
+        reports.ReportScheduleRunView.as_view(),
+        name="report-schedule-run",
+    ),
+    path("reports/runs", reports.ReportRunsView.as_view(), name="report-runs"),
+    path("reports/runs/<uuid:run_id>", reports.ReportRunView.as_view(), name="report-run"),
+    path("reports/runs/<uuid:run_id>/again", reports.ReportRunAgainView.as_view(), name="report-run-again"),
+    path("reports/runs/<uuid:run_id>/download", reports.ReportDownloadView.as_view(), name="report-run-download"),
     path("cron/<str:name>", cron.CronView.as_view(), name="cron"),
 ]
 

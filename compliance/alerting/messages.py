@@ -9,7 +9,7 @@ which reads no Markdown.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from compliance.alerting.metrics import Unit
 from kaireon.lib import clock
@@ -18,7 +18,24 @@ TITLES = {"firing": "Firing", "no_data": "No data", "resolved": "Resolved", "tes
 _HEADER = 150
 _SUBJECT = 200
 _CARD = "http://adaptivecards.io/schemas/adaptive-card.json"
-_COLOURS = {"firing": "Attention", "no_data": "Warning", "resolved": "Good"}
+_COLOURS = {"firing": "Attention", "no_data": "Warning", "resolved": "Good", "ready": "Good", "failed": "Attention"}
+
+
+class Tellable(Protocol):
+    """What people are told of, an alert or something else: one line, facts, and a page to open, which `link` names."""
+
+    @property
+    def word(self) -> str: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def headline(self) -> str: ...
+    @property
+    def facts(self) -> list[tuple[str, str]]: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def link(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +60,7 @@ class Said:
     condition: str = ""
     value: str = ""
     reason: str = ""
+    link: str = "Open the rule"
 
     @property
     def headline(self) -> str:
@@ -87,19 +105,19 @@ def webhook(said: Said, recipients: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def slack(said: Said, recipients: Sequence[str]) -> dict[str, Any]:
+def slack(said: Tellable, recipients: Sequence[str]) -> dict[str, Any]:
     fields = [{"type": "mrkdwn", "text": f"*{name}*\n{_escaped(value)[:1900]}"} for name, value in said.facts]
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": said.headline[:_HEADER], "emoji": False}},
         {"type": "section", "fields": fields},
     ]
     if said.url:
-        button = {"type": "mrkdwn", "text": f"<{said.url}|Open the rule>"}
+        button = {"type": "mrkdwn", "text": f"<{said.url}|{said.link}>"}
         blocks.append({"type": "context", "elements": [button]})
     return {"text": _escaped(said.headline), "blocks": blocks}
 
 
-def teams(said: Said, recipients: Sequence[str]) -> dict[str, Any]:
+def teams(said: Tellable, recipients: Sequence[str]) -> dict[str, Any]:
     run = {"type": "TextRun", "text": said.headline, "size": "Large", "weight": "Bolder"}
     card: dict[str, Any] = {
         "$schema": _CARD,
@@ -111,12 +129,12 @@ def teams(said: Said, recipients: Sequence[str]) -> dict[str, Any]:
         ],
     }
     if said.url:
-        card["actions"] = [{"type": "Action.OpenUrl", "title": "Open the rule", "url": said.url}]
+        card["actions"] = [{"type": "Action.OpenUrl", "title": said.link, "url": said.url}]
     content = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
     return {"type": "message", "attachments": [content]}
 
 
-def mail(said: Said, recipients: Sequence[str]) -> dict[str, Any]:
+def mail(said: Tellable, recipients: Sequence[str]) -> dict[str, Any]:
     lines = [said.headline, "", *(f"{name}: {value}" for name, value in said.facts)]
     if said.url:
         lines += ["", said.url]
@@ -128,12 +146,12 @@ def mail(said: Said, recipients: Sequence[str]) -> dict[str, Any]:
     }
 
 
-FORMS: Mapping[str, Callable[[Said, Sequence[str]], dict[str, Any]]] = {
-    "webhook": webhook,
+FOR_PEOPLE: Mapping[str, Callable[[Tellable, Sequence[str]], dict[str, Any]]] = {
     "slack": slack,
     "teams": teams,
     "email": mail,
 }
+FORMS: Mapping[str, Callable[[Said, Sequence[str]], dict[str, Any]]] = {"webhook": webhook, **FOR_PEOPLE}
 
 
 def shown(value: float | None, unit: str) -> str:

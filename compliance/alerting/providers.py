@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 import audit
-from compliance.models import AlertRule, NotificationProvider, ProviderKind
+from compliance.models import AlertRule, NotificationProvider, ProviderKind, ReportSchedule
 from kaireon.lib.ids import uuid7
 from kaireon.outbox import destinations
 from kaireon.outbox.destinations import LEAST_SECRET, DestinationRefused
@@ -38,7 +38,7 @@ class ProviderNotFound(LookupError):
 
 
 class ProviderInUse(RuntimeError):
-    """Rules tell it of their alerts. `str()` of it names them."""
+    """Rules tell it of their alerts, or schedules of their reports. `str()` of it names them."""
 
 
 @requires_transaction
@@ -86,8 +86,10 @@ def remove(provider_id: UUID, *, now: datetime) -> None:
     """
     row = locked(provider_id)
     using = AlertRule.objects.present().filter(channels__contains=[str(row.pk)]).order_by("name")
-    if names := list(using.values_list("name", flat=True)[:5]):
-        raise ProviderInUse(f"{', '.join(names)}: take it out of these rules first.")
+    reports = ReportSchedule.objects.present().filter(channels__contains=[str(row.pk)]).order_by("name")
+    for kind, users in (("rules", using), ("report schedules", reports)):
+        if names := list(users.values_list("name", flat=True)[:5]):
+            raise ProviderInUse(f"{', '.join(names)}: take it out of these {kind} first.")
     where = _destination(row)
     if where is not None and row.kind != ProviderKind.EMAIL:
         # What still waits dies there, and the secret is gone.

@@ -21,6 +21,17 @@ from compliance.models.matter import Matter
 from compliance.models.policy import CLOCK, MAX_DAYS, MIN_DAYS, Mode, RetentionPolicy
 from compliance.models.policy_version import PolicyVersion
 from compliance.models.purge_plan import PlanState, PurgePlan, PurgePlanItem
+from compliance.models.report import (
+    ReportCadence,
+    ReportFile,
+    ReportFormat,
+    ReportNotice,
+    ReportRun,
+    ReportSchedule,
+    ReportSpan,
+    ReportState,
+    ReportTrigger,
+)
 from compliance.models.signal import ScanCoverage, SecuritySignal, SignalKind, SignalSeverity, SignalState
 
 __all__ = [
@@ -52,6 +63,15 @@ __all__ = [
     "ProviderKind",
     "PurgePlan",
     "PurgePlanItem",
+    "ReportCadence",
+    "ReportFile",
+    "ReportFormat",
+    "ReportNotice",
+    "ReportRun",
+    "ReportSchedule",
+    "ReportSpan",
+    "ReportState",
+    "ReportTrigger",
     "RetentionPolicy",
     "ScanCoverage",
     "SecuritySignal",

@@ -55,15 +55,15 @@ class Terms:
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """A moment (UTC) at which a period is due: the days from `first` up to `end`, by the zone's calendar."""
+    """A moment (UTC) at which a period is due: the days from `first` to `last`, both included."""
 
     at: datetime
     first: date
-    end: date
+    last: date
 
     @property
     def period(self) -> tuple[date, date]:
-        return self.first, self.end
+        return self.first, self.last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +92,10 @@ def slots(terms: Terms, *, after: datetime, until: datetime) -> Iterator[Slot]:
         at = moment(day, terms.at, terms.zone)
         if covered(terms.span, before) == (first, last) or not after < at <= until:
             continue
-        # A calendar that left out a day has a period of no time.
-        if midnight(first, terms.zone) < midnight(last, terms.zone):
-            yield Slot(at=at, first=first, end=last)
+        start, end = moments(first, last, terms.zone)
+        # A day that the calendar left out has no time.
+        if start < end:
+            yield Slot(at=at, first=first, last=last)
 
 
 def following(terms: Terms, *, after: datetime) -> Slot:
@@ -108,15 +109,20 @@ def newest(terms: Terms, *, now: datetime) -> tuple[date, date]:
 
 
 def covered(span: Span, day: date) -> tuple[date, date]:
-    """The newest period that is over when `day` begins: its first day, and the day after its last."""
+    """The newest period that is over when `day` begins: its first day and its last."""
     if span is Span.DAY:
-        return day - _DAY, day
+        return day - _DAY, day - _DAY
     if span is Span.WEEK:
-        end = day - timedelta(days=day.weekday())
-        return end - timedelta(days=7), end
+        monday = day - timedelta(days=day.weekday())
+        return monday - timedelta(days=7), monday - _DAY
     months = 3 if span is Span.QUARTER else 1
     number = (day.year * 12 + day.month - 1) // months * months
-    return _month(number - months), _month(number)
+    return _month(number - months), _month(number) - _DAY
+
+
+def moments(first: date, last: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """When the first day begins and when the last is over (UTC)."""
+    return midnight(first, zone), midnight(last + _DAY, zone)
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:

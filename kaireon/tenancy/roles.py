@@ -34,6 +34,8 @@ class Permission(StrEnum):
     READ_ALERTS = "read_alerts"
     MANAGE_MODELS = "manage_models"  # when models are trained, and which version is served
     MANAGE_ALERTS = "manage_alerts"  # rules, and who is told
+    READ_REPORTS = "read_reports"  # those whose facts somebody may read
+    MANAGE_REPORTS = "manage_reports"  # schedules, and who is told
 
 
 _VIEWER = frozenset({Permission.READ_TENANT, Permission.READ_CUSTOMERS, Permission.READ_JOBS})

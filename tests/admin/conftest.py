@@ -1,7 +1,7 @@
 """The admin as the cast sees it: a signed-in client for each person, and a row of everything in Acme."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,8 @@ from compliance.holding.matters import What
 from compliance.models import Drift, SecuritySignal
 from compliance.purging import dispositions, plans
 from compliance.purging.dispositions import Run
+from compliance.reporting import runs as reports
+from compliance.reporting import schedules as report_schedules
 from compliance.retention import policies
 from cron.models import JobRun, Trigger
 from customers.demo.loader import Share, load
@@ -31,6 +33,7 @@ from kaireon.outbox import dead_letters, destinations
 from kaireon.outbox import services as outbox
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.models import TenantModel
+from kaireon.tenancy.roles import Permission
 from tests.cast import ADA, PASSWORD, Person
 
 SignIn = Callable[[Person], Client]
@@ -106,6 +109,10 @@ def rows(db: str) -> Rows:
         watched = {"name": "Overdue", "metric": "dsar_overdue", "operator": "gt", "threshold": 0}
         rules.create(given={**watched, "channels": [str(desk.pk)]}, now=now)
         export_jobs.request(format_="csv", actor=ADA.actor, now=now)
+        terms = {"name": "Daily", "template": "audit_integrity", "formats": ["pdf"], "span": "day", "cadence": "daily"}
+        daily = {**terms, "at": time(8), "time_zone": "UTC", "channels": [str(desk.pk)]}
+        scheduled = report_schedules.create(given=daily, may=frozenset(Permission), now=now)
+        reports.run_now(scheduled, delivers=False, actor=ADA.actor, now=now)
         SecuritySignal.objects.create(
             kind="mass_erasure",
             severity="page",

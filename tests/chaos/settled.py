@@ -70,6 +70,7 @@ def left_lying(stage: Stage) -> list[str]:
             f"exports/{tenant}/interaction_history/_manifests/{number:010d}.json"
             for tenant, number in connection.execute("SELECT tenant_id, number FROM customers_exportentry")
         }
+        reports = {str(row[0]) for row in connection.execute("SELECT file FROM compliance_reportfile")}
         flows = {str(row[0]) for row in connection.execute("SELECT name FROM flows_pipeline")}
     faults = []
     for path in found:
@@ -80,6 +81,7 @@ def left_lying(stage: Stage) -> list[str]:
             "checkpoints": lambda: name in signed,  # noqa: B023
             "erasures": lambda: name in journal,  # noqa: B023
             "exports": lambda: name in exported,  # noqa: B023
+            "reports": lambda: name in reports,  # noqa: B023
             "flows": lambda: "/out/" in name and path.stem in flows,  # noqa: B023
         }.get(top, lambda: name in attached)  # noqa: B023
         if not known():

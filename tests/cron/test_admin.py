@@ -68,6 +68,7 @@ def test_it_shows_the_state_of_every_job(sign_in, run):
         "flow-scheduler-tick": "new",
         "hold-reminders": "new",
         "outbox-reaper": "paused",
+        "reports-due": "new",
         "vacuum-analyze": "new",
         "security-behavioral-scan": "new",
         "scheduled-retrains": "new",

@@ -1,20 +1,26 @@
 """POST /api/cron/tick, the address of older schedulers: three headers, one secret, what is due in every tenant."""
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.test import Client, override_settings
 
-from cron import alerts
+from compliance.models import ReportSchedule
+from cron import alerts, runner
 from cron.locks import only_run
-from cron.models import JobRun
+from cron.models import JobRun, Trigger
 from cron.work import Work
+from kaireon.lib import clock
 from kaireon.tenancy import context
+from kaireon.tenancy.context import transaction
 from tests.alerting.conftest import _figure, course, figure, make  # noqa: F401
 from tests.caller import error_of
-from tests.cast import ACME, GLOBEX, KEYS, MALLORY
+from tests.cast import ACME, ADA, GLOBEX, KEYS, MALLORY
+from tests.reporting.conftest import made
+from tests.reporting.conftest import make as report
 
 URL = "/api/cron/tick"
 SECRET = "test-cron-secret"
@@ -38,8 +44,9 @@ def test_each_of_three_headers_opens_it(header: str) -> None:
     assert answer.status_code == 200, answer.content
     assert answer.json()["ok"] is True
     nothing = {"rules": 0, "alerting": 0, "changes": 0, "notified": 0}
+    none = {"schedules": 0, "queued": 0, "again": 0, "skipped": 0}
     assert answer.json()["perTenant"] == [
-        {"tenantId": tenant, "alerts": nothing, "errors": []} for tenant in (ACME, GLOBEX)
+        {"tenantId": tenant, "alerts": nothing, "reports": none, "errors": []} for tenant in (ACME, GLOBEX)
     ]
     assert (JobRun.objects.get().job, JobRun.objects.get().trigger) == ("tick", "http")
 
@@ -115,7 +122,9 @@ def test_one_tenants_failure_is_told_in_a_500_after_the_others(
     body = answer.json()
     assert (body["ok"], body["error"]) == (False, "1 of 2 tenants failed")
     acme, globex = body["perTenant"]
-    assert acme == {"tenantId": ACME, "alerts": {}, "more": {"done": 1}, "errors": ["alerts: ValueError"]}
+    none = {"schedules": 0, "queued": 0, "again": 0, "skipped": 0}
+    said = {"alerts": {}, "reports": none, "more": {"done": 1}}
+    assert acme == {"tenantId": ACME, **said, "errors": ["alerts: ValueError"]}
     assert globex["alerts"]["changes"] == 1
     assert course(theirs, MALLORY) == ["firing"]
     # With its trace: the answer has its class alone.
@@ -136,6 +145,27 @@ def test_a_run_whose_time_is_over_does_not_go_on_with_the_next_tenant() -> None:
     figure(ended, GLOBEX)
     answer = tick(**by("x-cron-token", SECRET))
     assert (answer.status_code, answer.json()["error"], asked) == (500, "SoftTimeLimitExceeded", [ACME])
+
+
+def test_it_queues_the_reports_of_every_tenant_and_one_that_fails_does_not_keep_the_next() -> None:
+    long_ago = clock.now() - timedelta(days=3)
+    broken = report(now=long_ago, name="Broken")
+    report(now=long_ago, name="Whole")
+    report(MALLORY, now=long_ago)
+    with ADA.here(), transaction():
+        ReportSchedule.objects.filter(pk=broken.pk).update(time_zone="Europe/Atlantis")
+    answer = tick(**by("x-cron-token", SECRET))
+    assert answer.status_code == 500
+    acme, globex = answer.json()["perTenant"]
+    assert (acme["reports"]["queued"], acme["errors"]) == (3, ["reports: TimeZoneGone"])
+    assert (globex["reports"]["queued"], globex["errors"]) == (3, [])
+    assert [len(made()), len(made(MALLORY))] == [3, 3]
+    # Its own job finds nothing more to do, nor does the next tick.
+    assert runner.run_job("reports-due", trigger=Trigger.COMMAND).body["perTenant"][1]["queued"] == 0
+    assert len(made()) == 3
+    # Of a dry run only that there are some.
+    dry = runner.run_job("reports-due", trigger=Trigger.COMMAND, dry_run=True).body["perTenant"]
+    assert [entry["schedules"] for entry in dry] == [2, 1]
 
 
 def test_a_figure_that_fails_is_told_too() -> None:

@@ -67,6 +67,10 @@ APPROVAL = {"approval_id": "approval"}
 HOLD = {"hold_id": "hold"}
 MATTER = {"matter_id": "matter"}
 ALERTED = {"rule_id": "alert"}
+SCHEDULED = {"schedule_id": "schedule"}
+REPORTED = {"run_id": "report"}
+REPORT = {"template": "audit_integrity", "formats": ["csv"]}
+SCHEDULE = {**REPORT, "name": "Daily", "period": "day", "cadence": "daily", "time": "08:00", "timeZone": "UTC"}
 PROVIDED = {"provider_id": "provider"}
 ALERT = {"name": "Overdue", "metric": "dsar_overdue", "operator": "gt", "threshold": 0}
 PROVIDER = {"name": "Desk", "kind": "email", "recipients": ["desk@acme.example"]}
@@ -209,6 +213,19 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "alert-acknowledge"): Rule(ADMIN, 409, names=ALERTED),
     ("POST", "alert-silence"): Rule(ADMIN, body={"until": None}, names=ALERTED),
     ("DELETE", "alert"): Rule(ADMIN, 204, names=ALERTED),
+    ("GET", "report-templates"): Rule(ADMIN),
+    ("GET", "report-schedules"): Rule(ADMIN),
+    ("POST", "report-schedules"): Rule(ADMIN, 201, {**SCHEDULE, "name": "Another"}),
+    ("GET", "report-schedule"): Rule(ADMIN, names=SCHEDULED),
+    ("PATCH", "report-schedule"): Rule(ADMIN, body={"enabled": False}, names=SCHEDULED),
+    ("POST", "report-schedule-run"): Rule(ADMIN, 202, {}, names=SCHEDULED),
+    ("GET", "report-runs"): Rule(ADMIN),
+    ("POST", "report-runs"): Rule(ADMIN, 202, {**REPORT, "from": "2026-01-01", "to": "2026-01-31"}),
+    ("GET", "report-run"): Rule(ADMIN, names=REPORTED),
+    # Nobody has made it yet.
+    ("POST", "report-run-again"): Rule(ADMIN, 409, names=REPORTED),
+    ("GET", "report-run-download"): Rule(ADMIN, 409, names=REPORTED, query="?format=csv"),
+    ("DELETE", "report-schedule"): Rule(ADMIN, 204, names=SCHEDULED),
     ("GET", "notification-providers"): Rule(ADMIN),
     ("POST", "notification-providers"): Rule(ADMIN, 201, {**PROVIDER, "name": "Another"}),
     ("GET", "notification-provider"): Rule(ADMIN, names=PROVIDED),
@@ -276,7 +293,10 @@ def things(db: str) -> dict[str, str]:
     held = {**HELD, "custodians": [str(bea.pk)]}
     hold = with_key("ada").post("/admin/legal-holds", held).json()["id"]
     matter = with_key("ada").post("/admin/matters", {"name": "Case 8", "reason": "order"}).json()["id"]
+    schedule = with_key("ada").post("/reports/schedules", SCHEDULE).json()["id"]
     return {
+        "schedule": schedule,
+        "report": with_key("ada").post(f"/reports/schedules/{schedule}/run", {}).json()["id"],
         "alert": with_key("ada").post("/alerts", ALERT).json()["id"],
         "provider": with_key("ada").post("/notifications/providers", PROVIDER).json()["id"],
         "hold": hold,

@@ -35,6 +35,8 @@ def value_of(model_field: Any) -> Any:
             return MOMENT
         case models.DateField():
             return MOMENT.date()
+        case models.TimeField():
+            return MOMENT.time()
         case models.BooleanField():
             return False
         case models.IntegerField() | models.DecimalField() | models.FloatField():

@@ -1,0 +1,177 @@
+"""Reports in the admin: asked for, followed, tried again, fetched."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.enums import ActionVariant
+
+from compliance.models import ReportRun, ReportState
+from compliance.reporting import files, runs, schedules
+from compliance.reporting.admin import title_of
+from compliance.reporting.api import attachment
+from compliance.reporting.forms import PeriodForm
+from kaireon.lib import clock
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.roles import Permission
+
+STATES = {"Queued": "info", "Running": "primary", "Completed": "success", "Failed": "danger", "Skipped": "warning"}
+REFUSALS: dict[type[Exception], str] = {
+    schedules.ReportRefused: "",
+    runs.TooManyOpen: "",
+    runs.RunNotFound: "The report is not there any more.",
+    runs.NotFailed: "It is not failed any more.",
+}
+
+
+@admin.register(ReportRun)
+class ReportRunAdmin(TenantModelAdmin[ReportRun]):
+    view_permission = Permission.READ_REPORTS
+    list_display = ("title", "report", "period_shown", "state_label", "trigger", "created_at", "expires_at")
+    list_filter = ("state", "trigger")
+    search_equal = ("title", "template", "schedule_id")
+    search_help_text = "Id, title, report or the id of a schedule"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("state_label", "error", "detail", "report", "period_shown", "formats_shown")}),
+        ("Asked for", {"fields": ("trigger", "slot", "requested_by_name", "created_at", "finished_at", "expires_at")}),
+    )
+    actions_list = ("new",)
+    actions_detail = ("pdf", "html", "csv", "again")
+    when_empty = "Press New report, or make a schedule."
+    change_form_after_template = "admin/compliance/report.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReportRun]:
+        found: QuerySet[ReportRun] = super().get_queryset(request)
+        return found.filter(template__in=runs.readable(principal_of(request).permissions))
+
+    def headline(self, row: ReportRun) -> str:
+        return f"{row.title}, {self.period_shown(row)}"
+
+    @column("State", label=STATES, ordering="state")
+    def state_label(self, row: ReportRun) -> str:
+        return str(row.get_state_display())
+
+    @column("Report", ordering="template")
+    def report(self, row: ReportRun) -> str:
+        return title_of(row.template)
+
+    @column("Period", ordering="period_first")
+    def period_shown(self, row: ReportRun) -> str:
+        first, last = row.period_first, row.period_last
+        days = str(first) if last == first else f"{first} to {last}"
+        return f"{days} ({row.time_zone})"
+
+    @column("Formats")
+    def formats_shown(self, row: ReportRun) -> str:
+        return ", ".join(name.upper() for name in row.formats)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return []
+        fit = {file.format for file in row.files.there()} if row.state == ReportState.COMPLETED else set()
+        if row.state == ReportState.FAILED:
+            fit.add("again")
+        return [a for a in super().get_actions_detail(request, object_id) if a.action_name.rsplit("_", 1)[-1] in fit]
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        row = self.get_object(request, object_id) if object_id else None
+        if row is not None:
+            made = {"files": list(row.files.order_by("format")), "notices": _notices(row)}
+            extra_context = {**(extra_context or {}), **made}
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    @verb(
+        permission=Permission.MANAGE_REPORTS,
+        description="New report",
+        icon="add",
+        url_path="new",
+        variant=ActionVariant.PRIMARY,
+    )
+    def new(self, request: HttpRequest) -> HttpResponse:
+        may = principal_of(request).permissions
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            asked = runs.request(
+                template=given["template"],
+                formats=given["formats"],
+                first=given["since"],
+                last=given["to"],
+                time_zone=given["timeZone"],
+                may=may,
+                actor=principal_of(request).actor,
+                now=clock.now(),
+            )
+            self.after_commit(request, lambda: runs.wake(asked))
+            self.succeed(request, "The report is queued. This page shows how far it is when you reload it.")
+            return HttpResponseRedirect(self.url("change", asked.run.pk))
+
+        return self.ask(
+            request,
+            title="New report",
+            lead="A worker makes it of the days between two dates, both included.",
+            form=PeriodForm(given_by(request), may=may),
+            do=do,
+            refusals=REFUSALS,
+            submit="Make the report",
+            cancel=self.url("changelist"),
+        )
+
+    @verb(
+        permission=Permission.MANAGE_REPORTS,
+        description="Try again",
+        icon="refresh",
+        url_path="again",
+        variant=ActionVariant.PRIMARY,
+    )
+    def again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+
+        def do(given: dict[str, Any]) -> HttpResponse:
+            asked = runs.again(row.pk, now=clock.now())
+            self.after_commit(request, lambda: runs.wake(asked))
+            self.succeed(request, "The report is queued again.")
+            return HttpResponseRedirect(self.url("change", row.pk))
+
+        return self.ask(
+            request,
+            title=f"Try {row.title} again",
+            lead="The same report of the same period.",
+            form=forms.Form(given_by(request)),
+            do=do,
+            refusals=REFUSALS,
+            submit="Try again",
+            cancel=self.url("change", row.pk),
+        )
+
+    @verb(permission=Permission.READ_REPORTS, description="PDF", icon="download", url_path="pdf")
+    def pdf(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.download(request, object_id, "pdf")
+
+    @verb(permission=Permission.READ_REPORTS, description="HTML", icon="download", url_path="html")
+    def html(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.download(request, object_id, "html")
+
+    @verb(permission=Permission.READ_REPORTS, description="CSV", icon="download", url_path="csv")
+    def csv(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.download(request, object_id, "csv")
+
+    def download(self, request: HttpRequest, object_id: str, format_: str) -> HttpResponse:
+        """The file, which is recorded; or its page, saying why there is none."""
+        row = self.row(request, object_id)
+        try:
+            _, content = runs.download(row, format_, now=clock.now())
+        except (runs.NotReady, runs.NoSuchFormat, files.FileGone, files.StorageAway) as error:
+            words = f"The format {error}" if isinstance(error, runs.NoSuchFormat) else str(error)
+            self.message_user(request, words, messages.WARNING)
+            return HttpResponseRedirect(self.url("change", row.pk))
+        return attachment(row, format_, content)
+
+
+def _notices(row: ReportRun) -> list[Any]:
+    return list(row.notices.select_related("provider").order_by("made_at", "pk"))

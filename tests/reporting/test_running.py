@@ -1,0 +1,353 @@
+"""Making what is due: each period once, whoever looks and whatever dies; nothing half of what failed."""
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.files.storage import default_storage
+
+from compliance.alerting import metrics
+from compliance.alerting.metrics import Asked
+from compliance.models import ReportRun, ReportSchedule
+from compliance.reporting import files, running, runs, schedules
+from compliance.reporting.schedule import MOST_CAUGHT_UP
+from customers import removals
+from customers.models.removal import ObjectRemoval
+from kaireon.jobs import runner
+from kaireon.jobs import services as jobs
+from kaireon.lib import clock
+from kaireon.outbox.models import Message
+from kaireon.tenancy.context import transaction
+from tests.cast import ACME, ADA, GLOBEX, MALLORY
+from tests.race import at_once
+from tests.reporting.conftest import (
+    ALL,
+    NOON,
+    again,
+    content,
+    during,
+    give_up,
+    kept,
+    look,
+    made,
+    make,
+    notices,
+    periods,
+    provider,
+    recorded,
+    work,
+)
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def days(number: float) -> Any:
+    return NOON + timedelta(days=number)
+
+
+def failures() -> float | None:
+    """What an alert rule watches."""
+    with ADA.here(), transaction():
+        return metrics.get("reports_failed").read(Asked(now=NOON, since=NOON))
+
+
+def objects() -> list[Path]:
+    place = Path(settings.STORAGES["default"]["OPTIONS"]["location"]) / "reports"
+    return [path for path in place.rglob("*") if path.is_file()]
+
+
+class TestWhatIsDue:
+    def test_each_period_is_made_once_and_says_so_in_the_log(self) -> None:
+        make(formats=["pdf", "csv", "html"])
+        assert look(NOON).queued == 0
+        assert look(days(1)).as_dict() == {"schedules": 1, "queued": 1, "again": 0, "skipped": 0}
+        assert look(days(1)).queued == 0
+        [run] = made()
+        assert (str(run.period_first), str(run.period_last), run.state) == ("2026-06-01", "2026-06-01", "queued")
+        assert work(run) is not None
+        assert again(run).state == "completed"
+        assert b"2026-06-01T00:00:00+00:00 to 2026-06-02T00:00:00+00:00" in content(run)
+        assert content(run, "pdf").startswith(b"%PDF-")
+        assert b"<h1" in content(run, "html")
+        verbs = ["report.due", "report.complete", "report.download", "report.download", "report.download"]
+        assert [r.action for r in recorded(*set(verbs))] == verbs
+        # In storage nothing of it can be read, and its names tell nothing.
+        assert len(objects()) == 3
+        assert not any(b"Test report" in path.read_bytes() or b"%PDF" in path.read_bytes() for path in objects())
+
+    @pytest.mark.parametrize("missed", [1, 5, MOST_CAUGHT_UP + 4])
+    def test_downtime_is_made_up_for_and_what_is_too_much_is_told(self, missed: int) -> None:
+        make()
+        looked = look(days(missed))
+        skipped = max(0, missed - MOST_CAUGHT_UP)
+        assert (looked.queued, looked.skipped) == (missed - skipped, skipped)
+        assert len(periods(state="skipped")) == len(recorded("report.skip")) == skipped
+        assert len(set(periods())) == missed
+        assert periods(state="queued") == periods()[skipped:]
+        assert look(days(missed)).queued == look(days(missed)).skipped == 0
+
+    def test_a_clock_that_is_set_back_brings_nothing_again_nor_does_another_zone(self) -> None:
+        row = make()
+        look(days(5))
+        before = periods()
+        for back in (4.9, 3, 0, -30):
+            look(days(back))
+        with ADA.here(), transaction():
+            ReportSchedule.objects.filter(pk=row.pk).update(active_from=NOON - timedelta(days=9))
+        for back in (1, 3):
+            look(days(back))
+        with ADA.here(), transaction():
+            ReportSchedule.objects.filter(pk=row.pk).update(time_zone="Pacific/Auckland")
+        look(days(5))
+        assert len(set(periods())) == len(periods())
+        assert set(before) <= set(periods())
+
+    def test_two_who_look_at_once_have_each_period_once(self) -> None:
+        for number in range(4):
+            make(name=f"Report {number}")
+        at_once(*[lambda: look(days(3)) for _ in range(3)])
+        look(days(3))
+        assert len(made()) == 12
+        assert {len(periods(title=f"Report {number}")) for number in range(4)} == {3}
+
+    def test_what_is_switched_off_or_changed_does_not_make_up_for_what_was_before(self) -> None:
+        row = make()
+        for given, now in (({"is_enabled": False}, 1), ({"is_enabled": True}, 4)):
+            with ADA.here(), transaction():
+                schedules.change(row.pk, given=given, may=ALL, now=days(now))
+            assert look(days(now + 0.5)).queued == 0
+        assert look(days(5)).queued == 1
+        assert periods() == ["2026-06-05"]
+
+    def test_a_schedule_that_cannot_be_read_does_not_keep_the_next(self) -> None:
+        broken = make(name="Broken")
+        make(name="Whole")
+        with ADA.here(), transaction():
+            ReportSchedule.objects.filter(pk=broken.pk).update(time_zone="Europe/Atlantis")
+        looked = look(days(1))
+        assert (looked.queued, looked.errors) == (1, ("TimeZoneGone",))
+        assert [run.title for run in made()] == ["Whole"]
+
+    def test_tenants_have_their_own(self) -> None:
+        make()
+        make(MALLORY, name="Theirs")
+        look(days(1))
+        assert (periods(), periods(MALLORY)) == (["2026-06-01"], [])
+        look(days(1), MALLORY)
+        assert [run.title for run in made(MALLORY)] == ["Theirs"]
+
+
+class TestFailure:
+    def test_a_template_that_fails_leaves_nothing_half_and_is_tried_with_the_next(self) -> None:
+        desk = provider(kind="email", recipients=["desk@acme.example"])
+        make(channels=[str(desk.pk)])
+        look(days(1))
+        [run] = made()
+        during(ValueError("c-17 is not a number"))
+        assert give_up(run).state == "failed"
+        failed = again(run)
+        assert (failed.state, failed.error) == ("failed", "template_failed")
+        assert failed.detail == f"The section “Test” of the report {run.template} failed with ValueError."
+        assert (kept(), objects()) == ([], [])
+        assert [notice.word for notice in notices()] == ["failed"]
+        [record] = recorded("report.fail")
+        assert "c-17" not in str(vars(record))
+        assert failures() == 1
+        during(lambda: None)
+        assert look(days(1)).again == 0
+        looked = look(days(2))
+        assert (looked.queued, looked.again) == (1, 1)
+        for one in made():
+            work(one)
+        assert periods(state="completed") == ["2026-06-01", "2026-06-02"]
+        assert (again(run).error, again(run).detail) == ("", "")
+        assert failures() == 0
+        assert [notice.word for notice in notices()] == ["failed", "ready", "ready"]
+
+    def test_storage_that_is_away_leaves_nothing_half(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        make(formats=["pdf", "csv"])
+        look(days(1))
+        [run] = made()
+        real, stored = default_storage.save, []
+
+        def full(name: str, body: Any) -> str:
+            stored.append(name)
+            if len(stored) % 2 == 0:
+                raise OSError(28, "No space left on device")
+            return real(name, body)
+
+        monkeypatch.setattr(default_storage, "save", full)
+        assert give_up(run).state == "failed"
+        monkeypatch.undo()
+        assert (again(run).state, again(run).error, kept()) == ("failed", "oserror", [])
+        with ADA.here():
+            removals.remove_doomed(now=clock.now() + timedelta(hours=2))
+            with transaction():
+                assert not ObjectRemoval.objects.exists()
+        assert objects() == []
+
+    def test_a_worker_that_dies_between_storing_and_recording_is_made_up_for_and_told_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        desk = provider(kind="email", recipients=["desk@acme.example"])
+        make(channels=[str(desk.pk)])
+        look(days(1))
+        [run] = made()
+
+        class Killed(BaseException):
+            pass
+
+        def die(*_args: Any) -> None:
+            raise Killed
+
+        monkeypatch.setattr(running, "_complete", die)
+        with pytest.raises(Killed):
+            work(run)
+        monkeypatch.undo()
+        assert (again(run).state, len(objects()), kept(), notices()) == ("running", 1, [], [])
+        later = clock.now() + jobs.LEASE * 2
+        with clock.freeze(later):
+            assert work(run) is not None
+            assert work(run) is None
+        assert again(run).state == "completed"
+        assert ([notice.word for notice in notices()], len(kept())) == (["ready"], 1)
+        with ADA.here():
+            removals.remove_doomed(now=later + timedelta(hours=2))
+            with transaction():
+                assert Message.objects.filter(topic="report.email").count() == 1
+        assert [path.name for path in objects()] == [str(kept()[0].file.name).rsplit("/", 1)[1]]
+
+    def test_of_two_workers_one_has_it(self) -> None:
+        desk = provider(kind="email", recipients=["desk@acme.example"])
+        make(channels=[str(desk.pk)])
+        look(days(1))
+        [run] = made()
+        # The first is still at it when its lease has run out and another has taken over.
+        inside, over = threading.Event(), threading.Event()
+        first = threading.local()
+
+        def slow() -> None:
+            if not getattr(first, "is_second", False):
+                inside.set()
+                over.wait(30)
+
+        during(slow)
+
+        def begin() -> Any:
+            return work(run)
+
+        def take_over() -> Any:
+            first.is_second = True
+            assert inside.wait(30)
+            try:
+                with ADA.here():
+                    job = jobs.claim_at_once(job_id=run.job_ref, now=clock.now() + jobs.LEASE * 2)  # type: ignore[arg-type]
+                    assert job is not None
+                    return runner.work(job)
+            finally:
+                over.set()
+
+        at_once(begin, take_over)
+        assert again(run).state == "completed"
+        assert (len(kept()), len(notices()), len(recorded("report.complete"))) == (1, 1, 1)
+        with ADA.here():
+            removals.remove_doomed(now=clock.now())
+        assert len(objects()) == 1
+
+    def test_a_job_that_was_replaced_does_nothing(self) -> None:
+        make()
+        look(days(1))
+        [run] = made()
+        during(ValueError())
+        give_up(run)
+        during(lambda: None)
+        with ADA.here(), transaction():
+            runs.again(run.pk, now=clock.now())
+            with pytest.raises(runs.NotFailed):
+                runs.again(run.pk, now=clock.now())
+        assert again(run).job_ref != run.job_ref
+        with ADA.here():
+            with transaction():
+                jobs.retry(job=jobs.Job.objects.get(pk=run.job_ref), now=clock.now())
+            runner.run(job_id=run.job_ref)  # type: ignore[arg-type]
+        assert again(run).state == "queued"
+        work(again(run))
+        assert again(run).state == "completed"
+
+    def test_one_tenants_failure_is_its_own(self) -> None:
+        make()
+        make(MALLORY)
+        for who in (ADA, MALLORY):
+            look(days(1), who)
+        during(ValueError(), ACME)
+        give_up(made()[0])
+        work(made(MALLORY)[0], MALLORY)
+        assert [made()[0].state, made(MALLORY)[0].state] == ["failed", "completed"]
+        assert MALLORY.tenant_id == GLOBEX
+
+
+class TestFiles:
+    def test_they_go_when_their_time_is_over_and_their_keys_at_once(self) -> None:
+        make(formats=["pdf", "csv"])
+        look(days(1))
+        [run] = made()
+        work(run)
+        expires = again(run).expires_at
+        assert expires is not None
+        with ADA.here():
+            assert files.expire(now=expires - timedelta(seconds=1)) == 0
+            assert files.expire(now=expires, dry_run=True) == 2
+            assert files.expire(now=expires) == 2
+            assert files.expire(now=expires) == 0
+            removals.remove_doomed(now=expires)
+        assert objects() == []
+        assert [(file.key_wrapped, str(file.file), bool(file.sha256)) for file in kept()] == [(None, "", True)] * 2
+        assert len(recorded("report.file_expired")) == 2
+        with pytest.raises(files.FileGone):
+            content(run)
+
+    def test_what_is_altered_or_gone_is_not_given_out(self) -> None:
+        make()
+        look(days(1))
+        [run] = made()
+        work(run)
+        [path] = objects()
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with pytest.raises(ValueError, match="altered"):
+            content(run)
+        path.unlink()
+        with pytest.raises(files.FileGone):
+            content(run)
+        assert recorded("report.download") == []
+
+    def test_a_new_master_key_wraps_theirs_anew(self, settings: Any) -> None:
+        from kaireon.tenancy.keyring import WRAPPED_KEYS, keyring
+
+        make()
+        look(days(1))
+        [run] = made()
+        work(run)
+        before = content(run)
+        with ADA.here(), transaction():
+            assert WRAPPED_KEYS["reports"].behind() == 0
+        settings.SEALING_KEYS = keyring().rotated().text()
+        with ADA.here(), transaction():
+            assert WRAPPED_KEYS["reports"].behind() == 1
+            assert WRAPPED_KEYS["reports"].rewrap_some(10) == 1
+            assert WRAPPED_KEYS["reports"].behind() == 0
+        assert content(run) == before
+
+
+def test_rows_cannot_be_had_twice_even_by_hand() -> None:
+    from django.db import IntegrityError
+
+    make()
+    look(days(1))
+    [run] = made()
+    with ADA.here(), pytest.raises(IntegrityError), transaction():
+        run.pk = None
+        ReportRun.objects.create(**{f.attname: getattr(run, f.attname) for f in run._meta.fields if f.name != "id"})
