@@ -118,7 +118,9 @@ def _some_batches(exported: Exported, now: datetime, budget: Budget, readers: Re
     remove_leftovers(now=now)
     manifests.put_unwritten()
     with transaction():
-        place = _place(ExportCheckpoint.objects.get())
+        # Before anything is read: whoever is struck later is known by that.
+        begun = ExportCheckpoint.objects.get()
+    place = _place(begun)
     with Waiting(readers) as waiting:
         is_last = more_above = False
         while True:
@@ -129,7 +131,7 @@ def _some_batches(exported: Exported, now: datetime, budget: Budget, readers: Re
                     waiting.add(found, is_only=is_last and not waiting)
                     place = found.until
             if waiting:
-                _one_batch(exported, *waiting.take(), now)
+                _one_batch(exported, *waiting.take(), begun.strikes, now)
             if waiting:
                 continue
             if is_last:
@@ -167,7 +169,7 @@ def remove_leftovers(*, now: datetime) -> None:
                 raise LeftoverStays
 
 
-def _one_batch(exported: Exported, found: Piece, ready: Ready, now: datetime) -> None:
+def _one_batch(exported: Exported, found: Piece, ready: Ready, strikes: int, now: datetime) -> None:
     if not ready.rows:
         # All of it was erased since it was looked at.
         with transaction():
@@ -179,8 +181,8 @@ def _one_batch(exported: Exported, found: Piece, ready: Ready, now: datetime) ->
     store(batch.object_name, ready.content)
     with transaction():
         checkpoint = locked()
-        if _place(checkpoint) != found.after:
-            # The lock was lost without our hearing of it, and somebody else went on.
+        if _place(checkpoint) != found.after or checkpoint.strikes != strikes:
+            # The lock was lost without our hearing of it: somebody else went on, or somebody was to be taken out.
             raise ExportUnderWay
         removals.claim([batch.object_name])
         audit.action(EXPORTED_VERB, entity=batch)

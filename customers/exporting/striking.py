@@ -13,7 +13,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from django.core.files.storage import default_storage
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 import audit
 from customers import removals
@@ -58,6 +58,9 @@ def strike(
     with exporting.only_writer():
         # What an export had begun and never owned may have them too.
         exporting.remove_leftovers(now=now)
+        with transaction():
+            # One that has read them already, and lost its lock without hearing of it, writes no more.
+            ExportCheckpoint.objects.update(strikes=F("strikes") + 1)
         for key in _having(refs):
             before_each()
             with transaction():

@@ -17,6 +17,7 @@ class ExportCheckpoint(TenantModel):
     last_id = models.UUIDField(default=UUID(int=0))
     batches = models.BigIntegerField(default=0)
     entries = models.BigIntegerField(default=0)
+    strikes = models.BigIntegerField(default=0, help_text="How often somebody was looked for, to be taken out.")
     head = models.CharField(max_length=64, blank=True, default="", help_text="SHA-256 of the newest manifest.")
     caught_up_at = models.DateTimeField(null=True, blank=True, help_text="When nothing was left to export last.")
     failed_at = models.DateTimeField(null=True, blank=True, help_text="Empty when the last run went well.")

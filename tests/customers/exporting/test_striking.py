@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -277,3 +277,32 @@ def test_s3_has_the_same(s3: Any) -> None:
         assert sorted(ids()) == sorted(in_database())
         warehouse.check()
     assert not any(b"c-gone" in s3.read(name) for name in s3.names())
+
+
+def test_whoever_has_read_the_person_and_lost_the_lock_writes_nothing(
+    ada: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are read, the connection that holds the lock is gone, the erasure finds no file of theirs."""
+    some(3)
+    export()
+    some(3, customer="c-gone")
+    key = ref("c-gone")
+    announce = removals.announce
+    found: list[int] = []
+
+    def struck_before(names: list[str], *, now: Any) -> None:
+        if not found:
+            found.append(-1)
+            found.append(strike(key, erased(key)).rows)
+        announce(names, now=now)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting, "only_writer", nullcontext)
+        patch.setattr(removals, "announce", struck_before)
+        with pytest.raises(exporting.ExportUnderWay):
+            export()
+    assert found == [-1, 0]
+    export()
+    assert not any(b"c-gone" in content for content in files().values())
+    assert sorted(ids()) == sorted(in_database())
+    warehouse.check()
