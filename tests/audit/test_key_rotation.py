@@ -66,6 +66,7 @@ class TestKeysOfTheLog:
             "version": 2,
             "keys": 1,
             "dossiers": 0,
+            "reports": 0,
             "resumed": False,
             "dryRun": True,
         }
