@@ -23,7 +23,6 @@ __all__ = [
     "DATA_CLASSES",
     "DERIVED",
     "DSAR_PURGE",
-    "EXEMPT",
     "SAID",
     "Entity",
     "Erasure",
@@ -369,38 +368,6 @@ CATALOGUE: tuple[Entity, ...] = (
         hidden=("name_key",),
     ),
 )
-
-# Tenant models of customers and dsar that hold nobody's data, and why. A test fails for a model in neither list.
-EXEMPT: dict[str, str] = {
-    "customers.DynamicSchema": "The definition of a table; its rows are in the catalogue.",
-    "customers.SuppressionTombstone": "A keyed hash and a channel: what erasure leaves so that a suppression lasts.",
-    "customers.ErasedSubject": "A keyed hash: what erasure leaves so that nobody is taken in again unawares.",
-    "customers.EngagementDay": "How many customers were how engaged on a day; nobody in particular.",
-    "customers.EngagementProgress": "How far a reckoning has come.",
-    "customers.ImportRun": "The position in a file, known by its hash.",
-    "customers.ExportCheckpoint": "How far an export is; no row is about anybody.",
-    "customers.ExportBatch": "What a file holds, in counts; an erasure finds the file by it and takes the person out.",
-    "customers.ExportEntry": "What a manifest says of a file, in counts and hashes.",
-    "customers.RetrainSchedule": "When a model is trained anew, and which version is served; the offer's name.",
-    "customers.RetrainRun": "That a model was trained or not, when, and why, in counts.",
-    "customers.PropensityVersion": "Coefficients and counts over at least twenty people, nobody's row, id or value.",
-    "dsar.ErasurePlan": "Counts, and our own ids of the person until the request expires.",
-    "dsar.Demand": "What a tenant demands of its requests.",
-    "dsar.IdentityCheck": "A keyed hash of a code, how often it was tried, and times.",
-    "dsar.ClockPause": "When a clock stood and on which ground; the words for it are in the notes of its request.",
-    "dsar.ErasureEntry": "Keyed hashes, counts and times: what the journal outside the database says.",
-    "dsar.ErasureSearch": "The names of a person, sealed, between the end of the profile and the answer.",
-    "dsar.Letter": "Which letter was written and sent when; what it says is in the table, as letterText.",
-    "dsar.Recipient": "Organisations that get data, and how they are told.",
-    "dsar.RecipientNotice": "Which recipient was told of what and when; whom it is about says an outbox payload.",
-    "dsar.LetterSettings": "How a tenant writes to subjects.",
-    "dsar.LetterTemplate": "A tenant's own words for a kind of letter.",
-    "dsar.FollowLink": "Keyed and plain hashes of a secret link and of a code, how often it was tried, and times.",
-    "dsar.PublicPage": "Whether a tenant has a public page, and what it says of the tenant.",
-    "dsar.ErasureStep": "Counts, states and times.",
-    "customers.ObjectRemoval": "The random name of an object that must be gone, emptied when it is.",
-    "dsar.Certificate": "What proves an erasure, for ever: counts, times, and the pseudonym that the erasure left.",
-}
 
 
 def digest() -> str:

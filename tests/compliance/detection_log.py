@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from audit import services as log
 from audit.models import AuditRecord
-from compliance.detection import scanning
+from compliance.detection import coverage, scanning
 from compliance.models import SecuritySignal
 from kaireon.flows.models import FlowRun, Pipeline
 from kaireon.lib import clock
@@ -84,3 +84,9 @@ def write(superuser_url: str, *, actor: str, at: datetime, tenant: str = ACME, b
     with psycopg.connect(superuser_url, autocommit=True) as connection:
         connection.execute(_WRITE, [tenant, run, Jsonb({"trigger": None}), actor, by, at])
     return run
+
+
+def spans(tenant: str = ACME) -> list[Any]:
+    """What scans have covered."""
+    with scope(tenant_id=tenant, actor=SETUP), transaction():
+        return list(coverage.read().spans)

@@ -19,7 +19,6 @@ from compliance.retention import policies
 from dsar.requests import services as requests
 from kaireon.flows.models import Pipeline
 from kaireon.lib import clock
-from kaireon.lib.budget import Budget
 from kaireon.tenancy import keys, members
 from kaireon.tenancy import signals as tenancy_signals
 from kaireon.tenancy.context import Actor, scope, transaction
@@ -35,6 +34,7 @@ from tests.compliance.detection_log import (
     scan,
     signals,
     since,
+    spans,
     write,
 )
 
@@ -200,123 +200,6 @@ def test_an_event_before_joining_is_its_own_kind(db):
     since(member, clock.now() + 2 * MINUTE)
     assert scan().raised == {Kind.BEFORE_JOINING: 1}
     assert scan().raised == {}
-
-
-# -- coverage ---------------------------------------------------------------------------------------------------------
-
-
-def spans(tenant: str = ACME) -> list[Any]:
-    with scope(tenant_id=tenant, actor=SETUP), transaction():
-        return list(coverage.read().spans)
-
-
-def test_the_first_scan_looks_back_ten_minutes_and_no_further(superuser_url):
-    now, member = clock.now(), joined("new", timedelta(minutes=20))
-    other = joined("new", timedelta(minutes=20))
-    write(superuser_url, actor=member.id, at=now - 10 * MINUTE - timedelta(microseconds=1))
-    write(superuser_url, actor=other.id, at=now - 10 * MINUTE)
-    assert scan(now).raised == {FIRST: 1}
-    assert [row.member_id for row in signals()] == [other.id]
-    assert spans() == [(now - 10 * MINUTE, now)]
-
-
-def test_downtime_is_made_up_for_by_the_next_scan_and_nothing_is_told_twice(superuser_url):
-    start = clock.now() - timedelta(hours=6)
-    scan(start)
-    down = [joined("new") for _ in range(3)]
-    for number, member in enumerate(down):
-        since(member, start + timedelta(hours=number))
-        write(superuser_url, actor=member.id, at=start + timedelta(hours=number, minutes=7))
-    now = start + timedelta(hours=5)
-    assert scan(now).raised == {FIRST: 3}
-    assert scan(now + MINUTE).raised == {}
-    assert spans() == [(start - 10 * MINUTE, now + MINUTE)]
-
-
-def test_without_time_the_newest_comes_first_and_the_gap_stays_known(superuser_url):
-    start = clock.now() - timedelta(hours=6)
-    scan(start)
-    early, late = joined("new"), joined("new")
-    now = start + timedelta(hours=5)
-    for member, moment in ((early, start + timedelta(hours=1)), (late, now - 2 * MINUTE)):
-        since(member, moment - MINUTE)
-        write(superuser_url, actor=member.id, at=moment)
-    done = scan(now, budget=Budget(0))
-    assert ([row.member_id for row in signals()], done.gaps) == ([late.id], 1)
-    with scope(tenant_id=ACME, actor=SETUP), transaction():
-        assert coverage.missing(now=now) == [(start, now - 10 * MINUTE)]
-    assert scan(now + MINUTE).raised == {FIRST: 1}
-    assert len(spans()) == 1
-
-
-def test_a_gap_is_taken_in_slices_that_each_count(superuser_url, monkeypatch):
-    monkeypatch.setattr(scanning, "SLICE", 2)
-    start = clock.now() - timedelta(hours=6)
-    scan(start)
-    for number in range(9):
-        member = joined("new")
-        since(member, start + number * 20 * MINUTE)
-        write(superuser_url, actor=member.id, at=start + (number * 20 + 1) * MINUTE)
-    assert scan(start + timedelta(hours=5)).raised == {FIRST: 9}
-    assert len(spans()) == 1
-
-
-def test_a_scan_that_fails_covers_nothing_and_the_next_makes_up_for_it(superuser_url, monkeypatch):
-    start = clock.now() - timedelta(hours=2)
-    scan(start)
-    member = joined("new")
-    since(member, start + MINUTE)
-    write(superuser_url, actor=member.id, at=start + 2 * MINUTE)
-    before = spans()
-
-    def broken(*_: Any, **__: Any) -> None:
-        raise ValueError("broken")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(scanning, "judge", broken)
-        with pytest.raises(ValueError, match="broken"):
-            scan(start + timedelta(hours=1))
-    assert (spans(), signals()) == (before, [])
-    assert scan(start + timedelta(hours=1, minutes=5)).raised == {FIRST: 1}
-
-
-def test_a_tenant_that_was_made_while_nobody_scanned_is_looked_at_from_its_first_moment(superuser_url):
-    now = clock.now() + timedelta(hours=2)
-    member = joined("new")
-    run_flow(member)
-    assert scan(now, since=now - timedelta(hours=9)).raised == {FIRST: 1}
-    with ADA.here(), transaction():
-        assert spans()[0].begins == Tenant.objects.get(pk=ACME).created_at
-
-
-def test_what_comes_late_with_its_own_time_is_looked_at(superuser_url):
-    now = clock.now()
-    scan(now)
-    scan(now + timedelta(hours=2))
-    member = joined("new")
-    since(member, now + 29 * MINUTE)
-    write(superuser_url, actor=member.id, at=now + 30 * MINUTE)
-    done = scan(now + timedelta(hours=2, minutes=5))
-    assert done.raised == {FIRST: 1}
-    assert done.late > 0
-    assert scan(now + timedelta(hours=2, minutes=10)).late == 0
-
-
-def test_a_clock_that_is_set_back_leaves_nothing_out_and_tells_nothing_twice(superuser_url):
-    now = clock.now()
-    first, second, third = joined("new"), joined("new"), joined("new")
-    since(first, now - 4 * MINUTE)
-    write(superuser_url, actor=first.id, at=now - 3 * MINUTE)
-    assert scan(now).raised == {FIRST: 1}
-    # An hour back, on this machine and in the database; then nobody scans for half of it.
-    back = now - timedelta(hours=1)
-    for member, moment in ((second, back + MINUTE), (third, back + 25 * MINUTE)):
-        since(member, moment - MINUTE)
-        write(superuser_url, actor=member.id, at=moment)
-    assert scan(back + 30 * MINUTE).raised == {FIRST: 2}
-    assert scan(back + 35 * MINUTE).raised == {}
-    assert scan(now + MINUTE).raised == {}
-    assert {row.member_id for row in signals()} == {first.id, second.id, third.id}
 
 
 def test_two_scans_at_once_tell_once(db):

@@ -10,7 +10,8 @@ from django.core.management import CommandError, call_command
 from django.db import models
 
 from customers import bulk, catalogue
-from customers.catalogue import CATALOGUE, DATA_CLASSES, EXEMPT, Erasure, entity
+from customers.catalogue import CATALOGUE, DATA_CLASSES, Erasure, entity
+from customers.exempt import EXEMPT
 from customers.management.commands import catalogue_page
 from customers.models import Customer, Delivery, DynamicRow, DynamicSchema, IdentityLink, JourneyEnrollment
 from kaireon.tenancy.context import transaction

@@ -7,7 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from customers.catalogue import CATALOGUE, DATA_CLASSES, DERIVED, EXEMPT, SAID, Entity, Erasure
+from customers.catalogue import CATALOGUE, DATA_CLASSES, DERIVED, SAID, Entity, Erasure
+from customers.exempt import EXEMPT
 from customers.particulars import PARTICULARS, Particulars
 
 _ERASURE = {
