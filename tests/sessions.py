@@ -5,6 +5,7 @@ test on the same database that connects in the same way is handed the session of
 goes through all of its connecting but for the opening itself.
 """
 
+import os
 import threading
 from collections import Counter
 from typing import Any
@@ -32,6 +33,8 @@ class Sessions:
         self._idle: dict[str, list[psycopg.Connection]] = {}
         # How many were opened with each database.
         self.opened: Counter[str] = Counter()
+        # A child that was forked would share them with its parent, and with its siblings.
+        self._process = os.getpid()
 
     def install(self) -> None:
         """From here on Django asks us."""
@@ -69,7 +72,7 @@ class Sessions:
         return self._idle.pop(name, [])
 
     def _kept(self, parameters: Parameters) -> psycopg.Connection | None:
-        if threading.current_thread() is threading.main_thread():
+        if os.getpid() == self._process and threading.current_thread() is threading.main_thread():
             idle = self._idle.get(str(parameters.get("dbname")), [])
             for session in [session for session in idle if self._parameters[session] == parameters]:
                 idle.remove(session)

@@ -1,14 +1,17 @@
 """The databases the suite runs on: each test finds the template, whatever the one before it did."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import connection
+from django.db.backends.postgresql.base import DatabaseWrapper
 
 from kaireon.local.databases import with_database
+from tests.audit.kills.child import fork, killed
 from tests.copies import Copies
 from tests.servers import SUITE
 from tests.sessions import Sessions
@@ -170,3 +173,22 @@ def test_a_session_goes_out_again_with_its_database_and_nothing_in_it_is_left_of
         found = [state for own, other, state in [again() for _ in range(3)] if (own, other) == (pid, name)]
         assert found
         assert set(found) == {("", "0", 0, 0, 0)}
+
+
+def test_a_child_that_is_forked_has_no_session_of_its_parent(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pid() -> int:
+        connection.ensure_connection()
+        return int(connection.connection.info.backend_pid)
+
+    # Put back as it was when the test ends.
+    monkeypatch.setattr(DatabaseWrapper, "get_new_connection", DatabaseWrapper.get_new_connection)
+    sessions, said = Sessions(), tmp_path / "pid"
+    sessions.install()
+    connection.close()
+    kept = pid()
+    sessions.keep(db, sessions.left_by_test(db))
+    assert not killed(fork(lambda: said.write_text(str(pid()))))
+    assert int(said.read_text()) != kept
+    assert pid() == kept
