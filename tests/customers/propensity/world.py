@@ -11,6 +11,7 @@ from customers.propensity import by_hand, examples, fitting, schedules
 from customers.propensity.fitting import Fitted
 from kaireon.lib.ids import uuid7
 from kaireon.tenancy.context import transaction
+from tests.customers.exporting.warehouse import settled
 
 OFFER = "winter-sale"
 DAY = timedelta(days=1)
@@ -63,6 +64,7 @@ def plant(
         partitions.ensure_months("customers_interaction", [row.occurred_at for row in rows])
         Customer.objects.bulk_create(customers)
         Interaction.objects.bulk_create(rows)
+    settled()
     return customers
 
 
@@ -73,12 +75,14 @@ def schedule(now: datetime, offer: str = OFFER, **given: Any) -> RetrainSchedule
 
 def fitted(now: datetime, offer: str = OFFER, seed: int = 7) -> Fitted:
     """Read and fit, without a schedule."""
+    settled()
     with transaction():
         asked = examples.window(offer=offer, days=365, now=now)
     return fitting.fit(examples.read(asked=asked, seed=seed), least_positives=10)
 
 
 def retrained(now: datetime, offer: str = OFFER) -> RetrainRun:
+    settled()
     return by_hand.retrain(offer=offer, now=now)
 
 
