@@ -1,6 +1,5 @@
 """What the three vendors have in common: how events become a request, and what an answer says of each event."""
 
-import gzip
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
+from isal import igzip
 
 from audit.shipping.client import Answer, Away, Client, Request
 from audit.shipping.destinations import Target
@@ -128,7 +128,7 @@ def at(endpoint: str, path: str, query: str = "") -> str:
 
 
 def packed(headers: Sequence[tuple[str, str]], body: bytes) -> tuple[Sequence[tuple[str, str]], bytes]:
-    return [*headers, ("Content-Encoding", "gzip")], gzip.compress(body, _LEVEL, mtime=0)
+    return [*headers, ("Content-Encoding", "gzip")], igzip.compress(body, _LEVEL, mtime=0)
 
 
 def said(answer: Answer) -> dict[str, Any]:
