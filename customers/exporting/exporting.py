@@ -29,6 +29,7 @@ from kaireon.lib.budget import Budget
 from kaireon.tenancy import context
 from kaireon.tenancy.alone import alone
 from kaireon.tenancy.context import requires_transaction, transaction, without_transaction
+from kaireon.tenancy.trips import fewer_trips
 
 logger = logging.getLogger("kaireon.export")
 
@@ -169,6 +170,7 @@ def remove_leftovers(*, now: datetime) -> None:
                 raise LeftoverStays
 
 
+@fewer_trips()
 def _one_batch(exported: Exported, found: Piece, ready: Ready, strikes: int, now: datetime) -> None:
     if not ready.rows:
         # All of it was erased since it was looked at.

@@ -82,4 +82,6 @@ def put(entry: ExportEntry) -> None:
     """Raises as `put_unwritten`."""
     written_once.put(places.manifest(entry.number), bytes(entry.content))
     with transaction():
+        # A server that crashes may forget it: the same is put again then, and changes nothing.
+        context.not_durably()
         ExportEntry.objects.filter(pk=entry.pk).update(written_at=clock.now())
