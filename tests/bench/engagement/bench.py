@@ -34,7 +34,7 @@ SELECT (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0')
         || '70008' || lpad(to_hex(k), 15, '0'))::uuid,
        %(tenant)s, ('0170a5e0-0000-7000-8000-' || lpad(to_hex(k %% %(customers)s), 12, '0'))::uuid,
        (ARRAY['click', 'visit', 'purchase', 'impression'])[1 + k %% 4], 'web', '', '', k::text, '{}', moment, moment
-  FROM (SELECT k, now() - interval '1 day' - k * %(span)s::interval / %(rows)s AS moment
+  FROM (SELECT k, now() - interval '1 day' - %(span)s::interval * (k::float8 / %(rows)s) AS moment
           FROM generate_series(1, %(rows)s) k) made
 """
 
