@@ -37,21 +37,25 @@ UPDATE {_TABLE} SET attempts = attempts + 1, began_at = %(now)s
  WHERE {_OF_TURN} AND position = (SELECT min(position) FROM {_TABLE} WHERE {_OF_TURN} AND state <> %(done)s)
 RETURNING name
 """  # noqa: S608 - as above
+# Those that are finished and the one that begins change in one statement.
 _DONE = f"""
-WITH finished AS (
-    SELECT * FROM unnest(%(names)s::text[], %(counts)s::jsonb[]) WITH ORDINALITY finished (name, counts, place)
-), done AS (
-    UPDATE {_TABLE} SET state = %(done)s, finished_at = %(now)s, counts = finished.counts, error = '',
-                        attempts = attempts + (place > 1)::integer,
-                        began_at = CASE WHEN place > 1 THEN %(now)s ELSE began_at END
-      FROM finished WHERE {_OF_TURN} AND {_TABLE}.name = finished.name
-), next AS (
-    SELECT min(position) AS position FROM {_TABLE}
-     WHERE {_OF_TURN} AND state <> %(done)s AND name <> ALL (%(names)s::text[])
+WITH step AS (
+    SELECT id, finished.counts, finished.place,
+           position = min(position) FILTER (WHERE state <> %(done)s AND finished.place IS NULL) OVER () AS begins
+      FROM {_TABLE}
+      LEFT JOIN unnest(%(names)s::text[], %(counts)s::jsonb[]) WITH ORDINALITY finished (name, counts, place)
+     USING (name)
+     WHERE {_OF_TURN}
 )
-UPDATE {_TABLE} SET attempts = attempts + 1, began_at = %(now)s
- WHERE {_OF_TURN} AND position = (SELECT position FROM next)
-RETURNING name
+UPDATE {_TABLE} target
+   SET state = CASE WHEN place IS NULL THEN state ELSE %(done)s END,
+       finished_at = CASE WHEN place IS NULL THEN finished_at ELSE %(now)s END,
+       counts = CASE WHEN place IS NULL THEN target.counts ELSE step.counts END,
+       error = CASE WHEN place IS NULL THEN error ELSE '' END,
+       attempts = attempts + (place IS DISTINCT FROM 1)::integer,
+       began_at = CASE WHEN place = 1 THEN began_at ELSE %(now)s END
+  FROM step WHERE target.tenant_id = %(tenant)s AND target.id = step.id AND (place IS NOT NULL OR begins)
+RETURNING CASE WHEN place IS NULL THEN name END
 """  # noqa: S608 - as above
 
 
@@ -124,10 +128,10 @@ def of(request_ids: Collection[UUID]) -> dict[UUID, list[dict[str, Any]]]:
 
 
 def _asked(statement: str, given: dict[str, Any]) -> Step | None:
+    """The step that a statement began, beside those that it only finished."""
     with connection.cursor() as cursor:
         cursor.execute(statement, given)
-        row = cursor.fetchone()
-    return Step(row[0]) if row else None
+        return next((Step(name) for (name,) in cursor.fetchall() if name), None)
 
 
 def _named(request_id: UUID) -> dict[str, Any]:
