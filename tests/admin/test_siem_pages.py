@@ -17,7 +17,8 @@ from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import transaction
 from tests.admin.conftest import SignIn
 from tests.audit.log import write
-from tests.audit.shipping.receivers import TOKEN, Elastic, listening
+from tests.audit.shipping.elastic import Elastic
+from tests.audit.shipping.receivers import TOKEN, listening
 from tests.cast import ACME, ADA, AUD, ED, MALLORY
 
 LIST = "/admin/audit/siemdestination/"

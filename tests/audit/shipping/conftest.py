@@ -10,7 +10,10 @@ from audit.shipping.destinations import Target
 from audit.tree import signing
 from kaireon.tenancy.context import PLATFORM, scope, transaction
 from tests.audit.log import WRITER
-from tests.audit.shipping.receivers import SEARCH_TOKEN, TOKEN, Datadog, Elastic, Receiver, Splunk, listening
+from tests.audit.shipping.datadog import Datadog
+from tests.audit.shipping.elastic import Elastic
+from tests.audit.shipping.receivers import SEARCH_TOKEN, TOKEN, Receiver, listening
+from tests.audit.shipping.splunk import Splunk
 from tests.cast import ACME, GLOBEX
 
 VENDORS: dict[str, Callable[[], Receiver]] = {"splunk": Splunk, "datadog": Datadog, "elastic": Elastic}

@@ -16,8 +16,8 @@ from tests.audit.kills.child import fork, killed
 from tests.audit.log import WRITER, write
 from tests.audit.shipping.conftest import every_vendor
 from tests.audit.shipping.receivers import Receiver
+from tests.audit.shipping.runs import cursor, head, is_seq, refusals, shipped
 from tests.audit.shipping.test_kills import _until_request, check, die_everywhere, finish
-from tests.audit.shipping.test_shipping import cursor, head, is_seq, refusals, shipped
 from tests.cast import ACME
 
 pytestmark = pytest.mark.usefixtures("db")

@@ -15,8 +15,8 @@ from kaireon.tenancy.roles import PERMISSIONS, Role
 from tests.audit.log import WRITER
 from tests.audit.shipping.conftest import every_vendor
 from tests.audit.shipping.receivers import Receiver
+from tests.audit.shipping.runs import head, shipped
 from tests.audit.shipping.test_reconciling import reconcile
-from tests.audit.shipping.test_shipping import head, shipped
 from tests.cast import ACME, ADA
 from tests.dsar.conftest import SECRETS, answer, file, make_customer
 

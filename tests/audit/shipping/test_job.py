@@ -17,7 +17,7 @@ from kaireon.tenancy.context import transaction
 from tests.audit.log import write
 from tests.audit.shipping.conftest import VENDORS
 from tests.audit.shipping.receivers import SEARCH_TOKEN, TOKEN, Receiver, listening
-from tests.audit.shipping.test_shipping import head
+from tests.audit.shipping.runs import head
 from tests.cast import ACME, ADA, GLOBEX, MALLORY, Person
 
 pytestmark = pytest.mark.usefixtures("db")

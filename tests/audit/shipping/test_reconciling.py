@@ -12,8 +12,9 @@ from audit.shipping.destinations import Target
 from kaireon.tenancy.context import scope, transaction
 from tests.audit.log import WRITER, records, write
 from tests.audit.shipping.conftest import configure, every_vendor
-from tests.audit.shipping.receivers import Datadog, Receiver
-from tests.audit.shipping.test_shipping import head, is_seq, refusals, shipped
+from tests.audit.shipping.datadog import Datadog
+from tests.audit.shipping.receivers import Receiver
+from tests.audit.shipping.runs import head, is_seq, refusals, shipped
 from tests.cast import ACME
 
 pytestmark = pytest.mark.usefixtures("db")
