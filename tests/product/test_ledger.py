@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def lines() -> list[Line]:
     return found
 
 
+@cache
 def source() -> str:
     paths = (p for folder in FOLDERS for p in (PROJECT / folder).rglob("*") if p.suffix in (".py", ".sql"))
     return "\n".join(path.read_text() for path in paths)

@@ -253,8 +253,8 @@ the first to the end of the last, with the process at work that puts records int
 processes, its parent too, with SIGKILL, after a tenth of them; the schedule's process lives on. What was under way then
 is begun again when its lease has run out (`JOB_LEASE_SECONDS`, 30).
 
-Where an answer takes long beside the SQL, it is what surrounds the reading: for a subject of 100 rows about 45
-statements in five transactions, of which two wait for the disk, where the SQL has 20 in two; most of their time is
+Where an answer takes long beside the SQL, it is what surrounds the reading: for a subject of 100 rows about 30
+trips in five transactions, of which two wait for the disk, where the SQL has 20 in two; most of their time is
 spent in Python. Two workers share two cores with PostgreSQL and the log's process, and take turns at the tenant's log.
 
 Medians of {rounds} rounds, two thirds as many of the requests at once, each right beside a turn of the SQL, or of one
