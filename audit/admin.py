@@ -40,9 +40,10 @@ from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
 from kaireon.jobs import services as jobs
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import READ_METHODS, TenantModelAdmin, given_by, may, principal_of, verb
+from kaireon.tenancy.admin_pages import READ_METHODS, TenantModelAdmin, may, principal_of, verb
 from kaireon.tenancy.models import Tenant
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 __all__ = ["AuditRecordAdmin", "SiemDestinationAdmin"]
 

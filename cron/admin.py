@@ -27,8 +27,9 @@ from cron.operators import operates
 from cron.slots import BadSchedule
 from kaireon.lib import clock
 from kaireon.tenancy import context
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, since, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 STATES = {"Running": "primary", "Succeeded": "success", "Failed": "danger", "Lost": "warning"}
 NOTHING = "-"

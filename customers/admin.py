@@ -43,13 +43,13 @@ from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import (
     TenantModelAdmin,
     column,
-    given_by,
     is_uuid,
     principal_of,
     since,
     verb,
 )
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 # Django looks for pages here.
 __all__ = ["EngagementDayAdmin", "EngagementHealthAdmin", "PropensityVersionAdmin", "RetrainScheduleAdmin"]

@@ -16,8 +16,9 @@ from audit.models import AuditExport
 from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 STATUSES = {"Queued": "info", "Processing": "primary", "Completed": "success", "Failed": "danger"}
 

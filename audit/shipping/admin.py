@@ -17,8 +17,9 @@ from audit.models import SiemBackend, SiemDestination
 from audit.shipping import again, destinations, lag, trying
 from audit.shipping.destinations import LEAST_EVENT_BYTES, MOST_EVENT_BYTES, DestinationRefused
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 STATES = {"Up to date": "success", "Behind": "warning", "Failing": "danger", "Paused": "info"}
 NOTHING = "-"
@@ -263,19 +264,17 @@ class SiemDestinationAdmin(TenantModelAdmin[SiemDestination]):
         row = self.row(request, object_id)
         paused = not row.is_paused
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             destinations.pause(row, paused=paused, now=clock.now())
-            self.succeed(request, "Records wait." if paused else "It goes on with the next siem-ship.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "Records wait." if paused else "It goes on with the next siem-ship."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"{'Pause' if paused else 'Go on with'} {row.name}",
             lead="Records wait and none is lost." if paused else "What waited is shipped, in order.",
-            form=forms.Form(given_by(request)),
-            do=do,
             submit="Pause" if paused else "Go on",
-            cancel=self.url("change", row.pk),
         )
 
     @verb(permission=Permission.RUN_JOBS, description="Ship again", icon="replay", url_path="again")

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,8 +13,9 @@ from compliance.alerting.forms import RuleForm, SilenceForm, initial_of
 from compliance.alerting.serializers import shown_value
 from compliance.models import AlertChange, AlertRule, NotificationProvider
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 STATES = {
     "OK": "success",
@@ -171,20 +171,18 @@ class AlertRuleAdmin(TenantModelAdmin[AlertRule]):
     def acknowledge(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             rules.acknowledge(row.pk, actor=principal_of(request).actor, now=clock.now())
-            self.succeed(request, "You have taken it on. The others see that.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "You have taken it on. The others see that."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"Take on {row.name}",
             lead="The others see who is at it, until the alert ends.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Take it on",
-            cancel=self.url("change", row.pk),
         )
 
     @verb(permission=Permission.MANAGE_ALERTS, description="Silence", icon="notifications_off", url_path="silence")
@@ -213,20 +211,18 @@ class AlertRuleAdmin(TenantModelAdmin[AlertRule]):
     def speak(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             rules.silence(row.pk, until=None, now=clock.now())
-            self.succeed(request, "The silence is over.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "The silence is over."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"End the silence of {row.name}",
             lead="What is true now is said at the next evaluation.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Speak again",
-            cancel=self.url("change", row.pk),
         )
 
     @verb(
@@ -239,21 +235,20 @@ class AlertRuleAdmin(TenantModelAdmin[AlertRule]):
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             rules.remove(row.pk, now=clock.now())
-            self.succeed(request, "The rule is removed. What it did stands in the audit log.")
-            return HttpResponseRedirect(self.url("changelist"))
+            return "The rule is removed. What it did stands in the audit log."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"Remove {row.name}",
             lead="The figure is not watched by it any more, and an open alert ends.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Remove the rule",
-            cancel=self.url("change", row.pk),
             danger=True,
+            to_list=True,
         )
 
 

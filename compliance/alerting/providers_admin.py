@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,8 +12,9 @@ from compliance.alerting import notifications, providers
 from compliance.alerting.forms import ProviderForm
 from compliance.models import NotificationProvider
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 SHOWN = 20
 REFUSALS: dict[type[Exception], str] = {
@@ -124,20 +124,18 @@ class NotificationProviderAdmin(TenantModelAdmin[NotificationProvider]):
     def test(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             notifications.test(row, now=clock.now())
-            self.succeed(request, "The test is on its way. Load this page again to see whether it arrived.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "The test is on its way. Load this page again to see whether it arrived."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"Test {row.name}",
             lead="A message goes there that says only that it is a test, and for which tenant.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Send a test",
-            cancel=self.url("change", row.pk),
         )
 
     @verb(
@@ -150,21 +148,20 @@ class NotificationProviderAdmin(TenantModelAdmin[NotificationProvider]):
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             providers.remove(row.pk, now=clock.now())
-            self.succeed(request, "It is removed.")
-            return HttpResponseRedirect(self.url("changelist"))
+            return "It is removed."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"Remove {row.name}",
             lead="Nobody is told by it any more. Rules that name it have to let go of it first.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Remove it",
-            cancel=self.url("change", row.pk),
             danger=True,
+            to_list=True,
         )
 
 

@@ -17,8 +17,9 @@ from compliance.models import SecuritySignal, SignalState
 from kaireon.approvals import people
 from kaireon.lib import clock
 from kaireon.lib.sealing import CannotOpen
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, may, principal_of, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, may, principal_of, since, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 SEVERITIES = {"Page": "danger", "Routine": "info"}
 STATES = {"Open": "warning", "Acknowledged": "success"}

@@ -33,9 +33,10 @@ from kaireon.approvals import services as approvals
 from kaireon.approvals.models import ApprovalRequest
 from kaireon.lib import clock
 from kaireon.tenancy import signals
-from kaireon.tenancy.admin_pages import READ_METHODS, column, given_by, masked_value, may, principal_of, verb
+from kaireon.tenancy.admin_pages import READ_METHODS, column, masked_value, may, principal_of, verb
 from kaireon.tenancy.middleware import BEFORE_ADMIN_REQUEST
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 __all__ = ["HoldAdmin", "MatterAdmin"]
 

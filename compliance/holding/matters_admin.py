@@ -19,8 +19,9 @@ from compliance.holding.noting import NotingAdmin
 from compliance.models import HoldState, Matter
 from kaireon.approvals import people
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import column, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import column, principal_of, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 REFUSALS: dict[type[Exception], str] = {matters.ScopeRefused: "", **refusals.WORDS}
 DESK = "admin:compliance_hold_changelist"

@@ -16,7 +16,7 @@ from compliance.holding.scope_form import ScopeForm, conditions_of
 from compliance.models import Hold, HoldTemplate
 from compliance.models.matter import NO_NAMES
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, verb
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.roles import Permission
 
@@ -144,21 +144,20 @@ class HoldTemplateAdmin(TenantModelAdmin[HoldTemplate]):
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             templates.remove(row.pk)
-            self.succeed(request, "The template is removed.")
-            return HttpResponseRedirect(self.url("changelist"))
+            return "The template is removed."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"Remove {row.name}",
             lead="Holds that were placed by it go on holding.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Remove the template",
-            cancel=self.url("change", row.pk),
             danger=True,
+            to_list=True,
         )
 
 

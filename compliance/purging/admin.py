@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
@@ -25,9 +24,10 @@ from kaireon.approvals.admin import CommentsForm
 from kaireon.approvals.models import Answer, ApprovalRequest, State
 from kaireon.jobs import services as jobs
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, since, verb
 from kaireon.tenancy.patience import TookTooLong, at_most
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 STATES = {
     "Planned": "info",
@@ -173,7 +173,7 @@ class PurgePlanAdmin(MakePlanPage, TomorrowPage, TenantModelAdmin[PurgePlan]):
     def apply(self, request: HttpRequest, object_id: str) -> HttpResponse:
         plan = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             try:
                 with at_most(SECONDS):
                     begun = applying.start(
@@ -184,19 +184,17 @@ class PurgePlanAdmin(MakePlanPage, TomorrowPage, TenantModelAdmin[PurgePlan]):
                 raise
             if begun.job is not None:
                 self.after_commit(request, partial(jobs.wake, begun.job))
-            self.succeed(request, "A worker applies it. This page follows it.")
-            return HttpResponseRedirect(self.url("change", plan.pk))
+            return "A worker applies it. This page follows it."
 
-        return self.ask(
+        return self.confirm(
             request,
+            plan,
+            do,
             title=f"Delete {plan.rows:,} rows",
             lead="They are compared with the plan once more, then deleted for good. A hold or a longer policy that"
             " appears on the way stops it.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals={PlanRefused: "", TookTooLong: TOO_LARGE},
             submit="Delete them",
-            cancel=self.url("change", plan.pk),
             danger=True,
         )
 

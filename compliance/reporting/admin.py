@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,9 +13,10 @@ from compliance.reporting import page, running, runs, schedules, templates
 from compliance.reporting.forms import WEEKDAYS, RunNowForm, ScheduleForm, initial_of
 from compliance.reporting.serializers import next_of
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
 from kaireon.tenancy.patience import TookTooLong
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 # Of a schedule's history its page shows so many; the list of reports has all.
 SHOWN = 30
@@ -199,21 +199,20 @@ class ReportScheduleAdmin(TenantModelAdmin[ReportSchedule]):
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             schedules.remove(row.pk, now=clock.now())
-            self.succeed(request, "The schedule is removed. Its reports stay.")
-            return HttpResponseRedirect(self.url("changelist"))
+            return "The schedule is removed. Its reports stay."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"Remove {row.name}",
             lead="No report of it is made any more. Those that were made stay until their time is over.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Remove the schedule",
-            cancel=self.url("change", row.pk),
             danger=True,
+            to_list=True,
         )
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,8 +13,9 @@ from compliance.reporting.admin import title_of
 from compliance.reporting.api import attachment
 from compliance.reporting.forms import PeriodForm
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 STATES = {"Queued": "info", "Running": "primary", "Completed": "success", "Failed": "danger", "Skipped": "warning"}
 REFUSALS: dict[type[Exception], str] = {
@@ -132,21 +132,19 @@ class ReportRunAdmin(TenantModelAdmin[ReportRun]):
     def again(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             asked = runs.again(row.pk, now=clock.now())
             self.after_commit(request, lambda: runs.wake(asked))
-            self.succeed(request, "The report is queued again.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "The report is queued again."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"Try {row.title} again",
             lead="The same report of the same period.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Try again",
-            cancel=self.url("change", row.pk),
         )
 
     @verb(permission=Permission.READ_REPORTS, description="PDF", icon="download", url_path="pdf")

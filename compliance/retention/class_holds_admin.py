@@ -1,7 +1,5 @@
 """The hold on a whole class, placed and released beside its policy."""
 
-from typing import Any
-
 from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.enums import ActionVariant
@@ -12,8 +10,9 @@ from compliance.models import RetentionPolicy
 from compliance.retention import refusals
 from customers.catalogue import DATA_CLASSES
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, principal_of, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 WHAT_A_HOLD_DOES = "Nothing of this class is deleted from now on: not by cleanup, not by an erasure, not by hand."
 HOLD_REFUSALS: dict[type[Exception], str] = {
@@ -79,25 +78,22 @@ class ClassHoldPages(TenantModelAdmin[RetentionPolicy]):
 
         waits = class_releases.is_to_be_asked(policy.data_class)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             actor, now = principal_of(request).actor, clock.now()
             if class_releases.is_to_be_asked(policy.data_class):
                 class_releases.ask(data_class=policy.data_class, actor=actor, now=now)
-                self.succeed(request, "Somebody else has to agree: the request waits under Approvals.")
-            else:
-                holds.release_hold(data_class=policy.data_class, actor=actor, now=now)
-                self.succeed(request, f"{policy.data_class} is no longer held.")
-            return HttpResponseRedirect(self.url("change", policy.pk))
+                return "Somebody else has to agree: the request waits under Approvals."
+            holds.release_hold(data_class=policy.data_class, actor=actor, now=now)
+            return f"{policy.data_class} is no longer held."
 
-        return self.ask(
+        return self.confirm(
             request,
+            policy,
+            do,
             title=f"Release the hold on {policy.data_class}",
             lead=f"What is older than {policy.retention_days:,} days goes with the next cleanup.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals={holds.HoldAlreadyReleased: "This class is not held, or somebody was faster."},
             submit="Ask to release the hold" if waits else "Release the hold",
-            cancel=self.url("change", policy.pk),
             danger=True,
         )
 

@@ -24,9 +24,10 @@ from customers.catalogue import DATA_CLASSES
 from kaireon.api.logs import request_id
 from kaireon.approvals.services import RequesterMayNot
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, principal_of, verb
 from kaireon.tenancy.principal import Principal
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 POLICY_REFUSALS: dict[type[Exception], str] = {
     refusals.UnknownDataClass: "",
@@ -142,23 +143,21 @@ class DecidingPages(TenantModelAdmin[RetentionPolicy]):
                 f" Taken back, {said.days:,} days go on to count."
             )
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             policies.take_back(data_class=policy.data_class, actor=principal_of(request).actor, now=clock.now())
-            self.succeed(request, f"Taken back: {policy.data_class} goes on to be kept for {said.days:,} days.")
-            return HttpResponseRedirect(self.url("change", policy.pk))
+            return f"Taken back: {policy.data_class} goes on to be kept for {said.days:,} days."
 
-        return self.ask(
+        return self.confirm(
             request,
+            policy,
+            do,
             title=f"Take back what waits for {policy.data_class}",
             lead=lead,
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals={
                 refusals.NothingWaits: "Nothing waits to take effect, or it did so already.",
                 refusals.ClockMovedBack: "",
             },
             submit="Take it back",
-            cancel=self.url("change", policy.pk),
         )
 
     def _decide(

@@ -13,9 +13,10 @@ from compliance.retention.in_force import all_in_force
 from compliance.retention.laws import Law
 from customers.catalogue import DATA_CLASSES
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, may, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, may, principal_of, verb
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 TITLE = "Laws"
 SAYS = {

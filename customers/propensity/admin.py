@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,8 +13,9 @@ from customers.propensity import by_hand, schedules, versions
 from customers.propensity.forms import NewForm, ReasonForm, TermsForm
 from kaireon.jobs import services as jobs
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 # Of a schedule's retrains the page shows so many; the audit log has all.
 SHOWN = 30
@@ -141,21 +141,19 @@ class RetrainScheduleAdmin(TenantModelAdmin[RetrainSchedule]):
     def train(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             job = by_hand.ask(row, now=clock.now())
             self.after_commit(request, lambda: jobs.wake(job))
-            self.succeed(request, "The retrain is queued. Its outcome appears here.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "The retrain is queued. Its outcome appears here."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"Train the model of {row.offer} now",
             lead="Due or not. What is served stays until a version that is not worse is there.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Train it",
-            cancel=self.url("change", row.pk),
         )
 
 

@@ -16,8 +16,9 @@ from dsar.requests import assigning
 from dsar.requests import today as days
 from dsar.requests.countdown import countdown
 from dsar.requests.kinds import title_of
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, may
+from kaireon.tenancy.admin_pages import TenantModelAdmin, may
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 # What the list calls it, and Django the boxes that were ticked in it.
 ACTION = "assign_together"

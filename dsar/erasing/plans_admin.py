@@ -1,8 +1,5 @@
 """The plan of an erasure in the admin: what would go, what stays and why, before anybody presses anything."""
 
-from typing import Any
-
-from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -11,7 +8,7 @@ from dsar.erasing import cancelling, plans
 from dsar.erasing.plan_page import page_of
 from dsar.models import DsarRequest, RequestType, State
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, principal_of, verb
 from kaireon.tenancy.patience import TookTooLong, at_most
 from kaireon.tenancy.roles import Permission
 
@@ -52,20 +49,18 @@ class ErasurePlanVerbs(TenantModelAdmin[DsarRequest]):
         row = self.row(request, object_id)
         actor = principal_of(request).actor
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             cancelling.cancel(row, actor=actor, now=clock.now())
-            self.succeed(request, "The erasure is cancelled. Nothing was erased.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "The erasure is cancelled. Nothing was erased."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title="Cancel the erasure",
             lead="Nothing is erased, and the request is closed as withdrawn. A new one can be filed at any time.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Cancel the erasure",
-            cancel=self.url("change", row.pk),
         )
 
 

@@ -14,8 +14,9 @@ from dsar.letters.letters_api import listed
 from dsar.models import DsarRequest, Letter, LetterKind, LetterState, LetterText
 from dsar.requests import grounds, outcomes
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, is_uuid, may, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, is_uuid, may, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 REFUSALS: dict[type[Exception], str] = {
     **{kind: message for kind, (_, message) in API_REFUSALS.items()},
@@ -108,20 +109,18 @@ class LetterVerbs(TenantModelAdmin[DsarRequest]):
         row = self.row(request, object_id)
         found = self._letter(request, row)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             sending.retry(found, now=clock.now())
-            self.succeed(request, "The letter is on its way again.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "The letter is on its way again."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title="Send the letter again",
             lead="It goes to the same address under the same Message-ID, so that nobody has it twice.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Send again",
-            cancel=self.url("change", row.pk),
         )
 
     @verb(permission=Permission.MANAGE_DSAR, description="Sent by other means", icon="markunread", url_path="by-means")

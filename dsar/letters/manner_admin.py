@@ -18,8 +18,9 @@ from dsar.letters.texts import Template
 from dsar.letters.words import LANGUAGES
 from dsar.models import DsarRequest, LetterKind, LetterTemplate
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, may, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, may, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 TITLE = "Letters"
 MOST_VERSIONS = 20

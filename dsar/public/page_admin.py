@@ -11,8 +11,9 @@ from dsar.models import DsarRequest
 from dsar.public import page, words
 from dsar.requests.codes import CodeRefused
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 
 class PublicPageForm(forms.Form):

@@ -13,8 +13,9 @@ from dsar.recipients import recipients
 from dsar.recipients.notices import SECTION_TITLES
 from kaireon.lib import clock
 from kaireon.outbox.models import Destination
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 REFUSALS: dict[type[Exception], str] = {recipients.RecipientRefused: ""}
 
@@ -153,19 +154,17 @@ class RecipientAdmin(TenantModelAdmin[Recipient]):
     ) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             recipients.switch(row, enabled=enabled, now=clock.now())
-            self.succeed(request, done)
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return done
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=title,
             lead=lead,
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit=title.split(" this ", maxsplit=1)[0],
-            cancel=self.url("change", row.pk),
             danger=not enabled,
         )

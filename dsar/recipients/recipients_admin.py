@@ -9,8 +9,9 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 from dsar.models import DsarRequest, NoticeState, RecipientNotice
 from dsar.recipients import notices
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, is_uuid, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, is_uuid, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 TONES: dict[str, str] = {NoticeState.TOLD: "good", NoticeState.FAILED: "bad", NoticeState.NOT_TOLD: "warn"}
 OPEN = (NoticeState.WAITING, NoticeState.FAILED)

@@ -19,9 +19,10 @@ from dsar.models import DsarRequest, Status
 from dsar.requests import clocks, working_days
 from kaireon.lib import clock as wall
 from kaireon.tenancy import context
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, principal_of, verb
 from kaireon.tenancy.models import Tenant
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 REFUSALS: dict[type[Exception], str] = {
     deadlines.ClockRefused: "",
@@ -121,17 +122,17 @@ class ClockVerbs(TenantModelAdmin[DsarRequest]):
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             clocks.resume_request(request=row, actor=principal_of(request).actor, now=wall.now())
-            return self._done(request, row, "The clock runs again.")
+            return "The clock runs again."
 
-        return self._ask_clock(
+        return self.confirm(
             request,
             row,
+            do,
             title="Run the clock again",
             lead="What was asked for has come: the clock runs from today, and its page shows the new deadline.",
-            form=forms.Form(given_by(request)),
-            do=do,
+            refusals=REFUSALS,
             submit="Run it",
         )
 

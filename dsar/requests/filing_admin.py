@@ -19,9 +19,10 @@ from kaireon.api import throttles
 from kaireon.api.errors import TooManyRequests
 from kaireon.lib import clock
 from kaireon.tenancy import context
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, is_uuid, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, is_uuid, principal_of, verb
 from kaireon.tenancy.models import Tenant
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 REFUSALS: dict[type[Exception], str] = {
     subjects.SubjectRefused: "Give a customer number, or an e-mail address, of at most 254 printable characters.",

@@ -21,9 +21,10 @@ from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job
 from kaireon.lib import clock
 from kaireon.outbox import services as outbox
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, principal_of, verb
 from kaireon.tenancy.confirming import ConfirmedForm
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 REFUSALS: dict[type[Exception], str] = {
     **{kind: message for kind, (_, message) in API_REFUSALS.items()},
@@ -121,19 +122,18 @@ class LifeVerbs(TenantModelAdmin[DsarRequest]):
     def code(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             message = identity.send_code(request=row, now=clock.now())
             self.after_commit(request, lambda: outbox.wake(message))
-            self.succeed(request, "A code is on its way to the subject's address. The one before has ended.")
-            return self._back(row)
+            return "A code is on its way to the subject's address. The one before has ended."
 
-        return self._asked(
+        return self.confirm(
             request,
             row,
             do,
-            form=forms.Form(given_by(request)),
             title="Mail the subject a code",
             lead=f"It goes to the address that is known of them. At most {identity.MOST_CODES} codes, one a minute.",
+            refusals=REFUSALS,
             submit="Send a code",
         )
 
@@ -266,18 +266,17 @@ class LifeVerbs(TenantModelAdmin[DsarRequest]):
         row = self.row(request, object_id)
         actor = principal_of(request).actor
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             outcomes.withdraw(request=row, actor=actor, now=clock.now())
-            self.succeed(request, "The request is withdrawn.")
-            return self._back(row)
+            return "The request is withdrawn."
 
-        return self._asked(
+        return self.confirm(
             request,
             row,
             do,
-            form=forms.Form(given_by(request)),
             title="Withdraw the request",
             lead="When the subject does not want it any more. A package that is being made is dropped.",
+            refusals=REFUSALS,
             submit="Withdraw",
             danger=True,
         )

@@ -1,15 +1,12 @@
 """Trying a failed request again, in the admin."""
 
-from typing import Any
-
-from django import forms
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from unfold.enums import ActionVariant
 
 from dsar.models import DsarRequest, Status, Step
 from dsar.requests import progress_page, services
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, given_by, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, verb
 from kaireon.tenancy.roles import Permission
 
 
@@ -26,21 +23,19 @@ class RetryVerbs(TenantModelAdmin[DsarRequest]):
     def again(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             filed = services.retry_request(request=row, now=clock.now())
             self.after_commit(request, lambda: services.wake(filed))
-            self.succeed(request, "The request is queued again.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "The request is queued again."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title="Try the request again",
             lead=_lead(row),
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals={services.RequestNotFailed: "This request has not failed, or was queued again already."},
             submit="Queue it again",
-            cancel=self.url("change", row.pk),
         )
 
 

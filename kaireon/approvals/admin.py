@@ -22,9 +22,10 @@ from kaireon.approvals.members_admin import MembershipAdmin
 from kaireon.approvals.models import Answer, ApprovalRequest, ApprovalVote, State
 from kaireon.lib import clock
 from kaireon.tenancy import context
-from kaireon.tenancy.admin_pages import column, given_by, may, principal_of, since, verb
+from kaireon.tenancy.admin_pages import column, may, principal_of, since, verb
 from kaireon.tenancy.confirming import Confirmation, ConfirmedForm
 from kaireon.tenancy.roles import Permission, Role
+from kaireon.tenancy.verb_pages import given_by
 
 __all__ = ["ApprovalRequestAdmin", "MembershipAdmin"]
 
@@ -219,20 +220,18 @@ class ApprovalRequestAdmin(InboxPage):
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             services.cancel(request_id=row.pk, actor=principal_of(request).actor, now=clock.now())
-            self.succeed(request, "The request is taken back.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "The request is taken back."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"Take back: {row.summary}",
             lead="Nothing is done, and nobody is asked any more.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals=REFUSALS,
             submit="Take it back",
-            cancel=self.url("change", row.pk),
         )
 
     def _answer(self, request: HttpRequest, row: ApprovalRequest, answer: Answer, comments: str) -> HttpResponse:

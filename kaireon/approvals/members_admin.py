@@ -15,9 +15,10 @@ from kaireon.approvals import services
 from kaireon.approvals.models import ApprovalRequest
 from kaireon.lib import clock
 from kaireon.tenancy import members
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
 from kaireon.tenancy.models import Membership
 from kaireon.tenancy.roles import Permission, Role
+from kaireon.tenancy.verb_pages import given_by
 
 REFUSALS: dict[type[Exception], str] = {
     members.LastAdmin: "This is the tenant's only admin: make somebody else an admin first.",

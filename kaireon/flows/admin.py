@@ -28,8 +28,9 @@ from kaireon.flows.models import FlowRun, Pipeline, RunTrigger
 from kaireon.flows.runs_admin import FlowRunAdmin
 from kaireon.flows.schedule import ScheduleInvalid
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 __all__ = ["FlowRunAdmin", "PipelineAdmin"]
 
@@ -241,20 +242,19 @@ class PipelineAdmin(TenantModelAdmin[Pipeline]):
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
         pipeline = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             pipelines.delete(pipeline, actor=principal_of(request).actor, now=clock.now())
-            self.succeed(request, f"{pipeline.name} is deleted.")
-            return HttpResponseRedirect(self.url("changelist"))
+            return f"{pipeline.name} is deleted."
 
-        return self.ask(
+        return self.confirm(
             request,
+            pipeline,
+            do,
             title=f"Delete {pipeline.name}",
             lead="What waits or runs ends. Finished runs stay for as long as their class is kept.",
-            form=forms.Form(given_by(request)),
-            do=do,
             submit="Delete the pipeline",
-            cancel=self.url("change", pipeline.pk),
             danger=True,
+            to_list=True,
         )
 
 

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -17,7 +16,7 @@ from kaireon.flows.definition import FlowInvalid
 from kaireon.flows.engine import DefinitionChanged
 from kaireon.flows.models import FlowRun, Pipeline, RunState
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, since, verb
 from kaireon.tenancy.roles import Permission
 
 STATES = {"Queued": "info", "Running": "primary", "Done": "success", "Failed": "danger", "Skipped": "warning"}
@@ -120,18 +119,17 @@ class FlowRunAdmin(TenantModelAdmin[FlowRun]):
     def again(self, request: HttpRequest, object_id: str) -> HttpResponse:
         run = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             job = execution.resume(run, now=clock.now())
             self.after_commit(request, lambda: pipelines.wake(job))
-            self.succeed(request, "The run is queued again.")
-            return HttpResponseRedirect(self.url("change", run.pk))
+            return "The run is queued again."
 
-        return self.ask(
+        return self.confirm(
             request,
+            run,
+            do,
             title=f"Take {run.name} up again",
             lead="Finished steps are not run again.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals={
                 execution.RunNotFailed: "",
                 DefinitionChanged: "",
@@ -139,7 +137,6 @@ class FlowRunAdmin(TenantModelAdmin[FlowRun]):
                 FlowInvalid: "",
             },
             submit="Queue it again",
-            cancel=self.url("change", run.pk),
         )
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
 from django.db import OperationalError
@@ -15,7 +14,7 @@ from unfold.enums import ActionVariant
 from kaireon.jobs import cancelling, pauses, registry, services
 from kaireon.jobs.models import Job, JobState
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, since, verb
 from kaireon.tenancy.roles import Permission
 
 STATES = {
@@ -126,45 +125,41 @@ class JobAdmin(TenantModelAdmin[Job]):
             self.message_user(request, "This job is not one to try again here.", messages.WARNING)
             return HttpResponseRedirect(self.url("change", job.pk))
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             services.retry(job=job, now=clock.now())
             self.after_commit(request, lambda: services.wake(job))
-            self.succeed(request, "The job is queued again.")
-            return HttpResponseRedirect(self.url("change", job.pk))
+            return "The job is queued again."
 
-        return self.ask(
+        return self.confirm(
             request,
+            job,
+            do,
             title=f"Try {job.type} again",
             lead="It gets all its retries back and starts as soon as a worker is free.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals={services.JobNotFailed: "This job has not failed, or somebody queued it again already."},
             submit="Queue it again",
-            cancel=self.url("change", job.pk),
         )
 
     @verb(permission=Permission.RUN_JOBS, description="Cancel", icon="cancel", url_path="cancel")
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
         job = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             cancelling.cancel(job=job, now=clock.now())
-            self.succeed(request, "The job is cancelled.")
-            return HttpResponseRedirect(self.url("change", job.pk))
+            return "The job is cancelled."
 
-        return self.ask(
+        return self.confirm(
             request,
+            job,
+            do,
             title=f"Cancel {job.type}",
             lead="One that runs stops at its next step; what it has not committed is undone. What asked for the job"
             " is marked as failed, and can be tried again there.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals={
                 cancelling.JobNotOpen: "This job has ended already.",
                 OperationalError: "This job is just ending: look again in a moment.",
             },
             submit="Cancel the job",
-            cancel=self.url("change", job.pk),
             danger=True,
         )
 

@@ -1,6 +1,5 @@
 """Messages, destinations and dead letters of the chosen tenant."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -16,9 +15,10 @@ from kaireon.lib.masking import mask
 from kaireon.lib.sealing import CannotOpen
 from kaireon.outbox import archive, dead_letters, payloads, services
 from kaireon.outbox.models import DeadLetter, Destination, LetterState, Message
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, since, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, since, verb
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import given_by
 
 STATES = {"Pending": "info", "Sending": "primary", "Delivered": "success", "Dead": "danger"}
 LETTER_STATES = {"Open": "danger", "Replayed": "success", "Purged": "info"}
@@ -36,6 +36,9 @@ SKIPPED = {
 
 class Skipped(Exception):
     """The one letter of the page was not handled; says why."""
+
+
+REFUSALS: dict[type[Exception], str] = {Skipped: "", IntegrityError: "The class jobs is under legal hold."}
 
 
 @admin.register(Destination)
@@ -138,13 +141,19 @@ class DeadLetterAdmin(TenantModelAdmin[DeadLetter]):
         letter = self.row(request, object_id)
         tenant = principal_of(request).tenant_id
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             _one(dead_letters.retry(DeadLetter.objects.filter(pk=letter.pk), now=clock.now()))
             self.after_commit(request, lambda: services.send_wake(tenant))
-            return self._done(request, letter, "It is on its way again.")
+            return "It is on its way again."
 
-        return self._ask(
-            request, letter, do, title="Try it again", lead="It gets all its tries back.", submit="Try again"
+        return self.confirm(
+            request,
+            letter,
+            do,
+            title="Try it again",
+            lead="It gets all its tries back.",
+            refusals=REFUSALS,
+            submit="Try again",
         )
 
     @verb(permission=Permission.RUN_JOBS, description="Archive", icon="archive", url_path="archive")
@@ -155,8 +164,15 @@ class DeadLetterAdmin(TenantModelAdmin[DeadLetter]):
             self.after_commit(request, lambda: self._write_down(request, letter))
             return HttpResponseRedirect(self.url("change", letter.pk))
 
-        lead = "It is written to storage, its payload sealed, read back, and marked archived."
-        return self._ask(request, letter, do, title="Archive it", lead=lead, submit="Archive")
+        return self.ask(
+            request,
+            title="Archive it",
+            lead="It is written to storage, its payload sealed, read back, and marked archived.",
+            form=forms.Form(given_by(request)),
+            do=do,
+            submit="Archive",
+            cancel=self.url("change", letter.pk),
+        )
 
     @verb(
         permission=Permission.RUN_JOBS,
@@ -168,35 +184,20 @@ class DeadLetterAdmin(TenantModelAdmin[DeadLetter]):
     def purge(self, request: HttpRequest, object_id: str) -> HttpResponse:
         letter = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             with transaction():
                 _one(dead_letters.purge(DeadLetter.objects.filter(pk=letter.pk), now=clock.now()))
-            return self._done(request, letter, "It is purged; the archive keeps it.")
+            return "It is purged; the archive keeps it."
 
-        lead = "It is given up and its payload is deleted here. Only archived dead letters can be purged."
-        return self._ask(request, letter, do, title="Purge it", lead=lead, submit="Purge", danger=True)
-
-    def _ask(
-        self,
-        request: HttpRequest,
-        letter: DeadLetter,
-        do: Callable[[dict[str, Any]], HttpResponse],
-        *,
-        title: str,
-        lead: str,
-        submit: str,
-        danger: bool = False,
-    ) -> HttpResponse:
-        return self.ask(
+        return self.confirm(
             request,
-            title=title,
-            lead=lead,
-            form=forms.Form(given_by(request)),
-            do=do,
-            refusals={Skipped: "", IntegrityError: "The class jobs is under legal hold."},
-            submit=submit,
-            cancel=self.url("change", letter.pk),
-            danger=danger,
+            letter,
+            do,
+            title="Purge it",
+            lead="It is given up and its payload is deleted here. Only archived dead letters can be purged.",
+            refusals=REFUSALS,
+            submit="Purge",
+            danger=True,
         )
 
     def _write_down(self, request: HttpRequest, letter: DeadLetter) -> None:
@@ -205,10 +206,6 @@ class DeadLetterAdmin(TenantModelAdmin[DeadLetter]):
         else:
             text = "The storage failed, so it is not archived. The nightly job tries again; so can you."
             self.message_user(request, text, messages.ERROR)
-
-    def _done(self, request: HttpRequest, letter: DeadLetter, text: str) -> HttpResponse:
-        self.succeed(request, text)
-        return HttpResponseRedirect(self.url("change", letter.pk))
 
 
 def _one(handled: dead_letters.Handled) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from unfold.enums import ActionVariant
 from unfold.widgets import (
@@ -16,9 +16,10 @@ from unfold.widgets import (
 
 from kaireon.lib import clock
 from kaireon.tenancy import keys
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, given_by, principal_of, verb
+from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
 from kaireon.tenancy.models import ApiKey
 from kaireon.tenancy.roles import Permission, Role
+from kaireon.tenancy.verb_pages import given_by
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", "": "Does not expire"}
 
@@ -118,19 +119,18 @@ class ApiKeyAdmin(TenantModelAdmin[ApiKey]):
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
         key = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             keys.revoke_key(key=key, now=clock.now())
-            self.succeed(request, f"{key.name} is revoked.")
-            return HttpResponseRedirect(self.url("changelist"))
+            return f"{key.name} is revoked."
 
-        return self.ask(
+        return self.confirm(
             request,
+            key,
+            do,
             title=f"Revoke {key.name}",
             lead="Whatever uses this key is refused from now on. A revoked key cannot be brought back.",
-            form=forms.Form(given_by(request)),
-            do=do,
             refusals={keys.KeyAlreadyRevoked: "This key was revoked before; nothing changed."},
             submit="Revoke the key",
-            cancel=self.url("change", key.pk),
             danger=True,
+            to_list=True,
         )

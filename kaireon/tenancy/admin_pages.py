@@ -1,36 +1,31 @@
-"""The base of every admin page: role permissions of the chosen tenant, masks, bounded lists, verbs with a form."""
+"""The base of every admin page: role permissions of the chosen tenant, masks, bounded lists, buttons of verbs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import wraps
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
-from django import forms
-from django.contrib import messages
 from django.contrib.admin import ShowFacets, SimpleListFilter
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.admin.views.main import ERROR_FLAG, SEARCH_VAR
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from kaireon.lib import clock
 from kaireon.lib.masking import mask
 from kaireon.tenancy import signals
-from kaireon.tenancy.confirming import ConfirmedForm
-from kaireon.tenancy.context import transaction
 from kaireon.tenancy.principal import Principal
 from kaireon.tenancy.roles import Permission
+from kaireon.tenancy.verb_pages import VerbPages
 
 M = TypeVar("M", bound=Model)
 C = TypeVar("C", bound=Callable[..., Any])
@@ -50,11 +45,6 @@ def principal_of(request: HttpRequest) -> Principal:
 def may(request: HttpRequest, permission: Permission | None) -> bool:
     principal: Principal | None = getattr(request, "principal", None)
     return principal is not None and permission is not None and permission in principal.permissions
-
-
-def given_by(request: HttpRequest) -> QueryDict | None:
-    """What a form is bound to: a POST, even an empty one."""
-    return request.POST if request.method == "POST" else None
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -118,7 +108,7 @@ def verb(
     return decorate
 
 
-class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
+class TenantModelAdmin(VerbPages[M]):
     """A page on one tenant's rows. It lists and shows; rows change through verbs only, each one call of a service.
 
     `personal` columns are masked without READ_PERSONAL, with the format given; that a page showed them to somebody who
@@ -288,65 +278,6 @@ class TenantModelAdmin(ModelAdmin, Generic[M]):  # type: ignore[misc]
         context["show_history"] = may(request, Permission.READ_AUDIT)
         context["headline"] = self.headline(context["original"])
         return super().render_change_form(request, context, *args, **kwargs)
-
-    # -- verbs --------------------------------------------------------------------------------------------------------
-
-    def row(self, request: HttpRequest, object_id: str) -> M:
-        """The row a verb is about. Raises Http404 for another tenant's as for none."""
-        found: M | None = self.get_object(request, object_id)
-        if found is None:
-            raise Http404
-        return found
-
-    def url(self, page: str, *args: Any) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=args)
-
-    def ask(
-        self,
-        request: HttpRequest,
-        *,
-        title: str,
-        form: forms.Form,
-        do: Callable[[dict[str, Any]], HttpResponse],
-        refusals: Mapping[type[Exception], str] | None = None,
-        lead: str = "",
-        submit: str,
-        cancel: str,
-        danger: bool = False,
-    ) -> HttpResponse:
-        """The page of a verb: what will happen, its form, and on a valid POST one call of `do`.
-
-        What `do` raises among `refusals` is shown beside the form, in the words given; empty means its own. One that
-        knows its `field` is shown there.
-        """
-        if request.method == "POST" and form.is_valid():
-            try:
-                with transaction():
-                    return do(form.cleaned_data)
-            except tuple(refusals or ()) as refusal:
-                words = next(text for kind, text in (refusals or {}).items() if isinstance(refusal, kind))
-                field = getattr(refusal, "field", None)
-                form.add_error(field if field in form.fields else None, capfirst(words or str(refusal)))
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": title,
-            "headline": title,
-            "form": form,
-            "lead": lead,
-            "submit": submit,
-            "cancel": cancel,
-            "danger": danger,
-            **(form.shown() if isinstance(form, ConfirmedForm) else {}),
-        }
-        return TemplateResponse(request, "admin/verb.html", context)
-
-    def after_commit(self, request: HttpRequest, call: Callable[[], object]) -> None:
-        """Run `call` when the page's transaction has been committed."""
-        request.__dict__.setdefault("after_commit", []).append(call)
-
-    def succeed(self, request: HttpRequest, text: str) -> None:
-        self.message_user(request, text, messages.SUCCESS)
 
 
 def since(moment: str, title: str) -> type[SimpleListFilter]:
