@@ -133,12 +133,16 @@ def ask_again(*, handle: str, now: datetime) -> Job | None:
 def confirm(*, handle: str, code: str, now: datetime) -> tuple[Verdict, Opened | None]:
     """Whether `code` is the one that was mailed; the right one makes a request of it, which is followed from then on.
 
-    A wrong one is counted: commit the transaction whatever the verdict.
+    A wrong one is counted: commit the transaction whatever the verdict. The right one again, for as long as it would
+    have been good, is PROVED again and opens nothing; what else comes after it is told what it would be told of a
+    filing that never was.
     """
-    filing = waiting(handle, now=now)
-    if filing is None:
+    filing = PublicFiling.objects.select_for_update().filter(handle_hash=tokens.hashed(handle)).first()
+    if filing is None or (filing.ends_at <= now and not _was_confirmed(filing)):
         return Verdict.EXPIRED, None
     verdict = codes.check(filing, code, verb=WRONG_VERB, owner=filing.pk, now=now)
+    if filing.ends_at <= now:
+        return Verdict.PROVED if verdict == Verdict.PROVED else Verdict.EXPIRED, None
     return verdict, _accept(filing, now=now) if verdict == Verdict.PROVED else None
 
 
@@ -151,6 +155,11 @@ def waiting(handle: str, *, now: datetime) -> PublicFiling | None:
 
 def needs_code(filing: PublicFiling) -> bool:
     return (filing.regulation, filing.request_type) not in UNPROVEN
+
+
+def _was_confirmed(filing: PublicFiling) -> bool:
+    """Of one that ended: by its code, before its time."""
+    return filing.ends_at < filing.received_at + LIVES
 
 
 def process(run: JobRun) -> None:
@@ -231,7 +240,8 @@ def _accept(filing: PublicFiling, *, now: datetime) -> Opened:
     if job is not None:
         database.on_commit(partial(jobs.wake, job))
     opened = following.open_link(request=row, now=now)
-    filing.code_hash, filing.ends_at = "", now
+    # The code's hash stays as long: of two clicks on "Confirm" the second is known by it.
+    filing.ends_at = now
     filing.save()
     return opened
 

@@ -23,6 +23,7 @@ urlpatterns = [
     path("", views.nowhere, name="nowhere"),
     path("<tenant:tenant>/", views.ask, name="ask"),
     path("<tenant:tenant>/code/", views.code, name="code"),
+    path("<tenant:tenant>/code/confirmed/", views.confirmed, name="confirmed"),
     path("<tenant:tenant>/code/again/", views.again, name="again"),
     path("<tenant:tenant>/received/", views.received, name="received"),
     path("<tenant:tenant>/lost/", views.lost, name="lost"),

@@ -96,13 +96,25 @@ def code(request: HttpRequest) -> HttpResponseBase:
         verdict, opened = filing.confirm(
             handle=request.COOKIES.get(FILING, ""), code=form.cleaned_data["code"], now=clock.now()
         )
+    if opened is None and verdict == Verdict.PROVED:
+        return to("confirmed")
     if opened is None:
         form.add_error("code", _wrong(verdict))
         return _code(request, form)
+    # The cookie of the filing stays for a second click, and opens nothing any more.
     response = to("follow")
-    drop(response, FILING)
     keep(response, FOLLOWING, opened.token, seconds=FOLLOWING_SECONDS)
     return response
+
+
+@require_GET
+@of_tenant
+def confirmed(request: HttpRequest) -> HttpResponseBase:
+    """For who confirmed twice. It says the same to everybody; who follows a request here already is led to it."""
+    guard.limit(guard.LOOKS, request)
+    with transaction():
+        follows = _link(request) is not None
+    return shown(request, "confirmed", follows=follows)
 
 
 @require_POST

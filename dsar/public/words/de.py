@@ -58,6 +58,10 @@ WORDS = PageWords(
         "no_mail": "Im Augenblick kann keine E-Mail gesendet werden. Versuchen Sie es später noch einmal.",
         "too_soon": "Eben wurde schon etwas gesendet. Warten Sie {seconds} Sekunden.",
         "another_sent": "Ein neuer Code ist unterwegs. Der vorige gilt nicht mehr.",
+        "confirmed_title": "Ihr Antrag ist bestätigt",
+        "confirmed_says": "Er gilt von dem Tag an, an dem Sie ihn gesendet haben. Wir haben Ihnen einen"
+        " Link gemailt: Über ihn sehen Sie, wie weit Ihr Antrag ist.",
+        "confirmed_follow": "Sehen, wie weit er ist",
         "received_title": "Ihr Antrag ist eingegangen",
         "received_says": "Sie müssen dafür nichts nachweisen. Wir haben eine E-Mail an die angegebene Adresse"
         " gesendet: Über den Link"

@@ -58,6 +58,10 @@ WORDS = PageWords(
         "too_soon": "Something was sent a moment ago. Wait {seconds} seconds.",
         "another_sent": "Another code is on its way. The one before has ended.",
         # Between.
+        "confirmed_title": "Your request is confirmed",
+        "confirmed_says": "It counts, from the day on which you sent it. We mailed you a link: with it you see how far"
+        " your request has come.",
+        "confirmed_follow": "See how far it is",
         "received_title": "Your request is received",
         "received_says": "You have nothing to prove for this. We sent a mail to the address that you gave: with the"
         " link in it"

@@ -56,6 +56,10 @@ WORDS = PageWords(
         "no_mail": "En este momento no se puede enviar correo. Inténtelo más tarde.",
         "too_soon": "Se acaba de enviar algo. Espere {seconds} segundos.",
         "another_sent": "Otro código está en camino. El anterior ya no vale.",
+        "confirmed_title": "Su solicitud está confirmada",
+        "confirmed_says": "Cuenta desde el día en que la envió. Le hemos enviado un correo: con el enlace que"
+        " contiene puede ver cómo va su solicitud.",
+        "confirmed_follow": "Ver cómo va",
         "received_title": "Su solicitud se ha recibido",
         "received_says": "Para esto no tiene que demostrar nada. Hemos enviado un correo a la dirección que indicó:"
         " con el enlace que contiene"

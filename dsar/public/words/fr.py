@@ -58,6 +58,10 @@ WORDS = PageWords(
         "no_mail": "Aucun courriel ne peut être envoyé pour le moment. Réessayez plus tard.",
         "too_soon": "Un envoi vient d'avoir lieu. Attendez {seconds} secondes.",
         "another_sent": "Un autre code est en route. Le précédent n'est plus valable.",
+        "confirmed_title": "Votre demande est confirmée",
+        "confirmed_says": "Elle compte à partir du jour où vous l'avez envoyée. Nous vous avons envoyé un"
+        " courriel : le lien qu'il contient vous montre où en est votre demande.",
+        "confirmed_follow": "Voir où elle en est",
         "received_title": "Votre demande est reçue",
         "received_says": "Vous n'avez rien à prouver pour cela. Nous avons envoyé un courriel à l'adresse indiquée :"
         " le lien qu'il contient"

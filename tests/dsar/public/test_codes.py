@@ -1,0 +1,79 @@
+"""The code that is mailed: what it is good for, how often, and what a second click on it says."""
+
+from datetime import timedelta
+
+from dsar.public import filing
+from tests.dsar.public.conftest import Visitor, code_in, earlier, mails, requests, text_of, work, wrong
+from tests.race import at_once
+
+CONFIRMED = "Your request is confirmed"
+ENDED = "This code has ended."
+
+
+def test_a_second_click_says_that_it_is_confirmed_and_makes_nothing(acme: str) -> None:
+    jane = Visitor()
+    jane.ask()
+    work(filing.JOB)
+    code = code_in(mails()[-1])
+    handle = jane.client.cookies["kaireon_filing"].value
+    # Both were on their way before one was answered.
+    both = [Visitor(), Visitor()]
+    for each in both:
+        each.client.cookies["kaireon_filing"] = handle
+    answers = at_once(*[lambda each=each: each.confirm(code) for each in both])
+    assert sorted(answer["Location"].removeprefix(acme) for answer in answers) == ["code/confirmed/", "request/"]
+    for each in both:
+        # Also when they went back to the form.
+        assert each.client.cookies["kaireon_filing"].value == handle
+        page = each.client.get(each.confirm(code)["Location"])
+        assert CONFIRMED in text_of(page)
+    # It opens the request to nobody: it leads there the browser that confirmed first, and has its link.
+    first = ["kaireon_request" in each.client.cookies for each in both]
+    assert sorted(first) == [False, True]
+    assert ["See how far it is" in text_of(each.get("code/confirmed/")) for each in both] == first
+    assert [each.get("request/").status_code == 200 for each in both] == first
+    assert (len(requests()), len(mails())) == (1, 2)
+
+
+def test_who_guesses_is_told_the_same_after_it_as_of_what_never_was(acme: str) -> None:
+    jane = Visitor()
+    jane.ask()
+    work(filing.JOB)
+    code = code_in(mails()[-1])
+    jane.confirm(code)
+    handle = jane.client.cookies["kaireon_filing"].value
+
+    def told(given: str, cookie: str) -> str:
+        visitor = Visitor()
+        visitor.client.cookies["kaireon_filing"] = cookie
+        answer = visitor.confirm(given)
+        assert (answer.status_code, "kaireon_request" in answer.cookies) == (200, False)
+        return text_of(answer)
+
+    never = told(code, "x" * 43)
+    assert ENDED in never
+    # The right code without the browser's secret, and that without the code: also when it was tried too often.
+    assert told(code, "") == never
+    assert {told(wrong(code), handle) for _ in range(6)} == {never}
+    assert told(code, handle) == never
+    # The page that confirms says to everybody what it says.
+    assert CONFIRMED in text_of(Visitor().get("code/confirmed/"))
+    assert "See how far it is" not in text_of(Visitor().get("code/confirmed/"))
+    assert len(requests()) == 1
+    # After its half hour the code is a code no more; what ended by time was never confirmed.
+    other = Visitor()
+    other.ask(address="other@example.com")
+    work(filing.JOB)
+    others = code_in(mails()[-1])
+    other.confirm(others)
+    assert other.confirm(others)["Location"] == f"{acme}code/confirmed/"
+    earlier(timedelta(minutes=30))
+    assert ENDED in text_of(other.confirm(others))
+    late = Visitor()
+    late.ask(address="late@example.com")
+    earlier(filing.LIVES - timedelta(minutes=10))
+    work(filing.JOB)
+    code = code_in(mails()[-1])
+    earlier(timedelta(minutes=11))
+    assert ENDED in text_of(late.confirm(code))
+    assert len(requests()) == 2
