@@ -12,8 +12,9 @@ from compliance.alerting import messages, notifications, rules
 from compliance.alerting.forms import RuleForm, SilenceForm, initial_of
 from compliance.alerting.serializers import shown_value
 from compliance.models import AlertChange, AlertRule, NotificationProvider
+from compliance.refusing_admin import RefusingAdmin
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
+from kaireon.tenancy.admin_pages import column, principal_of, verb
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.verb_pages import given_by
 
@@ -37,7 +38,9 @@ REFUSALS: dict[type[Exception], str] = {
 
 
 @admin.register(AlertRule)
-class AlertRuleAdmin(TenantModelAdmin[AlertRule]):
+class AlertRuleAdmin(RefusingAdmin[AlertRule]):
+    refused_verb = "alert_rule.refused"
+    entity_type = "AlertRule"
     view_permission = Permission.READ_ALERTS
     list_display = ("name", "severity_label", "state_label", "value_shown", "condition", "since")
     list_filter = ("state", "severity")

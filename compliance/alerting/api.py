@@ -45,11 +45,11 @@ class AlertView(RefusingView):
         except rules.RuleNotFound as e:
             raise NotFound from e
         except rules.RuleRefused as e:
-            raise BadRequest(str(e), field=e.field, code="alert_refused") from e
+            raise BadRequest(str(e), field=e.field, code=e.code) from e
         except rules.NotAlerting as e:
-            raise Conflict("No alert of this rule is open.", code="not_alerting") from e
+            raise Conflict("No alert of this rule is open.", code=e.code) from e
         except rules.AlreadyAcknowledged as e:
-            raise Conflict("Somebody has taken this alert on already.", code="already_acknowledged") from e
+            raise Conflict("Somebody has taken this alert on already.", code=e.code) from e
 
 
 class AlertsView(AlertView):

@@ -28,6 +28,8 @@ _NOWHERE = "https://removed.invalid/"
 class ProviderRefused(ValueError):
     """The provider cannot be so. `field` is what is wrong, as on the wire; no value is repeated."""
 
+    code = "provider_refused"
+
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
@@ -36,9 +38,13 @@ class ProviderRefused(ValueError):
 class ProviderNotFound(LookupError):
     """There is none of this id, or it was removed."""
 
+    code = "not_found"
+
 
 class ProviderInUse(RuntimeError):
     """Rules tell it of their alerts, or schedules of their reports. `str()` of it names them."""
+
+    code = "provider_in_use"
 
 
 @requires_transaction

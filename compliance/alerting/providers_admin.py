@@ -11,8 +11,9 @@ from unfold.enums import ActionVariant
 from compliance.alerting import notifications, providers
 from compliance.alerting.forms import ProviderForm
 from compliance.models import NotificationProvider
+from compliance.refusing_admin import RefusingAdmin
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, verb
+from kaireon.tenancy.admin_pages import column, verb
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.verb_pages import given_by
 
@@ -25,7 +26,9 @@ REFUSALS: dict[type[Exception], str] = {
 
 
 @admin.register(NotificationProvider)
-class NotificationProviderAdmin(TenantModelAdmin[NotificationProvider]):
+class NotificationProviderAdmin(RefusingAdmin[NotificationProvider]):
+    refused_verb = "notification_provider.refused"
+    entity_type = "NotificationProvider"
     view_permission = Permission.READ_ALERTS
     list_display = ("name", "kind", "leads_to", "is_enabled", "last_shown")
     list_filter = ("kind",)

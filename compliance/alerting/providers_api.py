@@ -40,9 +40,9 @@ class ProviderView(RefusingView):
         except providers.ProviderNotFound as e:
             raise NotFound from e
         except providers.ProviderRefused as e:
-            raise BadRequest(str(e), field=e.field, code="provider_refused") from e
+            raise BadRequest(str(e), field=e.field, code=e.code) from e
         except providers.ProviderInUse as e:
-            raise Conflict(str(e), code="provider_in_use") from e
+            raise Conflict(str(e), code=e.code) from e
 
 
 class ProvidersView(ProviderView):

@@ -47,6 +47,8 @@ FIELDS: Mapping[str, str] = _WIRE
 class RuleRefused(ValueError):
     """The rule cannot be so. `field` is what is wrong, as on the wire."""
 
+    code = "alert_refused"
+
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
@@ -55,13 +57,19 @@ class RuleRefused(ValueError):
 class RuleNotFound(LookupError):
     """There is none of this id, or it was removed."""
 
+    code = "not_found"
+
 
 class NotAlerting(RuntimeError):
     """No alert of the rule is open: there is nothing to acknowledge."""
 
+    code = "not_alerting"
+
 
 class AlreadyAcknowledged(RuntimeError):
     """Somebody has taken the alert on. `str()` of it says who."""
+
+    code = "already_acknowledged"
 
 
 @requires_transaction

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
@@ -231,7 +230,7 @@ class HoldAdmin(PlacingPage, CustodianPage):
             title="Ask to release this hold",
             lead="Somebody else has to agree. Then a cooling-off begins, in which it holds and can be taken back.",
             form=ReleaseForm(given_by(request)),
-            do=self.noting(request, do, entity_id=str(row.pk)),
+            do=do,
             refusals={**REFUSALS, **NO_ROLE},
             submit="Ask to release it",
             cancel=self.url("change", row.pk),
@@ -248,20 +247,18 @@ class HoldAdmin(PlacingPage, CustodianPage):
     def take_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: Mapping[str, Any]) -> HttpResponse:
+        def do() -> str:
             matters.take_back(hold=row)
-            self.succeed(request, "It holds on as before. A release is to be asked for anew.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "It holds on as before. A release is to be asked for anew."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title="Take the release back",
             lead="The hold goes on as before.",
-            form=forms.Form(given_by(request)),
-            do=self.noting(request, do, entity_id=str(row.pk)),
             refusals=dict(refusals.WORDS),
             submit="Take it back",
-            cancel=self.url("change", row.pk),
         )
 
 

@@ -3,7 +3,6 @@
 from datetime import date
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
@@ -117,7 +116,7 @@ class MatterAdmin(NotingAdmin[Matter]):
             title="Open a matter",
             lead="What holds are placed for: a case, an inquiry, an audit.",
             form=MatterForm(given_by(request), initial={"once": once.token()}),
-            do=self.noting(request, do),
+            do=do,
             refusals=REFUSALS,
             submit="Open the matter",
             cancel=self.url("changelist"),
@@ -149,7 +148,7 @@ class MatterAdmin(NotingAdmin[Matter]):
             title=f"Review of {row.name}",
             lead="On this day whoever opened the matter and its custodians are asked whether it is still needed.",
             form=ReviewForm(given_by(request), initial={"reviewOn": row.review_on}),
-            do=self.noting(request, do, entity_id=str(row.pk)),
+            do=do,
             refusals=REFUSALS,
             submit="Save",
             cancel=self.url("change", row.pk),
@@ -159,20 +158,18 @@ class MatterAdmin(NotingAdmin[Matter]):
     def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
 
-        def do(given: dict[str, Any]) -> HttpResponse:
+        def do() -> str:
             matters.close_matter(matter=row, now=clock.now())
-            self.succeed(request, "The matter is closed.")
-            return HttpResponseRedirect(self.url("change", row.pk))
+            return "The matter is closed."
 
-        return self.ask(
+        return self.confirm(
             request,
+            row,
+            do,
             title=f"Close {row.name}",
             lead="Nothing new can be held for it any more. It is not opened again.",
-            form=forms.Form(given_by(request)),
-            do=self.noting(request, do, entity_id=str(row.pk)),
             refusals=REFUSALS,
             submit="Close the matter",
-            cancel=self.url("change", row.pk),
             danger=True,
         )
 

@@ -73,7 +73,7 @@ class PlacingPage(NotingAdmin[Hold]):
             with transaction():
                 return self._placed(request, form) if step == "place" else self._preview_page(request, form)
         except matters.ScopeSurprising as surprise:
-            self.note(request, surprise)
+            self.on_refusal(request, surprise)
             return self._preview_page(request, form, refusal=f"It finds {matters.surprise(form.what())}: tick the box.")
         except _REFUSED as refusal:
             self._refuse(request, form, refusal)
@@ -143,8 +143,8 @@ class PlacingPage(NotingAdmin[Hold]):
 
     def _refuse(self, request: HttpRequest, form: HoldForm, refusal: Exception) -> None:
         # Whoever only looks wants nothing yet.
-        if type(refusal) in refusals.CODES and request.POST.get("step") == "place":
-            self.note(request, refusal)
+        if request.POST.get("step") == "place":
+            self.on_refusal(request, refusal)
         if isinstance(refusal, matters.ScopeRefused):
             form.refuse(refusal)
         else:

@@ -28,13 +28,18 @@ WORDS: dict[type[Exception], str] = {
 }
 
 
+def fact_of(refusal: Exception) -> dict[str, str]:
+    """`{reason, field?}` of a refusal of CODES, without values; nothing of any other."""
+    if type(refusal) not in CODES:
+        return {}
+    field = {"field": refusal.field} if isinstance(refusal, matters.ScopeRefused) else {}
+    return {"reason": CODES[type(refusal)], **field}
+
+
 def note(
     refusal: Exception, *, entity_type: str, entity_id: str, tenant_id: str, actor: Actor, request_id: str
 ) -> None:
     """Record a refusal of CODES, by its fact and the field, without values. Outside any transaction."""
-    changes = {"reason": CODES[type(refusal)]}
-    if isinstance(refusal, matters.ScopeRefused):
-        changes["field"] = refusal.field
     events.record(
         tenant_id=tenant_id,
         actor=actor,
@@ -42,5 +47,5 @@ def note(
         action=VERB,
         entity_type=entity_type,
         entity_id=entity_id,
-        changes=changes,
+        changes=fact_of(refusal),
     )

@@ -9,11 +9,12 @@ from django.urls import reverse
 from unfold.enums import ActionVariant
 
 from compliance.models import NotificationProvider, ReportRun, ReportSchedule
+from compliance.refusing_admin import RefusingAdmin
 from compliance.reporting import page, running, runs, schedules, templates
 from compliance.reporting.forms import WEEKDAYS, RunNowForm, ScheduleForm, initial_of
 from compliance.reporting.serializers import next_of
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
+from kaireon.tenancy.admin_pages import column, principal_of, verb
 from kaireon.tenancy.patience import TookTooLong
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.verb_pages import given_by
@@ -31,7 +32,9 @@ REFUSALS: dict[type[Exception], str] = {
 
 
 @admin.register(ReportSchedule)
-class ReportScheduleAdmin(TenantModelAdmin[ReportSchedule]):
+class ReportScheduleAdmin(RefusingAdmin[ReportSchedule]):
+    refused_verb = "report.refused"
+    entity_type = "Report"
     view_permission = Permission.READ_REPORTS
     list_display = ("name", "report", "period_shown", "when", "next_shown", "formats_shown", "state_label")
     search_equal = ("name", "template")

@@ -54,13 +54,13 @@ class ReportView(RefusingView):
         except (schedules.ScheduleNotFound, runs.RunNotFound) as e:
             raise NotFound from e
         except schedules.ReportRefused as e:
-            raise BadRequest(str(e), field=e.field, code="report_refused") from e
+            raise BadRequest(str(e), field=e.field, code=e.code) from e
         except schedules.TimeZoneGone as e:
-            raise BadRequest("is not known any more: choose another.", field="timeZone", code="report_refused") from e
+            raise BadRequest("is not known any more: choose another.", field=e.field, code=e.code) from e
         except runs.TooManyOpen as e:
-            raise Conflict(str(e), code="too_many_reports") from e
+            raise Conflict(str(e), code=e.code) from e
         except runs.NotFailed as e:
-            raise Conflict(f"{e} Only one that failed is tried again.", code="not_failed") from e
+            raise Conflict(f"{e} Only one that failed is tried again.", code=e.code) from e
 
     def schedules(self) -> ReportScheduleQuerySet:
         readable = runs.readable(self.request.principal.permissions)

@@ -38,13 +38,19 @@ MOST_OPEN = 20
 class RunNotFound(LookupError):
     """There is no report of this id, or whoever asks may not read what it tells."""
 
+    code = "not_found"
+
 
 class TooManyOpen(RuntimeError):
     """MOST_OPEN reports wait to be made. Wait for one of them."""
 
+    code = "too_many_reports"
+
 
 class NotFailed(RuntimeError):
     """Only a report that failed is tried again."""
+
+    code = "not_failed"
 
 
 class NotReady(RuntimeError):

@@ -8,12 +8,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.enums import ActionVariant
 
 from compliance.models import ReportRun, ReportState
+from compliance.refusing_admin import RefusingAdmin
 from compliance.reporting import files, runs, schedules
 from compliance.reporting.admin import title_of
 from compliance.reporting.api import attachment
 from compliance.reporting.forms import PeriodForm
 from kaireon.lib import clock
-from kaireon.tenancy.admin_pages import TenantModelAdmin, column, principal_of, verb
+from kaireon.tenancy.admin_pages import column, principal_of, verb
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.verb_pages import given_by
 
@@ -27,7 +28,9 @@ REFUSALS: dict[type[Exception], str] = {
 
 
 @admin.register(ReportRun)
-class ReportRunAdmin(TenantModelAdmin[ReportRun]):
+class ReportRunAdmin(RefusingAdmin[ReportRun]):
+    refused_verb = "report.refused"
+    entity_type = "Report"
     view_permission = Permission.READ_REPORTS
     list_display = ("title", "report", "period_shown", "state_label", "trigger", "created_at", "expires_at")
     list_filter = ("state", "trigger")

@@ -43,6 +43,8 @@ _BEARING = ("span", "cadence", "weekday", "day", "at", "time_zone", "is_enabled"
 class ReportRefused(ValueError):
     """It cannot be so. `field` is what is wrong, as on the wire."""
 
+    code = "report_refused"
+
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
@@ -51,9 +53,13 @@ class ReportRefused(ValueError):
 class ScheduleNotFound(LookupError):
     """There is none of this id, or it was removed."""
 
+    code = "not_found"
+
 
 class TimeZoneGone(LookupError):
     """The zone database of this server does not know the schedule's time zone any more: choose another."""
+
+    code, field = "report_refused", "timeZone"
 
 
 @requires_transaction

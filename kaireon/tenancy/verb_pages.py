@@ -59,6 +59,7 @@ class VerbPages(ModelAdmin, Generic[M]):  # type: ignore[misc]
                 with transaction():
                     return do(form.cleaned_data)
             except tuple(refusals or ()) as refusal:
+                self.on_refusal(request, refusal)
                 words = next(text for kind, text in (refusals or {}).items() if isinstance(refusal, kind))
                 field = getattr(refusal, "field", None)
                 form.add_error(field if field in form.fields else None, capfirst(words or str(refusal)))
@@ -109,6 +110,9 @@ class VerbPages(ModelAdmin, Generic[M]):  # type: ignore[misc]
             cancel=self.url("change", row.pk),
             danger=danger,
         )
+
+    def on_refusal(self, request: HttpRequest, refusal: Exception) -> None:
+        """Told of each refusal that `ask` shows: pages that record them do so here, with `after_commit`."""
 
     def after_commit(self, request: HttpRequest, call: Callable[[], object]) -> None:
         """Run `call` when the page's transaction has been committed."""

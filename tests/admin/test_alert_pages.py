@@ -107,6 +107,32 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_made(
         assert not AlertRule.objects.exists()
 
 
+def test_what_is_refused_is_recorded_by_its_fact_and_field(sign_in: SignIn) -> None:
+    ada = sign_in(ADA)
+    rule, other, desk = make(), make(name="Other"), provider()
+    assert "Is taken by another rule" in text_of(ada.post(f"{RULES}new/", {**GIVEN, "name": rule.name}))
+    text_of(ada.post(f"{RULES}{other.pk}/alter/", {**GIVEN, "name": "Other", "windowSeconds": "5"}))
+    assert "No alert of this rule is open" in text_of(ada.post(f"{RULES}{rule.pk}/acknowledge/"))
+    with ADA.here(), transaction():
+        AlertRule.objects.filter(pk=rule.pk).update(channels=[str(desk.pk)])
+    assert "ake it out of these rules first" in text_of(ada.post(f"{PROVIDERS}{desk.pk}/remove/"))
+    given = {"kind": "slack", "name": "Room", "url": "http://sEcReT.example/", "enabled": "on"}
+    text_of(ada.post(f"{PROVIDERS}new/", given))
+    # A slip of the pen, and a page that is looked at, are no refusals.
+    text_of(ada.post(f"{RULES}new/", {**GIVEN, "threshold": "many"}))
+    text_of(ada.get(f"{RULES}{rule.pk}/acknowledge/"))
+    found = recorded("alert_rule.refused", "notification_provider.refused")
+    assert [(r.action.split(".")[0], r.entity_type, r.entity_id, r.changes) for r in found] == [
+        ("alert_rule", "AlertRule", "", {"reason": "alert_refused", "field": "name"}),
+        ("alert_rule", "AlertRule", str(other.pk), {"reason": "alert_refused", "field": "windowSeconds"}),
+        ("alert_rule", "AlertRule", str(rule.pk), {"reason": "not_alerting"}),
+        ("notification_provider", "NotificationProvider", str(desk.pk), {"reason": "provider_in_use"}),
+        ("notification_provider", "NotificationProvider", "", {"reason": "provider_refused", "field": "url"}),
+    ]
+    assert {(r.user_id, bool(r.request_id)) for r in found} == {(ADA.actor.id, True)}
+    assert "sEcReT" not in str([r.changes for r in found])
+
+
 def test_providers_are_made_tested_changed_and_removed_and_show_no_secret(sign_in: SignIn) -> None:
     ada = sign_in(ADA)
     given = {"kind": "slack", "name": "Room", "url": "https://hooks.slack.com/services/T0/B0/sEcReT", "enabled": "on"}

@@ -102,6 +102,11 @@ def test_a_report_of_any_days_and_one_that_failed(sign_in: SignIn) -> None:
     during(lambda: None)
     assert ada.post(f"{REPORTS}{run.pk}/again/").status_code == 302
     assert "It is not failed any more." in text_of(ada.post(f"{REPORTS}{run.pk}/again/"))
+    text_of(ada.post(f"{REPORTS}new/", {**given, "since": "2026-02-01"}))
+    assert [(r.entity_type, r.entity_id, r.changes) for r in recorded("report.refused")] == [
+        ("Report", str(run.pk), {"reason": "not_failed"}),
+        ("Report", "", {"reason": "report_refused", "field": "from"}),
+    ]
     work(again(run))
     assert ada.get(f"{REPORTS}{run.pk}/csv/").status_code == 200
     files_expire(clock.now() + timedelta(days=5000))
