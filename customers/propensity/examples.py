@@ -18,6 +18,7 @@ from django.db import connection
 
 from customers.exporting import arrivals
 from customers.exporting.arrivals import Place
+from customers.models import ErasedSubject
 from customers.propensity import features
 from customers.propensity.exclusions import Exclusions
 from customers.propensity.features import Event
@@ -94,8 +95,10 @@ class Found:
     channels: dict[str, int] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
     rows_read: int = 0
-    # Of `people`, by number, who came to be left out while the others were read.
+    # Of `people`, by number, who came to be left out while the others were read, or a model was made of them.
     gone: set[int] = field(default_factory=set)
+    # How many erasures there were by `as_of`.
+    erased_then: int = 0
 
 
 @requires_transaction
@@ -123,7 +126,7 @@ def read(*, asked: Window, seed: int, told: Callable[[float], None] = lambda par
             _add(found, [ref for ref in refs if ref not in left_out and _is_taken(ref, seed, share)])
         done += len(refs)
         told(done / max(people, done))
-    _look_again(found)
+    look_again(found)
     return found
 
 
@@ -159,16 +162,22 @@ def _add(found: Found, refs: list[UUID]) -> None:
             found.people.append(ref)
 
 
-def _look_again(found: Found) -> None:
-    """Whoever asked to be erased, or opted out, while the others were read is taken out again."""
+@without_transaction
+def look_again(found: Found) -> int:
+    """Take out who asked to be erased, or opted out, since the last look; how many they are."""
+    before = len(found.gone)
     with transaction():
         found.as_of = clock.now()
+        # First of all: who is erased after this makes the version stale, who was before is seen below.
+        found.erased_then = ErasedSubject.objects.count()
         exclusions = Exclusions(found.as_of)
         for start in range(0, len(found.people), SLICE):
             some = found.people[start : start + SLICE]
             left_out = exclusions.among(some)
-            found.left_out.update(left_out.values())
-            found.gone.update(start + n for n, ref in enumerate(some) if ref in left_out)
+            new = {start + n: left_out[ref] for n, ref in enumerate(some) if ref in left_out}
+            found.left_out.update(reason for number, reason in new.items() if number not in found.gone)
+            found.gone.update(new)
+    return len(found.gone) - before
 
 
 def _is_taken(ref: UUID, seed: int, share: float) -> bool:

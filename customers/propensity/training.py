@@ -13,7 +13,7 @@ from uuid import UUID
 
 import audit
 from customers.exporting.arrivals import NumbersAhead
-from customers.models import ErasedSubject, PropensityVersion, RetrainRun, RetrainSchedule
+from customers.models import PropensityVersion, RetrainRun, RetrainSchedule
 from customers.models.propensity import MOST_OF_A_REASON, RetrainState
 from customers.propensity import documents, examples, fitting, schedules, versions
 from customers.propensity.documents import ModelRefused
@@ -37,7 +37,6 @@ class Trained:
     """What reading and fitting gave: a model, or the reason why there is none."""
 
     found: Found
-    erased_then: int
     fitted: Fitted | None = None
     refusal: str = ""
 
@@ -46,14 +45,17 @@ class Trained:
 def train(schedule: RetrainSchedule, *, seed: int, now: datetime, told: Callable[[float], None]) -> Trained:
     """Read and fit. Changes nothing. Raises arrivals.NumbersAhead, and what `told` raises."""
     with transaction():
-        erased_then = ErasedSubject.objects.count()
         asked = examples.window(offer=schedule.offer, days=schedule.window_days, now=now)
     found = examples.read(asked=asked, seed=seed, told=told)
-    try:
-        fitted = fitting.fit(found, least_positives=schedule.min_positives)
-    except NotTrained as refusal:
-        return Trained(found=found, erased_then=erased_then, refusal=str(refusal))
-    return Trained(found=found, erased_then=erased_then, fitted=fitted)
+    while True:
+        try:
+            fitted = fitting.fit(found, least_positives=schedule.min_positives)
+        except NotTrained as refusal:
+            return Trained(found=found, refusal=str(refusal))
+        # Whoever came to be left out meanwhile is in it: it is made again without them, until there is nobody.
+        if not examples.look_again(found):
+            return Trained(found=found, fitted=fitted)
+        told(1.0)
 
 
 def seed_of(schedule: RetrainSchedule, slot: str) -> int:
@@ -148,7 +150,7 @@ def _version(schedule: RetrainSchedule, trained: Trained, *, why: str, now: date
         content=content,
         sha256=documents.sha256(content),
         as_of=trained.found.as_of,
-        erased_then=trained.erased_then,
+        erased_then=trained.found.erased_then,
         trained_at=now,
         verdict=why[:MOST_OF_A_REASON],
         base_rate=fitted.base_rate,

@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from customers import consents, suppressions
+from customers import consents, returns, suppressions
 from customers.models import PropensityVersion, RetrainRun, RetrainSchedule
 from customers.models.propensity import RetrainState
 from customers.propensity import documents, examples, fitting, schedules, serving, training, versions
@@ -103,6 +103,35 @@ def test_who_opts_out_while_others_are_read_is_taken_out_again(ada: None) -> Non
     found = examples.read(asked=asked, seed=1, told=told)
     learnt = fitting.fit(found, least_positives=10)
     assert learnt.lineage["trainingSet"] == fitting.digest(c.pk for c in customers[1:])
+
+
+def test_who_opts_out_or_is_erased_while_a_model_is_made_is_not_in_it(ada: None) -> None:
+    now = clock.now()
+    customers = plant(now, people=40)
+    row = schedule(now)
+    fits = fitting._fitted
+    made: list[int] = []
+
+    def meanwhile(facts, *args: object) -> documents.Document:
+        with transaction():
+            if not made:
+                suppressions.suppress(customers[0], now=now)
+                returns.shut_out(customers[1], now=clock.now())
+        made.append(len(facts))
+        return fits(facts, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "_fitted", meanwhile)
+        assert retrained(now).state == RetrainState.SERVED
+    assert len(made) == 2
+    assert made[1] < made[0]
+    with transaction():
+        version = PropensityVersion.objects.get()
+        assert version.lineage["trainingSet"] == fitting.digest(c.pk for c in customers[2:])
+        assert version.lineage["leftOut"] == {"erased": 1, "suppressed": 1}
+        # Neither of them is in it: nothing has to be made anew.
+        assert not versions.is_stale(version)
+        assert not schedules.due(RetrainSchedule.objects.get(pk=row.pk), now=clock.now()).is_due
 
 
 def test_of_too_many_a_share_is_taken_the_same_each_time(ada: None, monkeypatch: pytest.MonkeyPatch) -> None:
