@@ -26,12 +26,14 @@ STATES = {
     "Stale": "",
     "Candidate": "",
     "Refused": "danger",
+    "Stale too long": "danger",
 }
 REFUSALS: dict[type[Exception], str] = {
     schedules.ScheduleRefused: "",
     by_hand.UnderWay: "A retrain of this offer is under way already.",
     versions.NoReason: "",
     versions.AlreadyServed: "This version is the one that is served.",
+    versions.StaleTooLong: "Somebody was erased 30 days ago who may be in it: it serves no more. Train a new one.",
     versions.BytesRefused: "Its bytes are not those that were written: it cannot be served. Train a new one.",
 }
 
@@ -68,6 +70,8 @@ class RetrainScheduleAdmin(TenantModelAdmin[RetrainSchedule]):
         if row.served is None:
             return "none yet"
         why = versions.why_replace(row.served)
+        if why == versions.STALE:
+            why = _staleness(row.served)
         return f"{row.served.number} ({why})" if why else str(row.served.number)
 
     @column("Last retrain")
@@ -191,6 +195,8 @@ class PropensityVersionAdmin(TenantModelAdmin[PropensityVersion]):
     def state(self, row: PropensityVersion) -> str:
         why = versions.why_replace(row)
         is_served = row.schedule.served_id == row.pk
+        if why == versions.STALE and versions.is_over(row, now=clock.now()):
+            return "Stale too long"
         if why:
             return "Refused" if why != versions.STALE else "Served, stale" if is_served else "Stale"
         return "Served" if is_served else "Candidate"
@@ -228,6 +234,7 @@ class PropensityVersionAdmin(TenantModelAdmin[PropensityVersion]):
     @verb(permission=Permission.MANAGE_MODELS, description="Serve this version", icon="undo", url_path="serve")
     def serve(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
+        stale = f" This one is {_staleness(row)}." if versions.is_stale(row) else ""
 
         def do(given: dict[str, Any]) -> HttpResponse:
             actor = principal_of(request).actor
@@ -238,13 +245,26 @@ class PropensityVersionAdmin(TenantModelAdmin[PropensityVersion]):
         return self.ask(
             request,
             title=f"Serve version {row.number} of {row.schedule.offer}",
-            lead="From now on decisions go by it, until a later retrain is not worse. That, who and why are recorded.",
+            lead="From now on decisions go by it, until a later retrain is not worse. That, who and why are recorded."
+            + stale,
             form=ReasonForm(given_by(request)),
             do=do,
             refusals=REFUSALS,
             submit="Serve it",
             cancel=self.url("change", row.pk),
         )
+
+
+def _staleness(version: PropensityVersion) -> str:
+    """In words, of one that is stale."""
+    since, until = versions.stale_since(version), versions.serves_until(version)
+    assert since is not None and until is not None  # noqa: S101, PT018 - the caller looked
+    if until <= clock.now():
+        return f"stale since {since.date()}, somebody was erased then: it serves no more"
+    return (
+        f"stale since {since.date()}, somebody was erased then: trained anew every night, and served until"
+        f" {until.date()} at most"
+    )
 
 
 def _told(run: RetrainRun) -> str:

@@ -57,7 +57,7 @@ def rehearse(*, offer: str, now: datetime) -> dict[str, Any]:
     if trained.fitted is None:
         return said | {"state": "not_trained", "reason": f"not trained: {trained.refusal}"}
     with transaction():
-        is_served, reason = training.compare(schedule, trained.fitted)
+        is_served, reason = training.compare(schedule, trained.fitted, now=now)
     fitted = trained.fitted
     return said | {
         "state": "served" if is_served else "candidate",

@@ -12,9 +12,10 @@ from functools import lru_cache
 from django.db import connection
 
 from customers.models import Customer, PropensityVersion, RetrainSchedule
-from customers.propensity import examples, exclusions, features
+from customers.propensity import examples, exclusions, features, versions
 from customers.propensity.documents import Document, ModelRefused, opened
 from customers.propensity.features import Event, Past
+from kaireon.lib import clock
 from kaireon.tenancy import context
 from kaireon.tenancy.context import requires_transaction
 
@@ -41,10 +42,13 @@ class Served:
 
 @requires_transaction
 def served(offer: str) -> Served | None:
-    """The served version of an offer; None when there is none. Raises ModelRefused when its bytes were changed."""
+    """The served version of an offer; None when there is none, or it was stale for too long (versions.LONGEST_STALE).
+
+    Raises ModelRefused when its bytes were changed.
+    """
     schedule = RetrainSchedule.objects.for_offer(offer).select_related("served").first()
     version = schedule.served if schedule is not None else None
-    if version is None:
+    if version is None or versions.is_over(version, now=clock.now()):
         return None
     return Served(offer=offer, number=version.number, label=version.label, document=_loaded(version))
 

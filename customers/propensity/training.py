@@ -99,9 +99,9 @@ def model_retrain(job: JobRun) -> None:
 
 
 @requires_transaction
-def compare(schedule: RetrainSchedule, fitted: Fitted) -> tuple[bool, str]:
+def compare(schedule: RetrainSchedule, fitted: Fitted, *, now: datetime) -> tuple[bool, str]:
     """Whether a new version is to be served, and why: on the same later examples it is not worse than the served one
-    by more than the tolerance."""
+    by more than the tolerance, or the served one was stale for too long."""
     served = versions.served_of(schedule)
     if served is None:
         return True, "the first version"
@@ -116,7 +116,12 @@ def compare(schedule: RetrainSchedule, fitted: Fitted) -> tuple[bool, str]:
     )
     if ours.log_loss <= theirs.log_loss + schedule.tolerance:
         return True, f"not worse: {told}"
-    return False, f"worse: {told}"
+    until = versions.serves_until(served)
+    if until is None:
+        return False, f"worse: {told}"
+    if until <= now:
+        return True, f"in place of version {served.number}, stale for too long, though worse: {told}"
+    return False, f"worse: {told}; version {served.number} is stale, and serves until {until.date()} at most"
 
 
 @requires_transaction
@@ -127,7 +132,7 @@ def _conclude(run_id: UUID, trained: Trained, *, actor: Actor, now: datetime) ->
     if trained.fitted is None:
         schedule.save(update_fields=["attempted_at", "seen_arrival"])
         return _end(run, RetrainState.NOT_TRAINED, reason=f"not trained: {trained.refusal}", now=now)
-    is_served, why = compare(schedule, trained.fitted)
+    is_served, why = compare(schedule, trained.fitted, now=now)
     schedule.versions += 1
     version = _version(schedule, trained, why=why, now=now)
     schedule.save(update_fields=["attempted_at", "seen_arrival", "versions"])

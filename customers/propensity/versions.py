@@ -1,6 +1,8 @@
 """Versions of models: which is served, what makes one stale, going back to an earlier one, how many are kept."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from django.db.models import Min
 
 import audit
 from customers.models import ErasedSubject, PropensityVersion, RetrainSchedule
@@ -11,6 +13,9 @@ from kaireon.tenancy.context import Actor, requires_transaction
 SERVE_VERB = "model.serve"
 ROLL_BACK_VERB = "model.roll_back"
 STALE = "stale: subject erased since"
+# So long a stale version may serve while there is none that is not worse: the month of GDPR Art. 12(3), from the
+# first erasure on that came after it.
+LONGEST_STALE = timedelta(days=30)
 
 
 class NoReason(ValueError):
@@ -27,11 +32,37 @@ class BytesRefused(RuntimeError):
     """The version's bytes are not those that were written: it cannot be served. Train a new one."""
 
 
+class StaleTooLong(RuntimeError):
+    """Somebody was erased more than a month ago who may be in this version: it serves no more. Train a new one."""
+
+
+@requires_transaction
+def stale_since(version: PropensityVersion) -> datetime | None:
+    """When the first was erased who may be among its examples, since it is not kept who was; None: nobody."""
+    erased = ErasedSubject.objects.all()
+    first: datetime | None = erased.filter(created_at__gt=version.as_of).aggregate(first=Min("created_at"))["first"]
+    # One that had begun by then and was committed later.
+    return version.as_of if first is None and erased.count() > version.erased_then else first
+
+
 @requires_transaction
 def is_stale(version: PropensityVersion) -> bool:
-    """Whether anybody was erased since it was made. They may have been among its examples: it is not kept who was."""
-    erased = ErasedSubject.objects.all()
-    return erased.filter(created_at__gt=version.as_of).exists() or erased.count() > version.erased_then
+    """Whether anybody was erased since it was made."""
+    return stale_since(version) is not None
+
+
+@requires_transaction
+def serves_until(version: PropensityVersion) -> datetime | None:
+    """Until when a stale version may serve; None when it is not stale."""
+    since = stale_since(version)
+    return since + LONGEST_STALE if since is not None else None
+
+
+@requires_transaction
+def is_over(version: PropensityVersion, *, now: datetime) -> bool:
+    """Whether it was stale for too long: nobody is scored by it any more, whoever had it served."""
+    until = serves_until(version)
+    return until is not None and until <= now
 
 
 @requires_transaction
@@ -48,12 +79,14 @@ def why_replace(version: PropensityVersion) -> str:
 def serve(*, version: PropensityVersion, reason: str, actor: Actor, now: datetime, verb: str = "") -> RetrainSchedule:
     """Serve this version from now on. Recorded as `model.roll_back` when a later one was served, or `model.serve`.
 
-    Raises NoReason, AlreadyServed, BytesRefused.
+    Raises NoReason, StaleTooLong, AlreadyServed, BytesRefused.
     """
     reason = reason.strip()
     if not 1 <= len(reason) <= MOST_OF_A_REASON or not reason.isprintable():
         raise NoReason("must have 1 to 500 printable characters.")
     schedule = RetrainSchedule.objects.select_for_update(of=("self",)).get(pk=version.schedule_id)
+    if is_over(version, now=now):
+        raise StaleTooLong(str(version.pk))
     if schedule.served_id == version.pk:
         raise AlreadyServed(str(version.pk))
     try:

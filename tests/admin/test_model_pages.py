@@ -4,16 +4,21 @@ import html
 import re
 from typing import Any
 
+from audit import services as audit_log
+from audit.models import AuditRecord
 from cron import runner
 from cron.models import Trigger
+from customers import returns
 from customers.models import PropensityVersion, RetrainRun, RetrainSchedule
+from customers.propensity import serving, versions
 from kaireon.jobs.models import Job
 from kaireon.jobs.runner import run as work
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.admin.conftest import SignIn
 from tests.cast import ACME, ADA, AUD, MALLORY, VI
-from tests.customers.propensity.world import OFFER, plant, schedule
+from tests.customers.exporting.warehouse import settled
+from tests.customers.propensity.world import DAY, OFFER, mislead, plant, schedule
 
 SCHEDULES = "/admin/customers/retrainschedule/"
 VERSIONS = "/admin/customers/propensityversion/"
@@ -131,3 +136,42 @@ def test_who_may_not_sees_or_does_nothing(sign_in: SignIn) -> None:
     assert sign_in(MALLORY).get(f"{SCHEDULES}{row.pk}/change/").status_code in (302, 404)
     assert sign_in(MALLORY).post(f"{SCHEDULES}{row.pk}/train/").status_code in (302, 404)
     assert not_queued()
+
+
+def test_a_candidate_is_taken_and_a_stale_version_says_until_when_it_serves(sign_in: SignIn) -> None:
+    ada = sign_in(ADA)
+    with ADA.here():
+        [erased, *_] = plant(clock.now())
+        row = schedule(clock.now(), min_interactions=0, every_days=1)
+    job()
+    work_all()
+    with ADA.here(), clock.freeze(clock.now() + DAY):
+        mislead(clock.now() - DAY)
+        settled()
+        assert job()["enqueued"] == 1
+        work_all()
+    page = text_of(ada.get(f"{SCHEDULES}{row.pk}/change/"))
+    assert "Trained, kept as candidate worse: log loss" in page
+    with ADA.here():
+        with transaction():
+            first, second = PropensityVersion.objects.order_by("number")
+            assert serving.served(OFFER).number == 1
+        with transaction():
+            returns.shut_out(erased, now=clock.now())
+            until = versions.serves_until(first).date()
+    assert f"and served until {until} at most" in text_of(ada.get(f"{SCHEDULES}{row.pk}/change/"))
+    assert "Candidate" not in text_of(ada.get(f"{VERSIONS}{first.pk}/change/"))
+    assert ada.post(f"{VERSIONS}{second.pk}/serve/", {"reason": "it is the truth now"}).status_code == 302
+    with ADA.here():
+        with transaction():
+            assert serving.served(OFFER).number == 2
+        audit_log.drain(ACME)
+        with transaction():
+            taken = AuditRecord.objects.get(action=versions.SERVE_VERB, user_name="Ada")
+            assert "it is the truth now" in str(taken.changes)
+    assert f"served until {until} at most" in text_of(ada.get(f"{VERSIONS}{first.pk}/serve/"))
+    with clock.freeze(clock.now() + versions.LONGEST_STALE):
+        ada = sign_in(ADA)
+        assert "State Stale too long" in text_of(ada.get(f"{VERSIONS}{first.pk}/change/"))
+        page = text_of(ada.post(f"{VERSIONS}{first.pk}/serve/", {"reason": "it was better"}))
+        assert "it serves no more. Train a new one." in page

@@ -208,7 +208,7 @@ def test_a_version_is_kept_back_when_it_is_worse_than_the_tolerance(ada: None) -
         later=learnt.later,
     )
     with transaction():
-        is_served, why = training.compare(row, worse)
+        is_served, why = training.compare(row, worse, now=now)
     assert not is_served
     assert why.startswith("worse: log loss")
     assert "of version 1 on the same" in why

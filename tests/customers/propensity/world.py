@@ -24,6 +24,11 @@ def by_visit(rng: random.Random, visited: bool) -> bool:
     return rng.random() < (0.8 if visited else 0.1)
 
 
+def against(rng: random.Random, visited: bool) -> bool:
+    """The other way round: what is learnt of these misleads about the others."""
+    return rng.random() < (0.1 if visited else 0.8)
+
+
 def by_chance(rng: random.Random, visited: bool) -> bool:
     return rng.random() < 0.4
 
@@ -66,6 +71,11 @@ def plant(
         Interaction.objects.bulk_create(rows)
     settled()
     return customers
+
+
+def mislead(now: datetime) -> list[Customer]:
+    """More people, who answered the other way round, before the others: who learns of them is worse on the later."""
+    return plant(now - 150 * DAY, answers=against, people=90, prefix="m")
 
 
 def schedule(now: datetime, offer: str = OFFER, **given: Any) -> RetrainSchedule:
