@@ -21,6 +21,7 @@ class ComplianceConfig(AppConfig):
         import_module("compliance.retention.governed")  # registers what a second person is asked for
         import_module("compliance.drift.hold_templates")  # registers what can be declared
         import_module("compliance.drift.alert_rules")  # registers what can be declared
+        import_module("compliance.drift.report_schedules")  # registers what can be declared
         import_module("compliance.drift.retention")  # registers what can be declared
         import_module("compliance.log")  # tells the audit log how long it is kept
         import_module("compliance.purging.plans")  # registers what a second person agrees to

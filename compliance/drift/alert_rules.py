@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from compliance.alerting import metrics, rules
+from compliance.drift import channels
 from compliance.drift.kinds import Items, Kind, NotAppliable, register
-from compliance.models import AlertRule, NotificationProvider, Operator, Severity
+from compliance.models import AlertRule, Operator, Severity
 from kaireon.tenancy.context import Actor
 
 # As on the wire.
@@ -20,18 +21,18 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "forSeconds": ((int,), "a whole number of seconds"),
     "cooldownSeconds": ((int,), "a whole number of seconds"),
     "severity": ((str,), "text"),
-    "channels": ((list,), "a list of names of notification providers"),
+    "channels": ((list,), channels.SAID),
     "alertOnNoData": ((bool,), "true or false"),
     "enabled": ((bool,), "true or false"),
 }
 
 
 def actual(now: datetime) -> Items:
-    names = {str(pk): name for pk, name in NotificationProvider.objects.values_list("pk", "name")}
+    names = channels.named()
     found = {}
     for rule in AlertRule.objects.present():
         said = {wire: getattr(rule, column) for wire, column in _COLUMNS.items()}
-        found[rule.name] = {**said, "channels": sorted(names[one] for one in rule.channels if one in names)}
+        found[rule.name] = {**said, "channels": channels.names_of(rule.channels, names)}
     return found
 
 
@@ -47,10 +48,7 @@ def check(name: str, fields: Mapping[str, Any]) -> None:
     # So neither .nan nor .inf, which no column keeps.
     if not -rules.MOST_THRESHOLD <= fields["threshold"] <= rules.MOST_THRESHOLD:
         raise ValueError(f"threshold: must be from -{rules.MOST_THRESHOLD:.0f} to {rules.MOST_THRESHOLD:.0f}.")
-    if not all(isinstance(one, str) for one in fields.get("channels", ())):
-        raise ValueError("channels: must be a list of names of notification providers.")
-    if fields.get("channels", []) != sorted(set(fields.get("channels", []))):
-        raise ValueError("channels: must be in the order of the alphabet, each once.")
+    channels.check(fields.get("channels", []))
     try:
         metrics.get(fields["metric"])
     except metrics.UnknownMetric as error:
@@ -68,7 +66,7 @@ def put(name: str, fields: Mapping[str, Any], actor: Actor, now: datetime) -> No
     """Raises NotAppliable."""
     given = {_COLUMNS[wire]: value for wire, value in fields.items()} | {"name": name}
     if "channels" in fields:
-        given["channels"] = _ids(fields["channels"])
+        given["channels"] = channels.ids_of(fields["channels"])
     rule = AlertRule.objects.present().filter(name=name).first()
     try:
         if rule is None:
@@ -84,13 +82,6 @@ def remove(name: str, actor: Actor, now: datetime) -> None:
     rule = AlertRule.objects.present().filter(name=name).first()
     if rule is not None:
         rules.remove(rule.pk, now=now)
-
-
-def _ids(names: list[str]) -> list[str]:
-    there = {row.name: str(row.pk) for row in NotificationProvider.objects.present()}
-    if unknown := [name for name in names if name not in there]:
-        raise NotAppliable(f"channels: there is no notification provider {unknown[0]!r}; make it in the admin first.")
-    return [there[name] for name in names]
 
 
 register(Kind(name="alertRules", fields=tuple(_COLUMNS), actual=actual, check=check, put=put, remove=remove))

@@ -161,12 +161,12 @@ def _set(row: ReportSchedule, given: Mapping[str, Any], may: Collection[Permissi
     row.name = _name(row)
     template_of(row.template, may)
     row.formats = formats_of(row.formats)
-    _check_days(row)
-    zone_of(row.time_zone)
+    check_terms(row)
     row.channels = _channels(row.channels)
 
 
-def _check_days(row: ReportSchedule) -> None:
+def check_terms(row: ReportSchedule) -> None:
+    """Whether its period, days, time and zone can be. Raises ReportRefused."""
     if row.span not in set(Span):
         raise ReportRefused("period", f"is one of {', '.join(Span)}.")
     if row.cadence not in set(Cadence):
@@ -180,6 +180,7 @@ def _check_days(row: ReportSchedule) -> None:
             raise ReportRefused(name, f"is 1 to {most} in a {cadence} schedule.")
     if row.at != time(row.at.hour, row.at.minute):
         raise ReportRefused("time", "is an hour and a minute, such as 08:00.")
+    zone_of(row.time_zone)
 
 
 def _name(row: ReportSchedule) -> str:

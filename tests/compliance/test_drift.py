@@ -1,27 +1,24 @@
-"""What files declare, what is there, and bringing the one about by the other."""
+"""What files declare, what is there, and bringing the one about by the other: what is so for every kind."""
 
 import json
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from audit import services as audit_log
 from audit.models import AuditRecord
-from compliance.alerting import metrics, providers, rules
-from compliance.alerting.metrics import Asked
 from compliance.drift import files
-from compliance.holding import templates
-from compliance.models import AlertRule, Drift, HoldTemplate, Mode, PolicyVersion
+from compliance.models import Drift, Mode, PolicyVersion
 from compliance.retention import policies
-from cron import beat_rows, declared, runner
-from cron.jobs import find
-from cron.models import Trigger
 from kaireon.lib import clock
-from kaireon.tenancy.context import platform_scope, transaction
+from kaireon.tenancy.context import transaction
 from tests.cast import ACME, ADA, MALLORY
+from tests.compliance import declared
+from tests.compliance.declared import apply, check, folder, manage, of_acme
+
+__all__ = ["folder"]
 
 TEXT = """kaireon: 1
 retention:
@@ -30,16 +27,8 @@ retention:
 """
 
 
-@pytest.fixture
-def folder(settings: Any, tmp_path: Path) -> Path:
-    settings.CONFIG_DIR = str(tmp_path)
-    return tmp_path
-
-
 def declare(folder: Path, text: str = TEXT, whose: str = ACME) -> Path:
-    path = folder / f"{whose}.yaml"
-    path.write_text(text)
-    return path
+    return declared.declare(folder, text, whose)
 
 
 def decide(data_class: str, days: int, **more: Any) -> None:
@@ -47,25 +36,6 @@ def decide(data_class: str, days: int, **more: Any) -> None:
         policies.upsert_policy(
             data_class=data_class, retention_days=days, actor=ADA.actor, now=clock.now(), reason="r", **more
         )
-
-
-def check(**options: Any) -> Any:
-    return runner.run_job("gitops-drift-check", trigger=Trigger.COMMAND, **options)
-
-
-def of_acme(ran: Any) -> dict[str, Any]:
-    [entry] = [entry for entry in ran.body["perTenant"] if entry["tenantId"] == ACME]
-    return dict(entry)
-
-
-def manage(command: str, *args: str) -> str:
-    out = StringIO()
-    call_command(command, *args, stdout=out)
-    return out.getvalue()
-
-
-def apply(path: Path, *args: str) -> str:
-    return manage("config_apply", str(path), f"--tenant={ACME}", *args)
 
 
 def days() -> dict[str, int]:
@@ -251,169 +221,8 @@ def test_a_folder_that_is_not_there_is_no_folder_without_files(db: str, folder: 
         assert Drift.objects.open().count() == 2
 
 
-RULES = """kaireon: 1
-alertRules:
-  Overdue requests: {metric: dsar_overdue, operator: gt, threshold: 0, severity: critical, channels: [Office]}
-  Dead letters: {metric: dead_letters, operator: gt, threshold: 100, forSeconds: 300}
-"""
-
-
-def test_alert_rules_are_made_changed_and_removed_as_declared(db: str, folder: Path) -> None:
-    path = declare(folder, RULES)
-    with pytest.raises(CommandError, match="there is no notification provider 'Office'"):
-        apply(path)
-    with ADA.here(), transaction():
-        providers.create(name="Office", kind="email", recipients=[ADA.email], now=clock.now())
-        assert not AlertRule.objects.exists()
-    assert "2 changes made" in apply(path)
-    assert of_acme(check())["drift"] == 0
-    assert apply(declare(folder, manage("config_export", f"--tenant={ACME}"))) == "All is as declared.\n"
-    with ADA.here(), transaction():
-        rule = AlertRule.objects.get(name="Dead letters")
-        rules.change(rule.pk, given={"threshold": 5.0}, now=clock.now())
-    declare(folder, RULES)
-    [difference] = of_acme(check())["differences"]
-    assert difference["fields"] == {"threshold": {"declared": 100, "actual": 5.0}}
-    with ADA.here(), transaction():
-        now = clock.now()
-        assert metrics.get("config_drift").read(Asked(now=now, since=now)) == 1
-    declare(folder, "\n".join(RULES.splitlines()[:-1]))
-    assert "- alertRules/Dead letters" in apply(path)
-    with ADA.here(), transaction():
-        assert [rule.name for rule in AlertRule.objects.present()] == ["Overdue requests"]
-
-
-@pytest.mark.parametrize(
-    ("fields", "problem"),
-    [
-        ("operator: gt, threshold: 1", "metric: must be said"),
-        ("metric: nope, operator: gt, threshold: 1", "metric: 'nope' is no metric; known are"),
-        ("metric: dead_letters, operator: over, threshold: 1", "operator: must be one of"),
-        ("metric: dead_letters, operator: gt, threshold: high", "threshold: must be a number"),
-        ("metric: dead_letters, operator: gt, threshold: true", "threshold: must be a number"),
-        ("metric: dead_letters, operator: gt, threshold: .nan", "threshold: must be from -1000000000000 to"),
-        (f"metric: dead_letters, operator: gt, threshold: {'9' * 400}", "threshold: must be from -1000000000000 to"),
-        ("metric: dead_letters, operator: gt, threshold: 1, enabled: 1", "enabled: must be true or false"),
-        ("metric: dead_letters, operator: gt, threshold: 1, channels: [b, a]", "in the order of the alphabet"),
-    ],
-)
-def test_an_alert_rule_that_is_none_is_refused(db: str, folder: Path, fields: str, problem: str) -> None:
-    path = declare(folder, f"kaireon: 1\nalertRules:\n  One: {{{fields}}}\n")
-    with pytest.raises(CommandError, match=r"acme\.yaml: alertRules\.One: ") as refused:
-        apply(path)
-    assert problem in str(refused.value)
-    said = "metric: dead_letters, operator: gt, threshold: 1, windowSeconds: 60"
-    path = declare(folder, f"kaireon: 1\nalertRules:\n  One: {{{said}}}\n")
-    with pytest.raises(CommandError, match="windowSeconds dead_letters is of the moment"):
-        apply(path)
-
-
-def test_schedules_are_the_platforms(db: str, folder: Path) -> None:
-    beat_rows.install()
-    path = folder / "_platform.yaml"
-    path.write_text('kaireon: 1\nschedules:\n  cleanup: {cron: "0 6 * * *"}\n')
-    found = check().body["platform"]
-    assert [(one["name"], one["fields"]["cron"]["actual"]) for one in found["differences"]] == [
-        ("cleanup", "30 4 * * *")
-    ]
-    assert "1 change would be made" in manage("config_apply", str(path), "--platform", "--dry-run")
-    assert check().body["platform"]["drift"] == 1
-    assert "1 change made" in manage("config_apply", str(path), "--platform")
-    assert check().body["platform"]["drift"] == 0
-    # What an operator changed and nobody declares is put back.
-    with platform_scope(actor=ADA.actor), transaction():
-        beat_rows.reschedule(find("outbox-reaper"), cron="*/9 * * * *", enabled=False, now=clock.now())
-    assert [one["what"] for one in check().body["platform"]["differences"]] == ["undeclared"]
-    manage("config_apply", str(path), "--platform")
-    with platform_scope(actor=ADA.actor), transaction():
-        there = declared.actual(clock.now())
-    assert there["outbox-reaper"] == {"cron": "*/2 * * * *", "enabled": True}
-    assert there["cleanup"]["cron"] == "0 6 * * *"
-
-
-@pytest.mark.parametrize(
-    ("fields", "problem"),
-    [
-        ("cleanup: {enabled: true}", "schedules.cleanup: cron: must be said"),
-        ("cleanup: {cron: daily}", "schedules.cleanup: cron: "),
-        ("cleanup: {cron: '0 0 31 2 *'}", "is never due"),
-        ("cleanup: {cron: '0 0 * * *', enabled: 1}", "enabled: must be true or false"),
-        ("clean: {cron: '0 0 * * *'}", "'clean' is no job"),
-    ],
-)
-def test_a_schedule_that_is_none_is_refused(db: str, folder: Path, fields: str, problem: str) -> None:
-    path = folder / "_platform.yaml"
-    path.write_text(f"kaireon: 1\nschedules:\n  {fields}\n")
-    with pytest.raises(CommandError) as refused:
-        manage("config_apply", str(path), "--platform")
-    assert problem in str(refused.value)
-    ran = check()
-    assert not ran.ok
-    assert problem in ran.body["platform"]["problem"]
-
-
 def test_a_file_that_is_not_there_is_told(db: str, folder: Path) -> None:
     with pytest.raises(CommandError, match=r"none\.yaml: there is no such file"):
         apply(folder / "none.yaml")
     with pytest.raises(CommandError, match="cannot be read"):
         apply(folder)
-
-
-HOLDS = """kaireon: 1
-holdTemplates:
-  Dispute: {entity: interactionHistory, lookBackDays: 730, query: [{field: kind, op: eq, value: visit}]}
-  Everything: {about: An authority asks for all there is.}
-"""
-
-
-def test_hold_templates_are_made_changed_and_removed_as_declared(db: str, folder: Path) -> None:
-    path = declare(folder, HOLDS)
-    assert of_acme(check())["drift"] == 2
-    apply(path, "--dry-run")
-    assert templates_there() == {}
-    apply(path)
-    assert of_acme(check())["drift"] == 0
-    with ADA.here(), transaction():
-        templates.create(name="By hand", given={"entity": "delivery"}, now=clock.now())
-        changed = HoldTemplate.objects.get(name="Dispute")
-        templates.change(changed.pk, name="Dispute", given={"look_back_days": None}, now=clock.now())
-    found = of_acme(check())
-    assert [(one["name"], one["what"]) for one in found["differences"]] == [
-        ("By hand", "undeclared"),
-        ("Dispute", "changed"),
-    ]
-    assert found["differences"][1]["fields"] == {"lookBackDays": {"declared": 730, "actual": None}}
-    apply(path)
-    assert of_acme(check())["drift"] == 0
-    assert templates_there() == {"Dispute": 730, "Everything": None}
-    # What is exported is what is declared, and says the rest too.
-    exported = declare(folder, manage("config_export", f"--tenant={ACME}"))
-    assert "lookBackDays: 730" in exported.read_text()
-    assert apply(exported) == "All is as declared.\n"
-
-
-@pytest.mark.parametrize(
-    ("fields", "problem"),
-    [
-        ("lookBackDays: soon", "lookBackDays: must be a whole number of days, or null."),
-        ('about: " x"', "about: must not begin or end with space"),
-        ("lookBackDays: true", "lookBackDays: must be a whole number of days, or null."),
-        ("entity: nothing", "entity: unknown entity"),
-        ("dataClass: nothing", "dataClass: "),
-        ("query: [{field: kind, op: eq, value: visit}]", "query: asks for columns of an entity: say it too."),
-        ("entity: delivery, query: [{field: kind, op: eq, value: a}]", "field must be one of channel, template."),
-        ("entity: attachment, query: [{field: size, op: gt, value: 7}]", "write its values as they are kept"),
-        ("subjects: [ann]", "subjects: unknown; known are about, dataClass"),
-    ],
-)
-def test_a_hold_template_that_is_none_is_refused(db: str, folder: Path, fields: str, problem: str) -> None:
-    path = declare(folder, f"kaireon: 1\nholdTemplates:\n  Dispute: {{{fields}}}\n")
-    with pytest.raises(CommandError) as refused:
-        apply(path)
-    assert problem in str(refused.value)
-    assert templates_there() == {}
-
-
-def templates_there() -> dict[str, int | None]:
-    with ADA.here(), transaction():
-        return dict(HoldTemplate.objects.values_list("name", "look_back_days"))
