@@ -1,30 +1,17 @@
 """The job `dsar-purge`: what it looks at, by which periods, and what it answers."""
 
-from collections import Counter
-from datetime import timedelta
-
 import psycopg
 import pytest
 from django.core.files.storage import default_storage
 
-from audit import services as log
-from audit.models import AuditRecord
 from compliance import checks
-from compliance.models import Disposition
-from compliance.purging import applying, batches, plans, purge
-from compliance.purging.refusals import PlanRefused
-from compliance.retention import binding, policies
-from cron import runner
-from cron.models import Trigger
-from customers import attachments, removals, suppressions
-from customers.attachments import Upload
-from customers.catalogue import DSAR_PURGE
-from customers.models import Attachment, DecisionTrace, Interaction, JourneyEnrollment, SuppressionTombstone
-from kaireon.lib import clock
-from kaireon.lib.budget import Budget
+from compliance.purging import purge
+from customers import removals, suppressions
+from customers.models import JourneyEnrollment, SuppressionTombstone
 from kaireon.tenancy.context import transaction
 from tests.cast import ACME, ADA, GLOBEX, MALLORY
-from tests.compliance.rows import NOW, count, customer, days_ago, hold, interactions, policy, traces
+from tests.compliance.rows import count, customer, days_ago, hold, policy
+from tests.cron.purged import _noon, attach, entry, left, records, rows_of_all_ages, run  # noqa: F401
 
 RIGHT = {"HTTP_AUTHORIZATION": "Bearer test-cron-secret"}
 BREAKS_IN_GLOBEX = """
@@ -32,65 +19,12 @@ CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAI
 CREATE TRIGGER refuse BEFORE DELETE ON public.customers_decisiontrace FOR EACH ROW
   WHEN (OLD.tenant_id = 'globex') EXECUTE FUNCTION public.refuse()
 """
-# Ages in days of the rows of each kind: between the periods, and past them.
-AGES = (1, 100, 200, 400)
-
-
-@pytest.fixture(autouse=True)
-def _noon(settings):
-    settings.RETENTION_COOLING_OFF_HOURS = 0
-    with clock.freeze(NOW):
-        yield
 
 
 @pytest.fixture(params=["per_class", "strictest"])
 def mode(request, settings):
     settings.DSAR_PURGE_MODE = request.param
     return request.param
-
-
-@pytest.fixture
-def strictest(settings):
-    settings.DSAR_PURGE_MODE = "strictest"
-
-
-def run(job="dsar-purge", **options):
-    return runner.run_job(job, trigger=Trigger.COMMAND, **options)
-
-
-def entry(body, tenant=ACME):
-    return next(e for e in body["perTenant"] if e["tenantId"] == tenant)
-
-
-def attach(of, *days, who=ADA):
-    """Attachments with their objects; the objects' names."""
-    with who.here():
-        stored = attachments.store(
-            [Upload(name="id.pdf", content=b"x", uploaded_at=days_ago(d)) for d in days], now=NOW
-        )
-        for row in stored:
-            row.customer_id = of.pk
-        with transaction():
-            attachments.attach(stored)
-    return [row.file.name for row in stored]
-
-
-def rows_of_all_ages(number="c-1", *, who=ADA):
-    of = customer(number, who=who)
-    interactions(of, *AGES, who=who)
-    traces(of, *AGES, who=who)
-    attach(of, *AGES, who=who)
-    return of
-
-
-def left(who=ADA):
-    return tuple(count(model, who=who) for model in (Interaction, DecisionTrace, Attachment))
-
-
-def records(who=ADA):
-    log.drain(who.tenant_id)
-    with who.here(), transaction():
-        return list(AuditRecord.objects.filter(action=purge.VERB).order_by("seq"))
 
 
 # What stays of four interactions, four traces, four attachments under each row of the contract's table.
@@ -256,135 +190,6 @@ def test_an_object_that_storage_does_not_let_go_fails_the_run_and_goes_with_the_
     assert entry(body)["errors"] == ["1 stored objects could not be removed"]
     assert run().ok
     assert not default_storage.exists(name)
-
-
-class TestStrictest:
-    """The shortest period counts for all three, and whatever keeps a row beats it."""
-
-    @pytest.fixture(autouse=True)
-    def _rows(self, db, strictest):
-        self.of = rows_of_all_ages()
-        policy("interactions", 365)
-        policy("decisions", 90)
-
-    def test_a_law_keeps_its_class(self):
-        with ADA.here(), transaction():
-            binding.switch(name="tax-6-years", on=True, actor=ADA.actor, now=NOW)
-        run()
-        assert left() == (1, 1, 4)
-
-    def test_a_law_about_all_classes_makes_the_shortest_period_longer(self):
-        with ADA.here(), transaction():
-            binding.switch(name="dpdp-2025", on=True, actor=ADA.actor, now=NOW)
-        then = clock.at("2027-06-01T12:00:00Z")
-        with clock.freeze(then):
-            for model, made in ((Interaction, interactions), (DecisionTrace, traces)):
-                with ADA.here(), transaction():
-                    model.objects.all().delete()
-                made(customer(model.__name__), *((NOW - then).days + days for days in (364, 368)))
-            body = run().body
-        assert (entry(body)["retentionDays"], left()[:2]) == (366, (1, 1))
-
-    def test_holds_of_people_and_open_requests_keep_their_rows(self):
-        asked = rows_of_all_ages("c-2")
-        hold(self.of)
-        hold(asked, kind="request")
-        rows_of_all_ages("c-3")
-        run()
-        with ADA.here(), transaction():
-            for model in (Interaction, DecisionTrace, Attachment):
-                kept = Counter(model.objects.values_list("customer__customer_id", flat=True))
-                assert kept == {"c-1": 4, "c-2": 4, "c-3": 1}
-
-    @pytest.mark.parametrize("kept_by", ["governance", "compliance"])
-    def test_what_may_not_be_shortened_just_so_keeps_its_own_period(self, kept_by):
-        with ADA.here(), transaction():
-            policies.upsert_policy(
-                data_class="interactions", retention_days=365, mode=kept_by, actor=ADA.actor, now=NOW
-            )
-        run()
-        assert left() == (3, 1, 1)
-
-    def test_a_shortening_that_cools_off_counts_for_nobody_yet(self, settings):
-        settings.RETENTION_COOLING_OFF_HOURS = 24
-        policy("metrics", 365)
-        policy("metrics", 1)
-        body = run().body
-        assert (entry(body)["retentionDays"], left()) == (90, (1, 1, 1))
-        with clock.freeze(NOW + timedelta(days=1, minutes=1)):
-            body = run().body
-        assert (entry(body)["retentionDays"], left()) == (1, (0, 0, 0))
-
-    def test_a_held_class_gives_no_period_and_keeps_its_rows(self):
-        policy("decisions", 90, hold=True)
-        body = run().body
-        assert (entry(body)["retentionDays"], left()) == (365, (3, 4, 3))
-
-    def test_a_matter_that_holds_a_whole_class_does_the_same(self):
-        hold(data_class="decisions")
-        body = run().body
-        assert (entry(body)["retentionDays"], left()) == (365, (3, 4, 3))
-
-    def test_a_matter_that_holds_everything_leaves_no_period(self):
-        hold()
-        body = run().body
-        assert (entry(body)["retentionDays"], left()) == (0, (4, 4, 4))
-
-    def test_a_hold_on_the_shortest_class_counts_from_the_next_batch_on(self, monkeypatch):
-        plain, seen = batches.Batches.with_retries, []
-
-        def then_hold(*args, **kwargs):
-            done = plain(*args, **kwargs)
-            if not seen:
-                seen.append(left())
-                policy("decisions", 90, hold=True)
-            return done
-
-        monkeypatch.setattr(batches.Batches, "with_retries", then_hold)
-        with ADA.here():
-            purge.purge_expired(now=NOW, actor=ADA.actor, swept_by=DSAR_PURGE, batch=1)
-        # One interaction, the oldest, went by the 90 days; the rest by the 365 that are the shortest now.
-        assert (seen, left()) == ([(3, 4, 4)], (3, 4, 3))
-
-    def test_the_disposition_names_the_policy_it_went_by(self):
-        run()
-        with ADA.here(), transaction():
-            said = {d.entity: (d.policy_class, d.policy_version, d.retention_days) for d in Disposition.objects.all()}
-        assert said == {
-            "interactionHistory": ("decisions", 1, 90),
-            "decisionTrace": ("", 1, 90),
-            "attachment": ("decisions", 1, 90),
-        }
-
-    def test_a_plan_of_this_job_says_and_does_the_same(self):
-        with ADA.here():
-            with transaction():
-                plan = plans.make(actor=ADA.actor, now=NOW, swept_by=DSAR_PURGE)
-                items = [plans.wire_item(item) for item in plans.items_of(plan)]
-            assert {i["entity"]: (i["rows"], i["retentionDays"], i["policyClass"]) for i in items} == {
-                "interactionHistory": (3, 90, "decisions"),
-                "decisionTrace": (3, 90, "decisions"),
-                "attachment": (3, 90, "decisions"),
-            }
-            applying.begin(plan_id=plan.pk, actor=ADA.actor, now=NOW)
-            assert applying.go_on(plan_id=plan.pk, now=NOW, budget=Budget(60)).rows == 9
-        assert left() == (1, 1, 1)
-
-    def test_a_plan_is_refused_when_each_class_goes_by_its_own_again(self, settings):
-        with ADA.here():
-            with transaction():
-                plan = plans.make(actor=ADA.actor, now=NOW, swept_by=DSAR_PURGE)
-            settings.DSAR_PURGE_MODE = "per_class"
-            with pytest.raises(PlanRefused) as caught:
-                applying.begin(plan_id=plan.pk, actor=ADA.actor, now=NOW)
-        assert caught.value.code == "policy_changed"
-        assert left() == (4, 4, 4)
-
-    def test_cleanup_and_its_plans_go_by_each_class(self):
-        with ADA.here(), transaction():
-            assert plans.make(actor=ADA.actor, now=NOW).rows == 4
-        run("cleanup")
-        assert left() == (3, 1, 4)
 
 
 @pytest.mark.parametrize("text", ["Strictest", "STRICTEST", "seed", "per-class"])

@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from cron.jobs import JOBS
 from kaireon import env
-from tests.product.test_endpoints import MATRIX, OPEN
+from tests.product.matrix import MATRIX, OPEN
 
 PROJECT = Path(settings.BASE_DIR)
 FOLDERS = ("audit", "compliance", "cron", "customers", "dsar", "kaireon")

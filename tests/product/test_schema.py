@@ -9,7 +9,7 @@ import yaml
 from django.test import Client
 from drf_spectacular.validation import validate_schema
 
-from tests.product.test_endpoints import MATRIX, METHODS, OPEN, routes
+from tests.product.matrix import MATRIX, METHODS, OPEN, routes
 
 
 @pytest.fixture

@@ -112,6 +112,11 @@ def requests() -> list[DsarRequest]:
         return list(DsarRequest.objects.order_by("requested_at", "id"))
 
 
+def filings() -> int:
+    with transaction():
+        return PublicFiling.objects.count()
+
+
 def earlier(by: timedelta) -> None:
     """Everything that the page knows, as if it had been written down so much earlier."""
 

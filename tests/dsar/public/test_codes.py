@@ -77,3 +77,75 @@ def test_who_guesses_is_told_the_same_after_it_as_of_what_never_was(acme: str) -
     earlier(timedelta(minutes=11))
     assert ENDED in text_of(late.confirm(code))
     assert len(requests()) == 2
+
+
+def test_five_wrong_codes_end_it_and_no_new_code_gives_new_tries(acme: str) -> None:
+    jane = Visitor()
+    jane.ask()
+    assert "This code has ended." in text_of(jane.confirm("12345678"))
+    work()
+    code = code_in(mails()[-1])
+    for given, said in (
+        ("", "Enter the code from the mail."),
+        ("1234", "A code is eight digits."),
+        ("١٢٣٤٥٦٧٨", "A code is eight digits."),
+        ("1" * 10_000, "at most 40 characters"),
+    ):
+        assert said in text_of(jane.confirm(given)), given
+    answers = at_once(*[lambda: jane.confirm(wrong(code)) for _ in range(4)])
+    assert ["not the code that we sent" in text_of(answer) for answer in answers] == [True] * 4
+    assert "Wait" in text_of(jane.post("code/again/"))
+    earlier(timedelta(minutes=2))
+    jane.post("code/again/")
+    work()
+    newest = code_in(mails()[-1])
+    assert "none counts any more" in text_of(jane.confirm(wrong(newest)))
+    assert "none counts any more" in text_of(jane.confirm(newest))
+    earlier(timedelta(minutes=2))
+    assert "none counts any more" in text_of(jane.post("code/again/"))
+    assert requests() == []
+
+
+def test_codes_end_by_time_use_and_number(acme: str) -> None:
+    jane = Visitor()
+    jane.ask()
+    work()
+    first = code_in(mails()[-1])
+    # Not before the worker has come to the last one.
+    earlier(timedelta(minutes=2))
+    jane.post("code/again/")
+    assert "Wait 60 seconds" in text_of(jane.post("code/again/"))
+    work()
+    assert "not the code that we sent" in text_of(jane.confirm(first))
+    earlier(timedelta(minutes=2))
+    jane.post("code/again/")
+    work()
+    earlier(timedelta(minutes=2))
+    assert "No more codes can be sent" in text_of(jane.post("code/again/"))
+    third = code_in(mails()[-1])
+    earlier(timedelta(minutes=30))
+    assert "This code has ended." in text_of(jane.confirm(third))
+
+    # Of two at once one makes the request, and a code makes no second one.
+    jane.ask()
+    work()
+    code = code_in(mails()[-1])
+    handle = jane.client.cookies["kaireon_filing"].value
+    both = [Visitor(), Visitor()]
+    for each in both:
+        each.client.cookies["kaireon_filing"] = handle
+    answers = at_once(*[lambda each=each: each.confirm(code) for each in both])
+    assert sorted(answer["Location"].removeprefix(acme) for answer in answers) == ["code/confirmed/", "request/"]
+    assert len(requests()) == 1
+    assert "This code has ended." in text_of(jane.post("code/again/"))
+
+    # A code is good for its filing alone, and ends with it.
+    other, one = Visitor(), Visitor()
+    other.ask(address="other@example.com")
+    work()
+    others = code_in(mails()[-1])
+    one.ask(address="one@example.com")
+    work()
+    assert "not the code that we sent" in text_of(one.confirm(others))
+    earlier(filing.LIVES)
+    assert "This code has ended." in text_of(other.confirm(others))

@@ -9,9 +9,8 @@ from django.test import Client
 from django.urls import reverse
 
 from dsar.dossiers import export, keeping
-from dsar.models import Dossier, FollowLink, PublicFiling
-from dsar.public import filing, guard, page
-from kaireon.api.throttles import Rate
+from dsar.models import Dossier
+from dsar.public import guard, page
 from kaireon.lib import clock
 from kaireon.tenancy.context import scope, transaction
 from kaireon.tenancy.models import Tenant
@@ -21,23 +20,18 @@ from tests.dsar.public.conftest import (
     Visitor,
     code_in,
     earlier,
+    filings,
     link_in,
     mails,
     open_page,
     requests,
     text_of,
     work,
-    wrong,
 )
 from tests.race import at_once
 from tests.s3 import Bucket
 
 PASSED = "code/"
-
-
-def filings() -> int:
-    with transaction():
-        return PublicFiling.objects.count()
 
 
 @pytest.fixture
@@ -135,78 +129,6 @@ def test_a_form_of_another_site_is_refused_on_every_page(acme: str) -> None:
     assert Visitor().post("", {"details": "x" * 6_000_000}).status_code == 400
 
 
-def test_five_wrong_codes_end_it_and_no_new_code_gives_new_tries(acme: str) -> None:
-    jane = Visitor()
-    jane.ask()
-    assert "This code has ended." in text_of(jane.confirm("12345678"))
-    work()
-    code = code_in(mails()[-1])
-    for given, said in (
-        ("", "Enter the code from the mail."),
-        ("1234", "A code is eight digits."),
-        ("١٢٣٤٥٦٧٨", "A code is eight digits."),
-        ("1" * 10_000, "at most 40 characters"),
-    ):
-        assert said in text_of(jane.confirm(given)), given
-    answers = at_once(*[lambda: jane.confirm(wrong(code)) for _ in range(4)])
-    assert ["not the code that we sent" in text_of(answer) for answer in answers] == [True] * 4
-    assert "Wait" in text_of(jane.post("code/again/"))
-    earlier(timedelta(minutes=2))
-    jane.post("code/again/")
-    work()
-    newest = code_in(mails()[-1])
-    assert "none counts any more" in text_of(jane.confirm(wrong(newest)))
-    assert "none counts any more" in text_of(jane.confirm(newest))
-    earlier(timedelta(minutes=2))
-    assert "none counts any more" in text_of(jane.post("code/again/"))
-    assert requests() == []
-
-
-def test_codes_end_by_time_use_and_number(acme: str) -> None:
-    jane = Visitor()
-    jane.ask()
-    work()
-    first = code_in(mails()[-1])
-    # Not before the worker has come to the last one.
-    earlier(timedelta(minutes=2))
-    jane.post("code/again/")
-    assert "Wait 60 seconds" in text_of(jane.post("code/again/"))
-    work()
-    assert "not the code that we sent" in text_of(jane.confirm(first))
-    earlier(timedelta(minutes=2))
-    jane.post("code/again/")
-    work()
-    earlier(timedelta(minutes=2))
-    assert "No more codes can be sent" in text_of(jane.post("code/again/"))
-    third = code_in(mails()[-1])
-    earlier(timedelta(minutes=30))
-    assert "This code has ended." in text_of(jane.confirm(third))
-
-    # Of two at once one makes the request, and a code makes no second one.
-    jane.ask()
-    work()
-    code = code_in(mails()[-1])
-    handle = jane.client.cookies["kaireon_filing"].value
-    both = [Visitor(), Visitor()]
-    for each in both:
-        each.client.cookies["kaireon_filing"] = handle
-    answers = at_once(*[lambda each=each: each.confirm(code) for each in both])
-    assert sorted(answer["Location"].removeprefix(acme) for answer in answers) == ["code/confirmed/", "request/"]
-    assert len(requests()) == 1
-    assert "This code has ended." in text_of(jane.post("code/again/"))
-
-    # A code is good for its filing alone, and ends with it.
-    other, one = Visitor(), Visitor()
-    other.ask(address="other@example.com")
-    work()
-    others = code_in(mails()[-1])
-    one.ask(address="one@example.com")
-    work()
-    assert "not the code that we sent" in text_of(one.confirm(others))
-    earlier(filing.LIVES)
-    assert "This code has ended." in text_of(other.confirm(others))
-
-
 def test_a_link_opens_its_request_in_its_tenant_until_it_ends(acme: str) -> None:
     open_page_of_globex()
     jane = Visitor()
@@ -258,93 +180,6 @@ def open_page_of_globex() -> None:
     """Outside Acme's scope, which the test has open."""
     with scope(tenant_id=GLOBEX, actor=SETUP):
         open_page(MALLORY)
-
-
-def test_downloads_have_limits_of_their_own(acme: str) -> None:
-    jane = Visitor()
-    jane.arrive("export")
-    assert "The package has ended" in text_of(jane.post("request/fetch/code/"))
-    work()
-    jane.post("request/fetch/code/")
-    code = code_in(mails()[-1])
-    given = {"code": code, "as_format": "exe"}
-    assert "Select a valid choice." in text_of(jane.post("request/fetch/", given))
-    assert "Wait" in text_of(jane.post("request/fetch/code/"))
-    given = {"code": wrong(code), "as_format": "zip"}
-    for _ in range(4):
-        assert "not the code that we sent" in text_of(jane.post("request/fetch/", given))
-    assert "none counts any more" in text_of(jane.post("request/fetch/", given))
-    assert "none counts any more" in text_of(jane.post("request/fetch/", {**given, "code": code}))
-    # The link still shows how it stands.
-    assert jane.get("request/").status_code == 200
-    with clock.freeze(clock.now() + timedelta(days=31)), transaction():
-        FollowLink.objects.update(wrong_codes=0)
-    with clock.freeze(clock.now() + timedelta(days=31)):
-        assert "nothing to fetch" in text_of(jane.get("request/fetch/"))
-
-
-def test_too_many_are_told_when_to_come_again(acme: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(answer: Any) -> bool:
-        assert answer.status_code in (200, 303, 404, 429)
-        if answer.status_code == 429:
-            assert int(answer["Retry-After"]) > 0
-            assert f"Wait {answer['Retry-After']} seconds" in text_of(answer)
-        return bool(answer.status_code == 429)
-
-    # By network: ten forms a minute, whatever is in them; one subscriber's IPv6 addresses are one.
-    many = [Visitor(REMOTE_ADDR=f"2001:db8:1:2::{n:x}").post("", {"kind": "x"}) for n in range(11)]
-    assert [busy(answer) for answer in many] == [False] * 10 + [True]
-    assert not busy(Visitor(REMOTE_ADDR="2001:db8:1:3::1").post("", {"kind": "x"}))
-    # By mail address, in any spelling and from anywhere: six an hour, known or not.
-    for address in (EMAIL, "nobody@nowhere.example"):
-        spellings = [address, address.upper(), f" {address} "] * 3
-        tries = [Visitor(REMOTE_ADDR=f"10.0.{n}.1").ask(address=spelled) for n, spelled in enumerate(spellings[:7])]
-        assert [busy(answer) for answer in tries] == [False] * 6 + [True], address
-    assert filings() == 12
-    # A code sent again counts too.
-    jane = Visitor(REMOTE_ADDR="10.1.0.1")
-    jane.client.cookies["kaireon_filing"] = tries[0].cookies["kaireon_filing"].value
-    assert busy(jane.post("code/again/"))
-    # Codes and links are not tried in numbers.
-    guesser = Visitor(REMOTE_ADDR="10.2.0.1")
-    assert sum(busy(guesser.confirm("12345678")) for _ in range(23)) == 3
-    monkeypatch.setattr(guard, "LOOKS", Rate("privacy-look", per_minute=4))
-    assert sum(busy(guesser.get(f"follow/{n:043}/")) for n in range(3)) == 0
-    assert [busy(guesser.get(path)) for path in ("request/", "request/", "request/withdraw/")] == [False, True, True]
-    # Behind a proxy the address is the one that the proxy saw.
-    settings.TRUSTED_PROXIES = 1
-    proxied = [
-        Visitor(REMOTE_ADDR="10.3.0.1").post("", {"kind": "x"}, headers={"x-forwarded-for": f"1.1.1.1, 10.4.0.{n}"})
-        for n in range(12)
-    ]
-    assert not any(busy(answer) for answer in proxied)
-    # Whatever it writes of it: with the port, and of IPv4 as a socket for both tells it.
-    for spelling, refused in (
-        ("10.5.0.{}:{}", 0),
-        ("::ffff:10.6.0.{}", 0),
-        ("10.7.0.1:{}", 2),
-        ("[2001:db8::1]:{}", 2),
-    ):
-        answers = [
-            Visitor().post("", {"kind": "x"}, headers={"x-forwarded-for": spelling.format(n, 4000 + n)})
-            for n in range(12)
-        ]
-        assert sum(busy(answer) for answer in answers) == refused, spelling
-
-
-def test_a_link_that_others_have_floods_nobody(acme: str) -> None:
-    jane = Visitor()
-    jane.arrive()
-    sent = 1
-    for _ in range(9):
-        earlier(timedelta(minutes=2))
-        answer = jane.post("request/link/")
-        sent += answer.status_code == 200
-        assert answer.status_code in (200, 429)
-    # The code that was asked for counts too.
-    assert (sent, jane.post("request/link/").status_code) == (6, 429)
-    work()
-    assert jane.post("request/fetch/code/").status_code == 429
 
 
 def test_a_page_that_is_not_open_is_not_there(acme: str, settings: Any) -> None:
