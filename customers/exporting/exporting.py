@@ -5,7 +5,6 @@ knows the file, its manifest and the new place, or nothing. A file whose transac
 run before it writes another.
 """
 
-import gzip
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,14 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError
 
 import audit
 from customers import removals
-from customers.exporting import arrivals, manifests, places, reading
+from customers.exporting import arrivals, formats, manifests, places, reading
 from customers.exporting.arrivals import Piece, Place
 from customers.exporting.reading import Readers, Ready, Waiting
 from customers.models import ExportBatch, ExportCheckpoint, ExportEntry, ObjectRemoval
@@ -96,7 +94,7 @@ def export(exported: Exported, *, now: datetime, budget: Budget) -> None:
             with suppress(IntegrityError), transaction():
                 ExportCheckpoint(created_at=now).save(force_insert=True)
     try:
-        with reading.readers(compressed=settings.EXPORT_INTERACTIONS_GZIP) as readers:
+        with reading.readers(formats.chosen()) as readers:
             while not exported.finished and not (exported.files and budget.spent):
                 with only_writer():
                     _some_batches(exported, now, budget, readers)
@@ -225,10 +223,6 @@ def described(batch: ExportBatch, ready: Ready) -> None:
     batch.sha256, batch.subjects = ready.sha256, ready.subjects
 
 
-def is_compressed(batch: ExportBatch) -> bool:
-    return batch.object_name.endswith(".gz")
-
-
 def expire(*, now: datetime, days: int, held: Callable[[], bool]) -> int:
     """Give up files that were cut so many days ago or more; how many. None with 0 days. Raises ExportUnderWay.
 
@@ -273,9 +267,8 @@ def _cut(ready: Ready, now: datetime) -> ExportBatch:
         newest_at = ExportBatch.objects.filter(number=number).values_list("cut_at", flat=True).first()
     # Of files of one moment, or of a clock that was set back, each has a name of its own, and they sort as they came.
     cut_at = max(now, newest_at + timedelta(microseconds=1)) if newest_at else now
-    batch = ExportBatch(
-        number=number + 1, object_name=places.batch(cut_at, compressed=ready.is_compressed), cut_at=cut_at
-    )
+    name = places.batch(cut_at, ending=ready.form.ending)
+    batch = ExportBatch(number=number + 1, object_name=name, cut_at=cut_at)
     described(batch, ready)
     return batch
 
@@ -287,7 +280,3 @@ def _place(checkpoint: ExportCheckpoint) -> Place:
 def _storage() -> Any:
     """As kaireon/api/storage.py guards it."""
     return default_storage
-
-
-# What a file raises that was cut short or changed in storage.
-UNREADABLE = (gzip.BadGzipFile, EOFError, ValueError)

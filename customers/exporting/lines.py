@@ -3,7 +3,6 @@
 The first three members have a fixed length, so that whoever looks for a person in a file need not parse it.
 """
 
-import gzip
 import json
 import re
 from collections.abc import Collection, Iterable
@@ -107,18 +106,6 @@ def _exact(line: bytes) -> bytes:
     if not _MANY_DIGITS.search(line, context_at):
         return line
     return json.dumps(loads_exact(line.decode()), ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def written(lines: list[bytes], *, compressed: bool) -> bytes:
-    """A file's content: NDJSON, every line ended. The same lines give the same bytes."""
-    text = b"\n".join([*lines, b""])
-    return gzip.compress(text, compresslevel=6, mtime=0) if compressed else text
-
-
-def read_back(content: bytes, *, compressed: bool) -> list[bytes]:
-    """Raises gzip.BadGzipFile, EOFError and zlib.error for what was cut short or changed."""
-    text = gzip.decompress(content) if compressed else content
-    return text.split(b"\n")[:-1]
 
 
 def span(lines: list[bytes]) -> tuple[str | None, str | None]:

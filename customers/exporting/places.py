@@ -10,12 +10,11 @@ def folder() -> str:
     return f"exports/{context.tenant_id()}/interaction_history/"
 
 
-def batch(cut_at: datetime, *, compressed: bool, revision: int = 0) -> str:
-    """The day is that on which the batch was cut, in UTC; a revision has its number in the name."""
+def batch(cut_at: datetime, *, ending: str, revision: int = 0) -> str:
+    """The day is that of the cut, in UTC; a revision has its number in the name. `ending`: formats.py."""
     at = cut_at.astimezone(UTC)
     again = f".r{revision}" if revision else ""
-    end = "json.gz" if compressed else "json"
-    return f"{folder()}year={at:%Y}/month={at:%m}/day={at:%d}/batch-{at:%Y%m%dT%H%M%S%f}Z{again}.{end}"
+    return f"{folder()}year={at:%Y}/month={at:%m}/day={at:%d}/batch-{at:%Y%m%dT%H%M%S%f}Z{again}.{ending}"
 
 
 def manifest(number: int) -> str:

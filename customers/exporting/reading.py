@@ -18,6 +18,7 @@ from django.db import connection
 
 from customers.exporting import arrivals, lines
 from customers.exporting.arrivals import Piece
+from customers.exporting.formats import Format
 from kaireon.tenancy import context
 from kaireon.tenancy.context import transaction
 
@@ -31,7 +32,7 @@ class Ready:
     """What a file will hold, and what is said of it. `first_at` and `last_at` are moments of its lines."""
 
     content: bytes
-    is_compressed: bool
+    form: Format
     rows: int
     sha256: str
     subjects: bytes
@@ -39,12 +40,12 @@ class Ready:
     last_at: str | None
 
     @classmethod
-    def of(cls, read: list[bytes], *, compressed: bool) -> Self:
-        content = lines.written(read, compressed=compressed)
+    def of(cls, read: list[bytes], form: Format) -> Self:
+        content = form.pack(read)
         first, last = lines.span(read)
         return cls(
             content=content,
-            is_compressed=compressed,
+            form=form,
             rows=len(read),
             sha256=sha256(content).hexdigest(),
             subjects=lines.marks(read),
@@ -56,9 +57,9 @@ class Ready:
 class Readers:
     """Threads that read pieces, for as long as somebody exports. None is started for a single piece."""
 
-    def __init__(self, *, compressed: bool) -> None:
+    def __init__(self, form: Format) -> None:
         self.at_once = CONNECTIONS
-        self._compressed = compressed
+        self._form = form
         self._here = context.current()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -67,7 +68,7 @@ class Readers:
         with transaction():
             arrivals.read_along_the_index()
             read = lines.read(piece)
-        ready = Ready.of(read, compressed=self._compressed)
+        ready = Ready.of(read, self._form)
         self.at_once = 1 if len(ready.content) > LARGE else CONNECTIONS
         return ready
 
@@ -98,8 +99,8 @@ class Readers:
 
 
 @contextmanager
-def readers(*, compressed: bool) -> Iterator[Readers]:
-    made = Readers(compressed=compressed)
+def readers(form: Format) -> Iterator[Readers]:
+    made = Readers(form)
     try:
         yield made
     finally:

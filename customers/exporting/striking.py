@@ -5,7 +5,6 @@ transaction, the old one goes. Stopped anywhere, the next attempt goes on with t
 """
 
 import logging
-import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,8 @@ from django.db.models import F, Sum
 
 import audit
 from customers import removals
-from customers.exporting import exporting, lines, manifests, places
+from customers.exporting import exporting, formats, lines, manifests, places
+from customers.exporting.formats import Unreadable
 from customers.exporting.reading import Ready
 from customers.models import ExportBatch, ExportCheckpoint, ExportEntry, Interaction
 from customers.models.removal import Cause
@@ -27,10 +27,6 @@ logger = logging.getLogger("kaireon.export")
 
 REASON = "erasure"
 STRUCK_VERB = "interactions.export_struck"
-
-
-class FileAltered(ValueError):
-    """A file is not as it was written: in lines of another form nobody would be found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +45,7 @@ def strike(
 
     Rows of theirs that are still in the database, because a hold keeps them, stay in the files too. The files that
     they were in are removed with the other objects of `reference` (removals.remove_doomed). Done twice it does nothing
-    more. Raises exporting.ExportUnderWay, exporting.LeftoverStays, and what the storage raises.
+    more. Raises exporting.ExportUnderWay, exporting.LeftoverStays, formats.FormatUnknown, and what the storage raises.
     """
     with transaction():
         # An export that begins later reads rows that are there later: theirs are gone.
@@ -84,7 +80,6 @@ def _having(refs: Collection[UUID]) -> list[UUID]:
 
 
 def _without(batch: ExportBatch, refs: Collection[UUID], reference: UUID, now: datetime) -> None:
-    compressed = exporting.is_compressed(batch)
     try:
         with default_storage.open(batch.object_name) as file:
             content = file.read()
@@ -94,10 +89,8 @@ def _without(batch: ExportBatch, refs: Collection[UUID], reference: UUID, now: d
         exporting.give_up(batch, event=manifests.MISSING, reason=REASON, now=now, reference=reference)
         return
     try:
-        if sha256(content).hexdigest() != batch.sha256:
-            raise FileAltered(str(batch.pk))
-        read = lines.read_back(content, compressed=compressed)
-    except (*exporting.UNREADABLE, zlib.error):
+        read = _read_back(batch, content)
+    except Unreadable:
         # Not what we wrote: whose lines it has cannot be known, so it goes as a whole.
         logger.exception("export_file_unreadable", extra={"batch": str(batch.pk)})
         exporting.give_up(
@@ -121,6 +114,13 @@ def _without(batch: ExportBatch, refs: Collection[UUID], reference: UUID, now: d
         )
 
 
+def _read_back(batch: ExportBatch, content: bytes) -> list[bytes]:
+    """Raises FormatUnknown, and Unreadable, also for what is not as it was written: nobody would be found in it."""
+    if sha256(content).hexdigest() != batch.sha256:
+        raise Unreadable(str(batch.pk))
+    return formats.of(batch.object_name).unpack(content)
+
+
 def _still_there(mine: list[bytes]) -> set[UUID]:
     with transaction():
         ids = [lines.id_of(line) for line in mine]
@@ -128,11 +128,11 @@ def _still_there(mine: list[bytes]) -> set[UUID]:
 
 
 def _write_anew(batch: ExportBatch, kept: list[bytes], gone: int, reference: UUID, now: datetime) -> None:
-    compressed = exporting.is_compressed(batch)
+    form = formats.of(batch.object_name)
     before = {"file": batch.object_name, "sha256": batch.sha256, "rows": batch.rows}
-    ready = Ready.of(kept, compressed=compressed)
+    ready = Ready.of(kept, form)
     batch.revision += 1
-    batch.object_name = places.batch(batch.cut_at, compressed=compressed, revision=batch.revision)
+    batch.object_name = places.batch(batch.cut_at, ending=form.ending, revision=batch.revision)
     exporting.described(batch, ready)
     removals.announce([batch.object_name], now=now)
     exporting.store(batch.object_name, ready.content)
