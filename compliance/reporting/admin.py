@@ -5,9 +5,10 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
 from unfold.enums import ActionVariant
 
+from audit import services as log
 from compliance.models import NotificationProvider, ReportRun, ReportSchedule
 from compliance.refusing_admin import RefusingAdmin
 from compliance.reporting import page, running, runs, schedules, templates
@@ -15,6 +16,7 @@ from compliance.reporting.forms import WEEKDAYS, RunNowForm, ScheduleForm, initi
 from compliance.reporting.serializers import next_of
 from kaireon.lib import clock
 from kaireon.tenancy.admin_pages import column, principal_of, verb
+from kaireon.tenancy.middleware import BEFORE_ADMIN_REQUEST
 from kaireon.tenancy.patience import TookTooLong
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.verb_pages import given_by
@@ -217,6 +219,19 @@ class ReportScheduleAdmin(RefusingAdmin[ReportSchedule]):
             danger=True,
             to_list=True,
         )
+
+
+def drain_before_page(tenant_id: str, path: str) -> None:
+    """A preview counts what is in the log: all that was recorded before it."""
+    try:
+        page_name = resolve(path).url_name
+    except Resolver404:
+        return
+    if page_name == "compliance_reportschedule_look":
+        log.drain(tenant_id)
+
+
+BEFORE_ADMIN_REQUEST.append(drain_before_page)
 
 
 def title_of(template: str) -> str:

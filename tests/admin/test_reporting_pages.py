@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+import audit
+from audit import services as log
+from audit.models import AuditRecord
 from compliance.models import ReportRun, ReportSchedule
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.admin.conftest import SignIn
 from tests.admin.test_alert_pages import only, text_of
-from tests.cast import ADA, AUD, ED, MALLORY, VI
+from tests.cast import ACME, ADA, AUD, ED, MALLORY, VI
 from tests.reporting.conftest import (
     TEMPLATE,
     _nothing_happens,  # noqa: F401
@@ -120,6 +123,19 @@ def test_a_preview_that_fails_says_so_and_nothing_of_it(sign_in: SignIn) -> None
     answer = sign_in(ADA).get(f"{SCHEDULES}{row.pk}/look/", follow=True)
     assert "failed with ValueError" in text_of(answer)
     assert "c-17" not in answer.content.decode()
+
+
+def test_a_preview_counts_what_was_recorded_just_before(sign_in: SignIn) -> None:
+    row = make()
+    ada = sign_in(ADA)
+    log.drain(ACME)
+    with ADA.here(), transaction():
+        audit.record(action="test.seen", entity_type="Test", entity_id="x")
+    with ADA.here(), transaction():
+        assert not AuditRecord.objects.filter(action="test.seen").exists()
+    assert ada.get(f"{SCHEDULES}{row.pk}/look/").status_code == 200
+    with ADA.here(), transaction():
+        assert AuditRecord.objects.filter(action="test.seen").exists()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ import pytest
 from django.conf import settings
 from django.core.files.storage import default_storage
 
+import audit
+from audit import sequencer
+from audit.sequencer import LogStandsStill
 from compliance.alerting import metrics
 from compliance.alerting.metrics import Asked
 from compliance.models import ReportRun, ReportSchedule
@@ -340,6 +343,41 @@ class TestFiles:
             assert WRAPPED_KEYS["reports"].rewrap_some(10) == 1
             assert WRAPPED_KEYS["reports"].behind() == 0
         assert content(run) == before
+
+
+def test_what_is_not_in_the_log_yet_is_in_the_report() -> None:
+    """Records stand in the inbox until somebody sequences them: whoever counts them sees to that first."""
+    now = clock.now()
+    with ADA.here(), transaction():
+        audit.record(action="personal.view", entity_type="Customer", entity_id="x")
+        asked = runs.request(
+            template="personal_data_access",
+            formats=["csv"],
+            first=now.date(),
+            last=now.date(),
+            time_zone="UTC",
+            may=ALL,
+            actor=ADA.actor,
+            now=now,
+        )
+    work(asked.run)
+    assert b'"By kind","Figure","Read","","1"' in content(asked.run)
+
+
+def test_a_log_that_stands_still_is_not_reported_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    make()
+    look(days(1))
+    [run] = made()
+
+    def stands(tenant: str, *, wholly: bool = False) -> int:
+        if wholly:
+            raise LogStandsStill(tenant)
+        return 0
+
+    monkeypatch.setattr(sequencer, "drain", stands)
+    assert give_up(run).state == "failed"
+    monkeypatch.undo()
+    assert (again(run).error, kept()) == ("log_stands_still", [])
 
 
 def test_rows_cannot_be_had_twice_even_by_hand() -> None:
