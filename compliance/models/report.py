@@ -55,7 +55,7 @@ class ReportScheduleQuerySet(TenantQuerySet["ReportSchedule"]):
 
 
 class ReportSchedule(TenantModel):
-    """A report that is made of each period of a span. What ended before `active_from` is not made up for."""
+    """A report that is made of each period of a span. What was due before `active_from` is not made up for."""
 
     name = models.CharField(max_length=100, help_text="Name no customer: it stands in the audit log and in messages.")
     template = models.CharField(max_length=64)

@@ -118,7 +118,7 @@ class ReportScheduleAdmin(RefusingAdmin[ReportSchedule]):
 
         def do(given: dict[str, Any]) -> HttpResponse:
             row = schedules.create(given=form.given(), may=may, now=clock.now())
-            self.succeed(request, "The schedule is made. Its first period is the one that ends next.")
+            self.succeed(request, "The schedule is made. Its first report comes when it says under Next.")
             return HttpResponseRedirect(self.url("change", row.pk))
 
         return self.ask(
@@ -145,7 +145,7 @@ class ReportScheduleAdmin(RefusingAdmin[ReportSchedule]):
         return self.ask(
             request,
             title=f"Change {row.name}",
-            lead="With another time it does not make up for what was due before.",
+            lead="With another time or day no period is lost. About other periods, or switched on, it begins anew.",
             form=form,
             do=do,
             refusals=REFUSALS,

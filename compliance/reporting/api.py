@@ -118,7 +118,7 @@ class ReportSchedulesView(ReportView):
         operation_id="report_schedules_create",
     )
     def post(self, request: TenantRequest) -> Response:
-        """Make a schedule. Its first period is the one that ends next."""
+        """Make a schedule. It begins with the next moment of its cadence."""
         read = ReportScheduleIn(data=request.data)
         read.is_valid(raise_exception=True)
         with self.translating():
@@ -144,7 +144,7 @@ class ReportScheduleView(ReportView):
         operation_id="report_schedules_change",
     )
     def patch(self, request: TenantRequest, schedule_id: UUID) -> Response:
-        """Change what is given. With another time it does not make up for what was due before."""
+        """Change what is given. With another time or day no period is lost; with another period it begins anew."""
         self.schedule(schedule_id)
         read = ReportScheduleChangeIn(data=request.data)
         read.is_valid(raise_exception=True)

@@ -20,6 +20,7 @@ MOST_CAUGHT_UP = 31
 MOST_SKIPPED = 366
 
 _DAY = timedelta(days=1)
+_INSTANT = timedelta(microseconds=1)
 # Between two days of a cadence, and then some.
 _FARTHEST = timedelta(days=70)
 # A moment and its wall clock are less than a day apart, and clocks have left out a whole one.
@@ -101,6 +102,23 @@ def slots(terms: Terms, *, after: datetime, until: datetime) -> Iterator[Slot]:
 def following(terms: Terms, *, after: datetime) -> Slot:
     """The next one."""
     return next(slots(terms, after=after, until=after + _LONGEST_WAIT))
+
+
+def since(
+    terms: Terms, *, before: Terms, after: datetime, now: datetime, done: Collection[tuple[date, date]] = ()
+) -> datetime:
+    """From when `terms` count, which replace others `before`, by which nothing later than `after` was looked for.
+
+    From now on; or earlier, where a period was due and is not made, or would have been next, whose moment by the new
+    terms is over already: it would be lost. With another span nothing is.
+    """
+    if terms.span is not before.span:
+        return now
+    wanted = (*due(before, after=after, now=now, done=done).run, following(before, after=max(after, now)))
+    begin = min(midnight(wanted[0].first, terms.zone), now)
+    passed = (slot for slot in slots(terms, after=begin, until=now) if slot.first >= wanted[0].first)
+    lost = next((slot for slot in passed if slot.period not in done), None)
+    return lost.at - _INSTANT if lost is not None else now
 
 
 def newest(terms: Terms, *, now: datetime) -> tuple[date, date]:

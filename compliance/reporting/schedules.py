@@ -1,16 +1,18 @@
 """A tenant's report schedules: made, changed, removed. scheduling.py finds what is due of them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from datetime import datetime, time
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import connection
+from django.db.models import Max
 
 import audit
-from compliance.models import NotificationProvider, ReportFormat, ReportSchedule
-from compliance.reporting import templates
+from compliance.models import NotificationProvider, ReportFormat, ReportRun, ReportSchedule
+from compliance.reporting import schedule, templates
 from compliance.reporting.schedule import Cadence, Span, Terms
 from kaireon.flows import schedule as zones
 from kaireon.lib.ids import uuid7
@@ -36,7 +38,7 @@ FIELDS: Mapping[str, str] = {
     "channels": "channels",
     "is_enabled": "enabled",
 }
-# With others than these it is as if it were made now: what ended before is not made up for.
+# With others than these what is due is another matter.
 _BEARING = ("span", "cadence", "weekday", "day", "at", "time_zone", "is_enabled")
 
 
@@ -64,7 +66,7 @@ class TimeZoneGone(LookupError):
 
 @requires_transaction
 def create(*, given: Mapping[str, Any], may: Collection[Permission], now: datetime) -> ReportSchedule:
-    """Make a schedule of FIELDS; recorded as `report_schedule.create`. Its first period is the one that ends next.
+    """Make a schedule of FIELDS; recorded as `report_schedule.create`. It begins with the next moment of its cadence.
 
     `may` is what its maker may do: a report is only for those who may read what it tells. Raises ReportRefused.
     """
@@ -84,20 +86,29 @@ def change(
 ) -> ReportSchedule:
     """Change what is given; recorded as `report_schedule.update`. Raises ScheduleNotFound, ReportRefused.
 
-    With another time, or switched on again, it does not make up for what was due before.
+    Switched on again, or about other periods, it begins anew. With another time or day no period is lost that was due,
+    or would have been next.
     """
     _one_at_a_time()
     row = locked(schedule_id)
-    before = {name: getattr(row, name) for name in _BEARING}
+    before = copy(row)
     if given.get("template", row.template) != row.template:
         raise ReportRefused("template", "stays what it is, as its history does: make another schedule.")
     _set(row, given, may)
-    if any(getattr(row, name) != value for name, value in before.items()):
-        row.active_from = now
+    if any(getattr(row, name) != getattr(before, name) for name in _BEARING):
+        row.active_from = _active_from(row, before, now)
     row.updated_at = now
     audit.action("report_schedule.update", entity=row)
     row.save()
     return row
+
+
+@requires_transaction
+def looked_until(row: ReportSchedule, *, now: datetime) -> datetime:
+    """The newest moment, until now, for which its periods were looked for."""
+    mine = ReportRun.objects.scheduled().filter(schedule=row, slot__lte=now)
+    newest: datetime | None = mine.aggregate(newest=Max("slot"))["newest"]
+    return max(row.active_from, newest) if newest else row.active_from
 
 
 @requires_transaction
@@ -163,6 +174,20 @@ def _set(row: ReportSchedule, given: Mapping[str, Any], may: Collection[Permissi
     row.formats = formats_of(row.formats)
     check_terms(row)
     row.channels = _channels(row.channels)
+
+
+def _active_from(row: ReportSchedule, before: ReportSchedule, now: datetime) -> datetime:
+    if not (row.is_enabled and before.is_enabled):
+        return now
+    try:
+        was = terms_of(before)
+    except TimeZoneGone:
+        return now
+    done = (
+        ReportRun.objects.scheduled().filter(schedule=row).order_by("-slot").values_list("period_first", "period_last")
+    )
+    after = looked_until(before, now=now)
+    return schedule.since(terms_of(row), before=was, after=after, now=now, done=set(done[: schedule.MOST_SKIPPED]))
 
 
 def check_terms(row: ReportSchedule) -> None:

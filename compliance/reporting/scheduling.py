@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Max, Q
+from django.db.models import Q
 
 import audit
 from compliance.models import ReportRun, ReportSchedule, ReportState, ReportTrigger
@@ -85,9 +85,7 @@ def _look_at(key: UUID, looked: Looked, now: datetime) -> None:
             return
         terms = schedules.terms_of(row)
         mine = ReportRun.objects.scheduled().filter(schedule=row)
-        newest = mine.filter(slot__lte=now).aggregate(newest=Max("slot"))["newest"]
-        after = max(row.active_from, newest) if newest else row.active_from
-        found = schedule.due(terms, after=after, now=now)
+        found = schedule.due(terms, after=schedules.looked_until(row, now=now), now=now)
         if not found.run:
             return
         done = _done(row, (*found.skipped, *found.run))

@@ -1,7 +1,7 @@
 """Making what is due: each period once, whoever looks and whatever dies; nothing half of what failed."""
 
 import threading
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,46 @@ class TestWhatIsDue:
         assert (periods(), periods(MALLORY)) == (["2026-06-01"], [])
         look(days(1), MALLORY)
         assert [run.title for run in made(MALLORY)] == ["Theirs"]
+
+    def test_another_time_loses_no_period(self) -> None:
+        # Half an hour before it is due, to an hour before that: the old moment comes no more, the new one is over.
+        row = make()
+        look(days(1))
+        assert periods() == ["2026-06-01"]
+        early = days(2) - timedelta(hours=4, minutes=30)
+        change(row, early, at=time(7))
+        assert look(early).queued == 1
+        assert periods() == ["2026-06-01", "2026-06-02"]
+        # Due, and not looked for yet, when it is moved.
+        late = days(3) - timedelta(hours=4, minutes=58)
+        change(row, late, at=time(6))
+        assert look(late).queued == 1
+        # To where the day's moment is over already, and to where it is still to come.
+        change(row, days(3.5), time_zone="Asia/Tokyo")
+        assert look(days(4)).queued == 1
+        change(row, days(4), time_zone="America/Los_Angeles")
+        look(days(6.5))
+        assert periods() == [f"2026-06-{day:02}" for day in range(1, 7)]
+
+    def test_another_day_of_the_month_loses_no_month(self) -> None:
+        row = make(span="month", cadence="monthly", day=15)
+        look(days(15))
+        assert periods() == ["2026-05-01"]
+        # On 10 July, to the 5th: June is over, and would wait for nobody until August.
+        change(row, days(39), day=5)
+        assert look(days(39)).queued == 1
+        assert periods() == ["2026-05-01", "2026-06-01"]
+        # With another period it begins anew.
+        change(row, days(40), span="quarter")
+        assert look(days(64)).queued == 0
+        assert look(days(65)).queued == 0
+        assert look(days(127)).queued == 1
+        assert periods()[-1] == "2026-07-01"
+
+
+def change(row: ReportSchedule, now: Any, **given: Any) -> None:
+    with ADA.here(), transaction():
+        schedules.change(row.pk, given=given, may=ALL, now=now)
 
 
 class TestFailure:
