@@ -16,6 +16,8 @@ Cell = str | int | float | None
 LONGEST = timedelta(days=367)
 # Up to so many days a chart has a point for each day, then one for each month.
 _DAYS = 62
+# By so much clocks that change make a period longer, and no day is shorter.
+_CHANGE = timedelta(hours=3)
 
 
 class BadDocument(ValueError):
@@ -49,7 +51,7 @@ class Period:
     @property
     def is_by_day(self) -> bool:
         """Whether its parts are days; months otherwise."""
-        return self.end - self.start <= timedelta(days=_DAYS)
+        return self.end - self.start <= timedelta(days=_DAYS) + _CHANGE
 
     def days(self, zone: ZoneInfo) -> tuple[date, date]:
         """The first and the last day that it touches, by the clocks of `zone`."""

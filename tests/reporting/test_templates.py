@@ -1,7 +1,7 @@
 """The registry of reports, how they fail, and what they say of a tenant in which nothing happened."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,10 +9,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from compliance.reporting import templates
+from compliance.reporting import retention, schedule, templates
 from compliance.reporting.document import Document, Period, Section
 from compliance.reporting.rendering import FORMATS, render
 from compliance.reporting.templates import Asked, Template, TemplateFailed, TemplateTaken, UnknownTemplate
+from compliance.retention import policies
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.roles import Permission
@@ -91,6 +92,38 @@ def test_one_that_fails_says_where_and_nothing_of_what_it_read(db: str, one: Tem
         made("test_report")
     assert str(failed.value) == "The section “Broken” of the report test_report failed with ValueError."
     assert (failed.value.template, failed.value.section) == ("test_report", "Broken")
+
+
+def test_a_figure_counts_what_its_table_has_no_room_for(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = clock.now()
+    with MALLORY.here():
+        for data_class, days in (("metrics", 90), ("decisions", 90), ("metrics", 60), ("decisions", 60)):
+            with transaction():
+                policies.upsert_policy(
+                    data_class=data_class, retention_days=days, actor=MALLORY.actor, now=now, reason="r"
+                )
+        monkeypatch.setattr(retention, "MOST_DECISIONS", 1)
+        with transaction():
+            period = Period(start=now - timedelta(days=1), end=now + timedelta(days=1))
+            found = retention.decisions(Asked(period=period, zone=ZoneInfo("UTC"), now=now))
+    assert [(figure.label, figure.value) for figure in found.figures][:2] == [("Decisions", "4"), ("That shorten", "2")]
+    assert (len(found.tables[0].rows), found.tables[0].truncated) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "points"),
+    [
+        # 62 days, one of 25 hours; 62, one of 23; and one more.
+        ("2026-09-01", "2026-11-01", 62),
+        ("2026-02-01", "2026-04-03", 62),
+        ("2026-02-01", "2026-04-04", 3),
+        ("2026-09-01", "2026-11-02", 3),
+    ],
+)
+def test_so_many_days_are_told_by_the_day_whatever_the_clocks_do(first: str, last: str, points: int) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    start, end = schedule.moments(date.fromisoformat(first), date.fromisoformat(last), berlin)
+    assert len(Period(start=start, end=end).parts(berlin)) == points
 
 
 def test_what_two_sections_need_is_read_once() -> None:
