@@ -93,8 +93,11 @@ def request(
         raise ReportRefused("from", f"must not be before {EARLIEST}.")
     if last - first >= LONGEST:
         raise ReportRefused("to", f"is at most {LONGEST.days} days from from.")
-    if schedule.midnight(first, zone) > now:
+    start, end = schedule.moments(first, last, zone)
+    if start > now:
         raise ReportRefused("from", "lies in the future.")
+    if start >= end:
+        raise ReportRefused("to", "is a day that the calendar of this time zone left out.")
     run = ReportRun(template=known.name, title=known.title, period_first=first, period_last=last)
     run.formats, run.time_zone = schedules.formats_of(formats), time_zone
     return _asked(run, actor, now)

@@ -200,6 +200,8 @@ def test_bad_input_names_its_field_and_makes_nothing(more: dict[str, Any], field
         ({"from": "2025-01-30"}, "to"),
         ({"to": None}, "to"),
         ({"timeZone": "Mars/Olympus"}, "timeZone"),
+        # Which was not there in Samoa.
+        ({"from": "2011-12-30", "to": "2011-12-30", "timeZone": "Pacific/Apia"}, "to"),
         ({"formats": ["xml"]}, "formats"),
         ({"state": "completed"}, "state"),
     ],
