@@ -420,6 +420,34 @@ def test_a_log_that_stands_still_is_not_reported_on(monkeypatch: pytest.MonkeyPa
     assert (again(run).error, kept()) == ("log_stands_still", [])
 
 
+def test_a_failure_is_made_good_by_another_of_the_same_period_and_ends_with_its_schedule() -> None:
+    """Of what nobody can make good any more, no alert rule complains for ever."""
+    rows = [make(name=name) for name in ("One", "Two")]
+    look(days(1))
+    during(ValueError())
+    for run in made():
+        give_up(run)
+    during(lambda: None)
+    assert failures() == 2
+    with ADA.here(), transaction():
+        schedules.remove(rows[0].pk, now=days(1))
+    assert failures() == 1
+    [failed] = [run for run in made() if run.schedule_id == rows[1].pk]
+    with ADA.here(), transaction():
+        asked = runs.request(
+            template=failed.template,
+            formats=["csv"],
+            first=failed.period_first,
+            last=failed.period_last,
+            time_zone=failed.time_zone,
+            may=ALL,
+            actor=ADA.actor,
+            now=days(2),
+        )
+    work(asked.run)
+    assert failures() == 0
+
+
 def test_rows_cannot_be_had_twice_even_by_hand() -> None:
     from django.db import IntegrityError
 
