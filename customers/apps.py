@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -6,5 +8,6 @@ class CustomersConfig(AppConfig):
     verbose_name = "Customers"
 
     def ready(self) -> None:
-        from customers import flow_nodes  # noqa: F401  registers the nodes
-        from customers.propensity import training  # noqa: F401  registers the job that trains
+        import_module("customers.checks")  # registers the system checks
+        import_module("customers.flow_nodes")  # registers the nodes
+        import_module("customers.propensity.training")  # registers the job that trains

@@ -85,6 +85,7 @@ CRON_TOKEN: str = env.str("CRON_TOKEN", default="")
 MONITOR_PING_URL: str = env.str("MONITOR_PING_URL", default="")
 MONITOR_PING_PRIVATE: bool = env.bool("MONITOR_PING_PRIVATE", default=False)
 EXPORT_INTERACTIONS_GZIP: bool = env.bool("EXPORT_INTERACTIONS_GZIP", default=False)
+EXPORT_INTERACTIONS_FORMAT: str = env.str("EXPORT_INTERACTIONS_FORMAT", default="").strip() or "ndjson"
 EXPORT_INTERACTIONS_DAYS: int = whole_number("EXPORT_INTERACTIONS_DAYS", default=0)
 MAINTENANCE_DATABASE_URL: str = env.str("MAINTENANCE_DATABASE_URL", default="")
 CERTIFICATE_ENDPOINTS: list[str] = env.list("CERTIFICATE_ENDPOINTS", default=[])

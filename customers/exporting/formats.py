@@ -18,6 +18,14 @@ class FormatUnknown(RuntimeError):
     """A file is as it was written, by a newer version than this: it stays, and so does what it says of somebody."""
 
 
+class NotChosen(ValueError):
+    """What the environment says of the form of new files is none. `remedy` says what to set."""
+
+    def __init__(self, problem: str, *, remedy: str) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
+
+
 class Format(ABC):
     """The same lines give the same bytes; what was packed unpacks to the same lines."""
 
@@ -30,7 +38,7 @@ class Format(ABC):
 
     @abstractmethod
     def unpack(self, content: bytes) -> list[bytes]:
-        """Raises Unreadable."""
+        """Raises Unreadable and FormatUnknown."""
 
 
 class Ndjson(Format):
@@ -56,14 +64,42 @@ class GzippedNdjson(Ndjson):
             raise Unreadable(str(e)) from e
 
 
+class Parquet(Format):
+    ending = "parquet"
+
+    def pack(self, lines: list[bytes]) -> bytes:
+        from customers.exporting import parquet
+
+        return parquet.packed(lines)
+
+    def unpack(self, content: bytes) -> list[bytes]:
+        from customers.exporting import parquet
+
+        return parquet.unpacked(content)
+
+
 NDJSON = Ndjson()
 GZIPPED_NDJSON = GzippedNdjson()
-FORMATS: tuple[Format, ...] = (NDJSON, GZIPPED_NDJSON)
+PARQUET = Parquet()
+FORMATS: tuple[Format, ...] = (NDJSON, GZIPPED_NDJSON, PARQUET)
+# What EXPORT_INTERACTIONS_FORMAT may say.
+CHOICES = ("ndjson", "parquet")
 
 
 def chosen() -> Format:
-    """That of files that are cut from now on."""
-    return GZIPPED_NDJSON if settings.EXPORT_INTERACTIONS_GZIP else NDJSON
+    """That of files that are cut from now on. Raises NotChosen."""
+    name, compressed = settings.EXPORT_INTERACTIONS_FORMAT, settings.EXPORT_INTERACTIONS_GZIP
+    if name not in CHOICES:
+        known = " or ".join(CHOICES)
+        raise NotChosen("EXPORT_INTERACTIONS_FORMAT is unknown.", remedy=f"Set it to {known}, or unset it for ndjson.")
+    if name == "parquet":
+        if compressed:
+            raise NotChosen(
+                "EXPORT_INTERACTIONS_GZIP does not go with EXPORT_INTERACTIONS_FORMAT=parquet.",
+                remedy="Unset EXPORT_INTERACTIONS_GZIP: columns of Parquet are compressed as they are.",
+            )
+        return PARQUET
+    return GZIPPED_NDJSON if compressed else NDJSON
 
 
 def of(name: str) -> Format:

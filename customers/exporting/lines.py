@@ -45,6 +45,9 @@ FIELDS = {
 _ID = slice(7, 43)
 _REF = slice(60, 96)
 _AT = slice(112, 139)
+# …,"context":{…},"createdAt":"2026-11-02T10:00:00.000000Z"}. Only what stands unescaped can be the name of a member.
+_CONTEXT = b',"context":'
+_CREATED_BYTES = len(',"createdAt":"2026-11-02T10:00:00.000000Z"}')
 # Of a row of the binary format, before its one value; and of rows handled at once.
 _BEFORE_BYTES = 6
 _BLOCK_BYTES = 64 * 1024
@@ -101,9 +104,7 @@ def read(wanted: Piece) -> list[bytes]:
 
 def _exact(line: bytes) -> bytes:
     """The line with a number of others' that a double would change as text."""
-    # Only what stands unescaped in a line can be the name of a member.
-    context_at = line.index(b',"context":')
-    if not _MANY_DIGITS.search(line, context_at):
+    if not _MANY_DIGITS.search(line, line.index(_CONTEXT)):
         return line
     return json.dumps(loads_exact(line.decode()), ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -120,6 +121,11 @@ def id_of(line: bytes) -> UUID:
 
 def ref_of(line: bytes) -> str:
     return line[_REF].decode()
+
+
+def context_of(line: bytes) -> bytes:
+    """As it is spelled in the line."""
+    return line[line.index(_CONTEXT) + len(_CONTEXT) : -_CREATED_BYTES]
 
 
 def marks(lines: Iterable[bytes]) -> bytes:

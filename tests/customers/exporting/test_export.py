@@ -15,8 +15,7 @@ import psycopg
 import pytest
 from django.core.files.storage import default_storage
 from django.core.management import call_command
-from django.db import connections
-from django.test import override_settings
+from django.db import connection, connections
 
 from customers.exporting import arrivals, exporting, lines, manifests
 from customers.models import ExportBatch, ExportCheckpoint, ObjectRemoval
@@ -33,6 +32,16 @@ from tests.customers.exporting.warehouse import MOMENT, export, files, ids, in_d
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "BATCH_ROWS", 10)
     monkeypatch.setattr(exporting, "PATIENCE", 0.2)
+
+
+ODD = 'Spätzle \\ "x","context":{"n":12345678901234567890},"createdAt":"'
+LINES = ODD + "\n\u2028\t\x1f"
+
+
+def in_order() -> list[str]:
+    with transaction(), connection.cursor() as cursor:
+        cursor.execute("SELECT id::text FROM public.customers_interaction ORDER BY arrival, id")
+        return [key for (key,) in cursor.fetchall()]
 
 
 def checkpoint() -> ExportCheckpoint:
@@ -112,7 +121,8 @@ def test_of_a_clock_that_was_set_back_files_still_sort_as_they_came(ada: None) -
     assert first < second
 
 
-def test_one_that_was_committed_late_with_an_older_time_and_id_is_exported_then(ada: None) -> None:
+@pytest.mark.parametrize("form", [".json", ".parquet"], indirect=True)
+def test_one_that_was_committed_late_with_an_older_time_and_id_is_exported_then(ada: None, form: str) -> None:
     some(5)
     early = uuid7()
     some(5, customer="c-2")
@@ -201,13 +211,30 @@ def test_out_of_time_the_next_run_goes_on(ada: None) -> None:
     assert sorted(ids()) == sorted(in_database())
 
 
-def test_compressed_files_say_the_same(ada: None) -> None:
+@pytest.mark.parametrize("form", [".json", ".json.gz", ".parquet"], indirect=True)
+def test_files_of_every_form_say_the_same_in_the_same_order(ada: None, form: str) -> None:
     some(5)
-    with override_settings(EXPORT_INTERACTIONS_GZIP=True):
-        exported = export()
+    bring("customers", {"customerId": "c-2"})
+    told = [
+        purchase("o-1", "c-2", offer=ODD, context={"n": 12345678901234567890, "x": [LINES, {"context": 1e21}]}),
+        purchase(
+            "o-2", "c-2", offer=ODD, context={"z": 5, "a": None}, quantity=-(10**12), amount="-99999999999999.9999"
+        ),
+        purchase("o-3", "c-2", quantity=None, amount=None, context=None),
+    ]
+    assert bring("interactions", *told).created == 3
+    exported = export()
     assert exported.path is not None
-    assert exported.path.endswith(".json.gz")
-    assert sorted(ids()) == sorted(in_database())
+    assert exported.path.endswith(f"Z{form}")
+    found = rows()
+    assert [row["id"] for row in found] == in_order()
+    last = {row["externalId"]: row for row in found[5:]}
+    assert [last["o-1"][name] for name in ("offer", "quantity", "amount")] == [ODD, 2, "11.7700"]
+    assert last["o-1"]["context"] == {"n": "12345678901234567890", "x": [LINES, {"context": "1000000000000000000000"}]}
+    assert (last["o-2"]["quantity"], last["o-2"]["amount"]) == (-(10**12), "-99999999999999.9999")
+    assert [last["o-3"][name] for name in ("quantity", "amount", "context")] == [None, None, {}]
+    assert {row["occurredAt"] for row in found} == {"2026-01-10T10:00:00.000000Z"}
+    assert list(found[0]) == list(lines.FIELDS)
     warehouse.check()
 
 

@@ -14,15 +14,17 @@ from uuid import UUID, uuid4
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.test import override_settings
 
 from customers import removals
-from customers.exporting import exporting, striking
+from customers.exporting import exporting, formats, striking
 from customers.models import Customer, ExportBatch, Interaction, ObjectRemoval
 from kaireon.lib.ids import uuid7
 from kaireon.tenancy.context import transaction
 from tests.cast import ADA
 from tests.customers.conftest import NOW
 from tests.customers.exporting import warehouse
+from tests.customers.exporting.conftest import FORMS
 from tests.customers.exporting.warehouse import export, files, ids, in_database, rows, some
 
 LATER = NOW + timedelta(days=1)
@@ -55,21 +57,25 @@ def strike(key: UUID, request: UUID) -> striking.Struck:
         return striking.struck_of(request)
 
 
-def test_files_are_written_anew_without_the_person(ada: None) -> None:
+@pytest.mark.parametrize("form", [".json", ".json.gz", ".parquet"], indirect=True)
+def test_files_are_written_anew_without_the_person(ada: None, form: str) -> None:
     some(5, customer="c-gone")
     some(12, customer="c-2")
     export()
     before = files()
     key = ref("c-gone")
+    theirs = [row["id"] for row in rows() if row["customerId"] == "c-gone"]
+    planted = [secret.encode() for secret in ("c-gone", str(key), *theirs)]
+    assert all(any(secret in warehouse.readable(content) for content in before.values()) for secret in planted)
     request = erased(key)
     struck = strike(key, request)
     assert (struck.files, struck.rows) == (1, 5)
     assert sorted(ids()) == sorted(in_database())
     for content in files().values():
-        assert b"c-gone" not in content
-        assert str(key).encode() not in content
+        assert not [secret for secret in planted if secret in warehouse.readable(content)]
     first, second = sorted(before)
-    assert sorted(files()) == [first.replace(".json", ".r1.json"), second]
+    assert first.endswith(f"Z{form}")
+    assert sorted(files()) == [first.replace(form, f".r1{form}"), second]
     entry = warehouse.manifests()[-1]
     assert (entry["event"], entry["reason"], entry["removedRows"], entry["rows"]) == ("struck", "erasure", 5, 5)
     assert entry["supersedes"]["file"] == first
@@ -79,6 +85,31 @@ def test_files_are_written_anew_without_the_person(ada: None) -> None:
         assert not any(bytes(key.bytes[-8:]) in bytes(b.subjects) for b in ExportBatch.objects.all())
     assert strike(key, request) == struck
     assert export().rows == 0
+
+
+def test_each_file_keeps_its_form_whatever_new_ones_have(ada: None) -> None:
+    for n, settings in enumerate(FORMS.values()):
+        some(2, customer="c-gone", prefix=f"o-{n}")
+        some(2, customer="c-2", prefix=f"o-{n}")
+        with override_settings(**settings):
+            export(now=NOW + timedelta(minutes=n))
+    before = sorted(files())
+    key = ref("c-gone")
+    assert strike(key, erased(key)) == striking.Struck(files=3, rows=6)
+    assert sorted(files()) == [name.replace(end, f".r1{end}") for name, end in zip(before, FORMS, strict=True)]
+    assert sorted(ids()) == sorted(in_database())
+    warehouse.check()
+
+
+def test_a_file_of_a_form_that_a_newer_version_wrote_stays(ada: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    some(3)
+    export()
+    monkeypatch.setattr(formats, "FORMATS", (formats.PARQUET,))
+    key = ref("c-1")
+    with pytest.raises(formats.FormatUnknown):
+        strike(key, erased(key))
+    monkeypatch.undo()
+    assert len(rows()) == 3
 
 
 def test_nothing_that_was_read_before_an_erasure_is_written_after_it(
@@ -164,19 +195,24 @@ def test_somebody_else_is_left_alone(ada: None) -> None:
     assert len(rows()) == 3
 
 
-def test_a_file_that_is_gone_or_garbled_does_not_stop_it(ada: None) -> None:
+@pytest.mark.parametrize("form", [".json", ".parquet"], indirect=True)
+def test_a_file_that_is_gone_or_garbled_does_not_stop_it(ada: None, form: str) -> None:
     some(5, customer="c-gone")
     some(5, customer="c-2")
     export()
     some(5, customer="c-gone", prefix="more")
+    some(5, customer="c-2", prefix="more")
     export(now=LATER)
     first, second = sorted(files())
+    garbled = files()[second][:-9] + b"\0" * 9
     default_storage.delete(first)
+    default_storage.delete(second)
+    default_storage.save(second, ContentFile(garbled))
     key = ref("c-gone")
     strike(key, erased(key))
     assert [entry["event"] for entry in warehouse.manifests()] == ["batch", "batch", "missing", "removed"]
+    assert warehouse.manifests()[-1]["reason"] == "unreadable"
     assert not files()
-    assert second
 
 
 def test_a_file_that_somebody_wrote_anew_goes_as_a_whole(ada: None) -> None:
@@ -267,7 +303,8 @@ def test_killed_anywhere_it_goes_on(ada: None, moment: str) -> None:
     warehouse.check()
 
 
-def test_s3_has_the_same(s3: Any) -> None:
+@pytest.mark.parametrize("form", [".json", ".parquet"], indirect=True)
+def test_s3_has_the_same(s3: Any, form: str) -> None:
     with ADA.here():
         some(5, customer="c-gone")
         some(12, customer="c-2")
@@ -276,7 +313,7 @@ def test_s3_has_the_same(s3: Any) -> None:
         strike(key, erased(key))
         assert sorted(ids()) == sorted(in_database())
         warehouse.check()
-    assert not any(b"c-gone" in s3.read(name) for name in s3.names())
+    assert not any(b"c-gone" in warehouse.readable(s3.read(name)) for name in s3.names())
 
 
 def test_whoever_has_read_the_person_and_lost_the_lock_writes_nothing(

@@ -3,15 +3,18 @@
 import gzip
 import json
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 import psycopg
+import pyarrow as pa
 from django.core.files.storage import default_storage
+from pyarrow.parquet import ParquetFile
 
 from customers.exporting import arrivals, exporting
 from customers.exporting.arrivals import Place
@@ -26,6 +29,8 @@ from tests.live import wait_until
 
 # In the month that `some` made.
 MOMENT = datetime(2026, 1, 10, 10, tzinfo=UTC)
+# How a compressed page begins.
+_ZSTD = re.escape(b"\x28\xb5\x2f\xfd")
 _INSERT = """
 INSERT INTO public.customers_interaction
     (id, tenant_id, customer_id, kind, channel, offer, currency, external_id, context, occurred_at, created_at)
@@ -83,10 +88,34 @@ def rows(tenant: str = ACME) -> list[dict[str, Any]]:
     """All that a reader finds in all files, file by file in the order of their names."""
     found = []
     for name, content in sorted(files(tenant).items()):
-        text = gzip.decompress(content) if name.endswith(".gz") else content
-        assert text.endswith(b"\n")
-        found += [json.loads(line) for line in text.splitlines()]
+        found += read(name, content)
     return found
+
+
+def read(name: str, content: bytes) -> list[dict[str, Any]]:
+    """The rows of a file as its lines say them, or would. Nothing of the product is used."""
+    if name.endswith(".parquet"):
+        return [_as_line(row) for row in ParquetFile(pa.BufferReader(content)).read().to_pylist()]
+    text = gzip.decompress(content) if name.endswith(".gz") else content
+    assert text.endswith(b"\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _as_line(row: dict[str, Any]) -> dict[str, Any]:
+    moments = {name: row[name].strftime("%Y-%m-%dT%H:%M:%S.%fZ") for name in ("occurredAt", "createdAt")}
+    amount = None if row["amount"] is None else str(row["amount"])
+    return {**row, **moments, "amount": amount, "context": json.loads(row["context"])}
+
+
+def readable(content: bytes) -> bytes:
+    """All bytes that a file has, its pages and itself, as whoever looks for a name in it would."""
+    found = [gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content]
+    for at in (match.start() for match in re.finditer(_ZSTD, content)):
+        with suppress(OSError), pa.CompressedInputStream(pa.BufferReader(content[at:]), "zstd") as page:
+            # Byte by byte: what lies behind a page is none, and would take what was read along with it.
+            while some := page.read(1):
+                found.append(some)
+    return b"".join(found)
 
 
 def ids(tenant: str = ACME) -> list[str]:
@@ -122,9 +151,8 @@ def check(tenant: str = ACME) -> None:
     for entry in told.values():
         if entry["file"]:
             content = there[entry["file"]]
-            text = gzip.decompress(content) if entry["file"].endswith(".gz") else content
             assert (entry["sha256"], entry["bytes"]) == (sha256(content).hexdigest(), len(content))
-            assert entry["rows"] == len(text.splitlines())
+            assert entry["rows"] == len(read(entry["file"], content))
 
 
 @contextmanager

@@ -427,11 +427,11 @@ def test_others_rows_are_not_learnt_from(db: str) -> None:
             assert not PropensityVersion.objects.exists()
 
 
-def test_importing_the_product_loads_no_scikit_learn(db: str) -> None:
+def test_importing_the_product_loads_neither_scikit_learn_nor_pyarrow(db: str) -> None:
     code = (
         "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'kaireon.settings'; django.setup();"
         "import kaireon.urls, kaireon.wsgi, kaireon.celery;"
-        "sys.exit(str([name for name in ('sklearn', 'scipy', 'numpy') if name in sys.modules]))"
+        "sys.exit(str([name for name in ('sklearn', 'scipy', 'numpy', 'pyarrow') if name in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip().splitlines()[-1] == "[]"
