@@ -64,6 +64,10 @@ SELECT "timestamp" FROM public.audit_record
  WHERE tenant_id = %(tenant)s AND "timestamp" >= %(begins)s AND "timestamp" < %(ends)s AND {_RELEVANT}
  ORDER BY "timestamp" OFFSET %(nth)s LIMIT 1
 """  # noqa: S608 - names of this file
+_NEXT = f"""
+SELECT min("timestamp") FROM public.audit_record
+ WHERE tenant_id = %(tenant)s AND "timestamp" > %(begins)s AND "timestamp" < %(ends)s AND {_RELEVANT}
+"""  # noqa: S608 - names of this file
 _LOGINS = f"""
 {_COLUMNS} WHERE tenant_id = %(tenant)s AND action = %(verb)s AND "timestamp" >= %(begins)s AND "timestamp" < %(ends)s
    AND entity_id = ANY(%(accounts)s)
@@ -123,11 +127,17 @@ def behind(actors: Iterable[str]) -> dict[str, str]:
 
 @requires_transaction
 def end_of_slice(tenant: str, span: Span, most: int) -> datetime:
-    """Where a span is to be cut so that not many more than `most` records fall into its first part."""
+    """Where a span is to be cut so that not more than `most` records fall into its first part, or those of one moment.
+
+    A moment is never cut: what happened in it is judged together.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_NTH, {**_asked(tenant, span), "nth": most})
         row = cursor.fetchone()
-    return row[0] if row and row[0] > span.begins else span.ends
+        if row and row[0] == span.begins:
+            cursor.execute(_NEXT, _asked(tenant, span))
+            row = cursor.fetchone()
+    return row[0] if row and row[0] else span.ends
 
 
 @requires_transaction

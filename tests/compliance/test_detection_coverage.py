@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from compliance.detection import coverage, scanning
+from compliance.detection import coverage, reading, scanning
+from compliance.detection.intervals import Span
 from compliance.detection.rules import Kind
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
@@ -75,6 +76,23 @@ def test_a_gap_is_taken_in_slices_that_each_count(superuser_url, monkeypatch):
         since(member, start + number * 20 * MINUTE)
         write(superuser_url, actor=member.id, at=start + (number * 20 + 1) * MINUTE)
     assert scan(start + timedelta(hours=5)).raised == {FIRST: 9}
+    assert len(spans()) == 1
+
+
+def test_a_moment_that_many_share_is_one_slice_and_makes_none_of_the_rest(superuser_url, monkeypatch):
+    monkeypatch.setattr(scanning, "SLICE", 2)
+    start = clock.now() - timedelta(hours=6)
+    scan(start)
+    moments = [start + MINUTE] * 5 + [start + 40 * MINUTE] * 3 + [start + 80 * MINUTE, start + 120 * MINUTE]
+    for moment in moments:
+        member = joined("new")
+        since(member, moment - MINUTE)
+        write(superuser_url, actor=member.id, at=moment)
+    ends = start + timedelta(hours=5)
+    assert scan(ends).raised == {FIRST: 10}
+    with ADA.here(), transaction():
+        cut = [reading.end_of_slice(ACME, Span(begins, ends), 2) for begins in (start, moments[0], moments[5])]
+    assert cut == [moments[0], moments[5], moments[8]]
     assert len(spans()) == 1
 
 
