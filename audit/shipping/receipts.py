@@ -28,6 +28,8 @@ FIELDS = frozenset(
 HASH_DIGITS = 64
 # So many are shipped with one batch at most.
 TOGETHER = 100
+# Of refused records that one receipt names: more would make it larger than what every destination takes.
+MOST_REFUSED = 200
 
 
 class NotAReceipt(ValueError):
@@ -99,6 +101,30 @@ def write(
         note=str(signer.sign(text(said))),
         confirmed_at=now,
     )
+
+
+@requires_transaction
+def write_some(
+    *, destination: str, first: int, last: int, leaves: str, refused: Sequence[int], now: datetime
+) -> list[ShippingReceipt]:
+    """As `write`, in as many receipts as it takes to name all that were refused, in order."""
+    made, begins, begins_at, named = [], first, 0, sorted(refused)
+    while begins <= last:
+        some, named = named[:MOST_REFUSED], named[MOST_REFUSED:]
+        ends = some[-1] if named else last
+        ends_at = begins_at + (ends - begins + 1 - len(some)) * HASH_DIGITS
+        made.append(
+            write(
+                destination=destination,
+                first=begins,
+                last=ends,
+                leaves=leaves[begins_at:ends_at],
+                refused=some,
+                now=now,
+            )
+        )
+        begins, begins_at = ends + 1, ends_at
+    return made
 
 
 @requires_transaction

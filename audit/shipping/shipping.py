@@ -271,14 +271,14 @@ class _Run:
             return
         now = clock.now()
         leaves = "".join(done.leaves)
-        made = None
+        made: list[ShippingReceipt] = []
         with transaction():
             if done.receipts:
                 receipts.settle(done.receipts, refused=done.codes, now=now)
             for seq, code in done.refused.items():
                 self._note(seq, seq, code)
             if leaves:
-                made = receipts.write(
+                made = receipts.write_some(
                     destination=self._target.key,
                     # It is where the cursor stands.
                     first=self._here.seq + 1,
@@ -291,8 +291,7 @@ class _Run:
                 self._here.moved(done.last, now=now)
         self.total.shipped += len(leaves) // receipts.HASH_DIGITS
         self.total.refused += len(done.refused)
-        if made is not None:
-            self._receipts.append(made)
+        self._receipts.extend(made)
 
     def _note(self, first: int, last: int, code: str) -> None:
         """In the transaction that moves the cursor past them."""

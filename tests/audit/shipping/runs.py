@@ -1,7 +1,12 @@
-"""Runs of shipping, and what they leave behind."""
+"""Runs of shipping and reconciling, and what they leave behind."""
 
+import json
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
 
 from audit import services
 from audit.following import cursors
@@ -39,3 +44,15 @@ def refusals(tenant: str = ACME) -> list[tuple[int, int, str]]:
 
 def is_seq(number: int) -> Callable[[dict[str, Any]], bool]:
     return lambda event: event["kind"] == "record" and event["seq"] == number
+
+
+def reconcile(tenant: str = ACME, *, fails: bool = False, **options: Any) -> dict[str, Any]:
+    out = StringIO()
+    given = {"tenant": tenant, "json": True, "stdout": out, **options}
+    if fails:
+        with pytest.raises(CommandError, match="does not have what the log has"):
+            call_command("siem_reconcile", **given)
+    else:
+        call_command("siem_reconcile", **given)
+    said: dict[str, Any] = json.loads(out.getvalue())
+    return said

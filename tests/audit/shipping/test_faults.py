@@ -2,19 +2,20 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from audit.models import Cursor, ShippingReceipt
 from audit.shipping import client, receipts, sending
-from audit.shipping.destinations import Target
+from audit.shipping.destinations import LEAST_EVENT_BYTES, Target
 from audit.tree import signing
 from kaireon.lib import clock
 from kaireon.tenancy.context import scope, transaction
 from tests.audit.log import WRITER, write
 from tests.audit.shipping.conftest import configure, every_vendor
 from tests.audit.shipping.receivers import TOKEN, Receiver
-from tests.audit.shipping.runs import cursor, head, is_seq, refusals, shipped
+from tests.audit.shipping.runs import cursor, head, is_seq, reconcile, refusals, shipped
 from tests.audit.shipping.splunk import Splunk
 from tests.cast import ACME
 
@@ -37,6 +38,36 @@ def test_one_that_is_refused_in_the_middle_is_said_and_the_others_arrive(receive
     with scope(tenant_id=ACME, actor=WRITER), transaction():
         [row] = ShippingReceipt.objects.filter(tenant_id=ACME, first_seq=1)
         assert receipts.parse(row.note, signing.trusted(ACME))["refused"] == [20]
+
+
+def test_however_many_are_refused_receipts_stay_small_enough(receiver: Receiver, operators: Target) -> None:
+    write(900, tenant=ACME)
+    last = head()
+    receiver.faults.refuses = lambda event: event["kind"] == "record" and event["seq"] % 10 != 1
+
+    done = shipped(operators)
+
+    assert done.shipped + done.refused == last
+    arrived = sorted(receiver.receipts(ACME), key=lambda event: event["firstSeq"])
+    assert len(arrived) >= 5
+    assert [event["firstSeq"] for event in arrived] == [1, *(event["lastSeq"] + 1 for event in arrived[:-1])]
+    assert arrived[-1]["lastSeq"] == last
+    with scope(tenant_id=ACME, actor=WRITER), transaction():
+        keys = signing.trusted(ACME)
+    refused = [seq for event in arrived for seq in receipts.parse(event["note"], keys)["refused"]]
+    assert refused == [seq for seq in range(1, last + 1) if seq % 10 != 1]
+    said = reconcile(fails=True, dry_run=True)
+    assert (said["missing"], said["receiptsWrong"], said["different"]) == (len(refused), [], [])
+
+
+def test_a_receipt_of_as_many_refused_as_there_may_be_fits_everywhere(db: str) -> None:
+    first = 10**12
+    refused = list(range(first, first + receipts.MOST_REFUSED))
+    with scope(tenant_id=ACME, actor=WRITER), transaction():
+        row = receipts.write(
+            destination=str(uuid4()), first=first, last=refused[-1], leaves="", refused=refused, now=clock.now()
+        )
+        assert len(receipts.event(row).text) < LEAST_EVENT_BYTES - 500
 
 
 @every_vendor
