@@ -2,13 +2,13 @@
 
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Self
+from typing import Self, TypeVar
 
 import httpcore
 
@@ -24,6 +24,7 @@ _EXTENSIONS = {"timeout": {"connect": CONNECT_SECONDS, "read": SECONDS, "write":
 _AGENT = ("User-Agent", "Kaireon-Compliance")
 
 Headers = Sequence[tuple[str, str]]
+R = TypeVar("R")
 
 
 _UNWELL = frozenset({"timeout", "connection_failed", "name_not_resolved", "answer_incomplete", "not_sent"})
@@ -92,22 +93,41 @@ class Client:
         A connection that was kept open and turns out to be closed is no failure of the receiver's: the post is made
         once more, over a new one. What came twice has one id.
         """
+        return self._twice(request, seconds, lambda answer: _whole(answer, _read(answer)))
+
+    def lines(
+        self, request: Request, read: Callable[[bytes], R | None], *, seconds: float
+    ) -> tuple[Answer, Sequence[R]]:
+        """What `read` makes of each line of a 200, but for None; other answers whole. Raises Away.
+
+        However much there is, a line of it is in memory at a time.
+        """
+
+        def made(answer: httpcore.Response) -> tuple[Answer, Sequence[R]]:
+            if answer.status != 200:
+                return _whole(answer, _read(answer)), ()
+            found = [one for line in _lines(answer) if (one := read(line)) is not None]
+            return _whole(answer, b""), found
+
+        return self._twice(request, seconds, made)
+
+    def _twice(self, request: Request, seconds: float | None, made: Callable[[httpcore.Response], R]) -> R:
         within = seconds or self._seconds
         try:
-            return self._post(request, within)
+            return self._post(request, within, made)
         except Away as error:
             if error.code not in _HUNG_UP:
                 raise
-        return self._post(request, within)
+        return self._post(request, within, made)
 
-    def _post(self, request: Request, seconds: float) -> Answer:
+    def _post(self, request: Request, seconds: float, made: Callable[[httpcore.Response], R]) -> R:
         with (
             _translated(seconds),
             self._pool.stream(
                 "POST", request.url, headers=[*request.headers, _AGENT], content=request.body, extensions=_EXTENSIONS
             ) as answer,
         ):
-            return Answer(status=answer.status, headers=answer.headers, body=_read(answer))
+            return made(answer)
 
 
 _HUNG_UP = frozenset({"answer_incomplete"})
@@ -145,6 +165,22 @@ def _code(error: Exception) -> str:
     if isinstance(error, httpcore.ConnectError):
         return "connection_failed"
     return "answer_incomplete" if isinstance(error, httpcore.ProtocolError | httpcore.NetworkError) else "not_sent"
+
+
+def _whole(answer: httpcore.Response, body: bytes) -> Answer:
+    return Answer(status=answer.status, headers=answer.headers, body=body)
+
+
+def _lines(answer: httpcore.Response) -> Iterator[bytes]:
+    """Those that are not empty."""
+    rest = b""
+    for chunk in answer.iter_stream():
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in lines if line.strip())
+        if len(rest) > MOST_ANSWERED:
+            raise Away("answer_too_large")
+    if rest.strip():
+        yield rest
 
 
 def _read(answer: httpcore.Response) -> bytes:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from struct import unpack_from
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from audit import copied
 from audit.shipping import events
 from audit.shipping.destinations import Target
 from audit.shipping.events import Sql
-from audit.shipping.formats import OLDEST_DATE, Envelope, Format, Place
+from audit.shipping.formats import NEWEST_DATE, OLDEST_DATE, Envelope, Format, Place
 from audit.tree import signing
 from kaireon.lib import clock
 from kaireon.tenancy import context
@@ -225,17 +225,26 @@ def _line(envelope: Envelope, format_: Format, tenant: str) -> tuple[str, dict[s
     """SQL of a record's event, and the words in it by name, which are given as whatever is not ours."""
     log = signing.origin(tenant)
     event = [f"{log}/", Sql("seq"), "-", Sql(f"left(leaf_hash, {events.ID_DIGITS})")]
-    # Of the first millisecond that is not too old.
-    before = clock.now() - OLDEST_DATE
-    oldest = clock.rfc3339(before - timedelta(microseconds=before.microsecond % 1000) + timedelta(milliseconds=1))
+    # Of the first millisecond that is not too old, and of the first one that is too far ahead.
+    now = clock.now()
+    oldest, newest = (clock.rfc3339(_next_millisecond(moment)) for moment in (now - OLDEST_DATE, now + NEWEST_DATE))
     places: dict[Place, list[str | Sql]] = {
         Place.EVENT: event,
         Place.BLOCK: [f"{tenant}.", Sql(f"seq / {events.BLOCK}")],
         Place.SECONDS: [Sql("""trunc(extract(epoch FROM "timestamp"), 3)""")],
         Place.MOMENT: [Sql("""to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")],
         Place.TITLE: [Sql("to_json(action || ' ' || entity_type)")],
-        Place.DATE: [Sql(f"""CASE WHEN "timestamp" >= '{oldest}' THEN '"date":' || {events.MILLIS} || ',' END""")],
+        Place.DATE: [
+            Sql(
+                f"""CASE WHEN "timestamp" >= '{oldest}' AND "timestamp" < '{newest}'"""
+                f""" THEN '"date":' || {events.MILLIS} || ',' END"""
+            )
+        ],
         Place.RECORD: ['"eventId":"', *event, '",', *events.spelled(as_text=format_.as_text)],
     }
     parts = [one for part in envelope for one in (places[part] if isinstance(part, Place) else [part])]
     return events.concat(parts)
+
+
+def _next_millisecond(moment: datetime) -> datetime:
+    return moment - timedelta(microseconds=moment.microsecond % 1000) + timedelta(milliseconds=1)

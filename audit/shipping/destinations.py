@@ -157,7 +157,8 @@ def find(name: str) -> Target:
             return one
     names = [OPERATOR] if _has_operators() else []
     names += [one.name for one in known]
-    raise UnknownSiem(f"There is no SIEM destination {name[:64]!r}. Known: {', '.join(names) or 'none'}.")
+    remedy = " SIEM_BACKEND and its kin make it." if name == OPERATOR else ""
+    raise UnknownSiem(f"There is no SIEM destination {name[:64]!r}. Known: {', '.join(names) or 'none'}.{remedy}")
 
 
 def _has_operators() -> bool:

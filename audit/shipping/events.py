@@ -36,7 +36,7 @@ _SPELLED = {
     # As text: receivers that derive types from names would contradict themselves, or make a column of each name.
     True: "coalesce(to_json({}::text), 'null')",
 }
-_COLUMNS = {
+COLUMNS = {
     "action": "action",
     "entityType": "entity_type",
     "entityId": "entity_id",
@@ -46,6 +46,7 @@ _COLUMNS = {
     "actorType": "actor_type",
     "requestId": "request_id",
 }
+HASHES = {"integrityHash": "integrity_hash", "prevHash": "prev_hash", "leafHash": "leaf_hash"}
 
 
 class Sql(str):
@@ -58,12 +59,12 @@ def spelled(*, as_text: bool) -> list[str | Sql]:
     """What an event says of a record behind its id: the members of a JSON object, as words and expressions."""
     parts: list[str | Sql] = ['"kind":"record","seq":', Sql("seq"), ',"tenantId":"', Sql("tenant_id")]
     parts += ['","recordId":"', Sql("id"), '","timestamp":"', Sql(_MOMENT), '"']
-    for name, column in _COLUMNS.items():
+    for name, column in COLUMNS.items():
         parts += [f',"{name}":', Sql(_WORDS.format(column))]
     for name in LARGE:
         parts += [f',"{name}":', Sql(_SPELLED[as_text].format(name))]
     parts += [',"entityVersion":', Sql("coalesce(entity_version::text, 'null')")]
-    for name, column in {"integrityHash": "integrity_hash", "prevHash": "prev_hash", "leafHash": "leaf_hash"}.items():
+    for name, column in HASHES.items():
         parts += [f',"{name}":"', Sql(column), '"']
     return parts
 

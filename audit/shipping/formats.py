@@ -20,6 +20,8 @@ _LEVEL = 1
 
 # Datadog does not take over a `date` of more than 18 hours ago: an hour less than that, for what waits on the way.
 OLDEST_DATE = timedelta(hours=17)
+# Nor one of more than 2 hours ahead.
+NEWEST_DATE = timedelta(hours=1)
 
 
 class Place(Enum):
@@ -29,7 +31,7 @@ class Place(Enum):
     BLOCK = "its block"
     SECONDS = "when, in seconds since 1970 with three decimals"
     MOMENT = "when, RFC 3339 in UTC with three decimals"
-    DATE = "a member `date` with its milliseconds and a comma, or nothing when it is too old"
+    DATE = "a member `date` with its milliseconds and a comma, or nothing when that is too old or too far ahead"
     TITLE = "its title as JSON"
     RECORD = "the members of its own object"
 
@@ -37,8 +39,8 @@ class Place(Enum):
 # An event's part of a body: words, and places between them. composing.py spells the same in SQL.
 Envelope = Sequence[str | Place]
 
-# Of what was looked for, by event id: the hash that the event carries there.
-Found = Mapping[str, str]
+# Of every event that is there, also of second copies: its id, and its mark (marks.mark), "" for what is no event.
+Found = Sequence[tuple[str, str]]
 
 
 class NotSearchable(ValueError):
@@ -68,13 +70,24 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sought:
+    """What is looked for: a block's events with these ids, and whatever else carries the block's name, none from before
+    `earliest`, in milliseconds since 1970. `look` gives the mark of an event that is there."""
+
+    block: str
+    ids: Sequence[str]
+    earliest: int
+    look: Callable[[Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Format:
     """A vendor's way. Sizes in bytes, uncompressed.
 
     `envelope` says what an event's part of a body is, in a log of this name, and `between` what stands between two;
     `request` makes a request of such parts, or of several joined so; `judge` reads its answer about the events of these
-    ids. `acknowledged` asks which acks are indexed, `find` what is there of a block: every event, or those with these
-    ids.
+    ids. `acknowledged` asks which acks are indexed, `find` what is there of what is sought, and raises Away
+    rather than give a part of it.
     """
 
     event_bytes: int
@@ -84,7 +97,7 @@ class Format:
     envelope: Callable[[Target, str], Envelope]
     request: Callable[[Sequence[bytes], Target, str], Request]
     judge: Callable[[Answer, Sequence[str]], Verdict]
-    find: Callable[[Client, Target, str, Sequence[str], int], Found]
+    find: Callable[[Client, Target, Sought], Found]
     searchable: Callable[[Target], None]
     acknowledged: Callable[[Client, Target, str, Sequence[int]], set[int]] | None = None
 
@@ -99,8 +112,9 @@ def encode(event: Event, envelope: Envelope) -> bytes:
 
 
 def _date(event: Event) -> bytes:
-    oldest = int((clock.now() - OLDEST_DATE).timestamp() * 1000)
-    return b'"date":%d,' % event.millis if event.millis > oldest else b""
+    now = clock.now()
+    oldest, newest = (int(moment.timestamp() * 1000) for moment in (now - OLDEST_DATE, now + NEWEST_DATE))
+    return b'"date":%d,' % event.millis if oldest < event.millis <= newest else b""
 
 
 def _moment(event: Event) -> bytes:

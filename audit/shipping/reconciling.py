@@ -1,100 +1,50 @@
 """Whether a destination has every record of a range, looked up there; what is missing is shipped again.
 
 The log says what must be there, the destination what is: nothing is taken from what was noted while shipping, but for
-where the cursor stands (what is behind it has yet to be shipped) and which receipts were signed.
+where the cursor stands (what is behind it has yet to be shipped), which receipts were signed, and what retention
+removed before it was shipped. What is there is compared whole (marks.py), every copy of it: where ids do not keep
+copies away, a forged one may stand beside the true one.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
-
-from django.db import connection
 
 from audit import services
 from audit.following import cursors
 from audit.models import ShippingReceipt, Unshippable
-from audit.shipping import events, receipts
-from audit.shipping.client import Client
+from audit.pruning import beginning
+from audit.shipping import blocks, events, marks, receipts
+from audit.shipping.blocks import Block
+from audit.shipping.client import Away, Client
 from audit.shipping.destinations import Target
 from audit.shipping.events import BLOCK, Event
+from audit.shipping.findings import Interrupted, Reconciled
+from audit.shipping.formats import Sought
 from audit.shipping.sending import Sender
+from audit.shipping.shipping import PRUNED
 from audit.tree import signing
+from kaireon.api.breakers import BreakerOpen
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import current, transaction, without_transaction
 
 # What was shipped again is looked for until it is found, for as long.
 PATIENCE = 120.0
+# What was confirmed a shorter time ago may not be found yet: it is looked for again before it counts as missing.
+SETTLES = timedelta(seconds=60)
+# A search that is throttled waits as long as it is asked to, and no longer than so in all: Datadog counts by the hour.
+THROTTLED = 3_900.0
+# To repair what is missing, however long that takes.
+_REPAIRS = 24 * 3_600.0
 _FIRST_LOOK = 0.2
 _LAST_LOOK = 10.0
-# Of faults of a kind so many are named.
-NAMED = 100
 
 
-@dataclass(kw_only=True)
-class Reconciled:
-    """What was found in `first` to `last`. `missing` and `different` are numbers of records, `unknown` event ids of
-    the log's that it never had; `receipts_missing` and `receipts_wrong` are the first numbers of their ranges.
-
-    `still_missing` is what could not be repaired; a destination that refused a record names it in `refused`.
-    """
-
-    first: int
-    last: int
-    expected: int = 0
-    found: int = 0
-    missing: list[int] = field(default_factory=list)
-    different: list[int] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    refused: list[int] = field(default_factory=list)
-    receipts: int = 0
-    receipts_missing: list[int] = field(default_factory=list)
-    receipts_wrong: list[int] = field(default_factory=list)
-    reshipped: int = 0
-    still_missing: list[int] = field(default_factory=list)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every record and receipt of the range is there, now, and none differs."""
-        return not (self.still_missing or self.different or self.unknown or self.receipts_wrong)
-
-    def json(self) -> dict[str, Any]:
-        return {
-            "firstSeq": self.first,
-            "lastSeq": self.last,
-            "records": self.expected,
-            "found": self.found,
-            "missing": len(self.missing),
-            "missingSeqs": self.missing[:NAMED],
-            "different": self.different[:NAMED],
-            "unknown": self.unknown[:NAMED],
-            "refused": self.refused[:NAMED],
-            "receipts": self.receipts,
-            "receiptsMissing": len(self.receipts_missing),
-            "receiptsWrong": self.receipts_wrong[:NAMED],
-            "reshipped": self.reshipped,
-            "stillMissing": len(self.still_missing),
-            "whole": self.is_whole,
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Block:
-    """What must be there of up to BLOCK records: of each event id its hash, and of records the number."""
-
-    name: str
-    first: int
-    last: int
-    records: Mapping[str, tuple[int, str]]
-    receipts: Mapping[str, ShippingReceipt]
-    earliest: int
-
-    @property
-    def hashes(self) -> dict[str, str]:
-        return {name: leaf for name, (_, leaf) in self.records.items()} | {
-            name: row.leaves_hash for name, row in self.receipts.items()
-        }
+# Of each event id that is there the marks of all its copies.
+_There = Mapping[str, Sequence[str]]
 
 
 @without_transaction
@@ -102,83 +52,160 @@ def reconcile(target: Target, *, first: int, last: int, dry_run: bool = False) -
     """Look up the active scope's records `first` to `last`, those the destination is said to have, and mend what is
     missing. Opens its own transactions. Nothing is sent in a dry run.
 
-    Raises formats.NotSearchable, client.Away, BreakerOpen.
+    Raises formats.NotSearchable; Interrupted when the destination does not answer to the end.
     """
     tenant = current().tenant_id
     services.drain(tenant)
     with transaction():
-        last = min(last, cursors.opened(target.follower, now=clock.now()).seq)
-    found = Reconciled(first=first, last=last)
+        cursor = cursors.opened(target.follower, now=clock.now())
+        begins = beginning.kept_from(tenant).seq
+        last = min(last, cursor.seq)
+        found = Reconciled(first=first, last=last, lost=_lost(target, first, last))
     with Client(allow_private=target.allow_private) as client:
-        sender = Sender(target, client, budget=Budget(PATIENCE))
-        sender.format.searchable(target)
-        for start in range(first - first % BLOCK, last + 1, BLOCK):
+        run = _Run(target, client, found, settled_at=(cursor.moved_at or clock.now()) + SETTLES, dry_run=dry_run)
+        run.sender.format.searchable(target)
+        begin = max(first, begins)
+        for start in range(begin - begin % BLOCK, last + 1, BLOCK):
             with transaction():
-                block = _block(tenant, target, max(first, start), min(last, start + BLOCK - 1))
-            _look(block, found, client, sender, dry_run=dry_run)
+                block = blocks.block(tenant, target, max(begin, start), min(last, start + BLOCK - 1))
+            try:
+                run.look(block)
+            except (Away, BreakerOpen) as failure:
+                found.last = block.first - 1
+                raise Interrupted(found, str(failure)) from failure
     return found
 
 
-def _block(tenant: str, target: Target, first: int, last: int) -> _Block:
-    rows = ShippingReceipt.objects.filter(
-        tenant_id=tenant, destination=target.key, last_seq__gte=first, last_seq__lte=last
-    ).exclude(shipped_at=None)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            'SELECT min("timestamp") FROM public.audit_record WHERE tenant_id = %s AND seq BETWEEN %s AND %s',
-            [tenant, first, last],
-        )
-        (earliest,) = cursor.fetchone() or (None,)
-    return _Block(
-        name=events.block(tenant, first),
-        first=first,
-        last=last,
-        records=events.ids(tenant, first=first, last=last),
-        receipts={receipts.event(row).id: row for row in rows.order_by("id")},
-        earliest=int((earliest or clock.now()).timestamp() * 1000),
-    )
+def _lost(target: Target, first: int, last: int) -> list[tuple[int, int]]:
+    rows = Unshippable.objects.filter(
+        tenant_id=current().tenant_id, destination=target.key, code=PRUNED, resolved_at=None
+    ).filter(first_seq__lte=last, last_seq__gte=first)
+    return [(max(first, row.first_seq), min(last, row.last_seq)) for row in rows.order_by("first_seq")]
 
 
-def _look(block: _Block, found: Reconciled, client: Client, sender: Sender, *, dry_run: bool) -> None:
-    there = _find(block, client, sender)
-    hashes = block.hashes
-    absent = [name for name in hashes if name not in there]
-    found.expected += len(block.records)
-    found.receipts += len(block.receipts)
-    found.found += sum(name in there for name in block.records)
-    found.missing += [block.records[name][0] for name in absent if name in block.records]
-    found.receipts_missing += [block.receipts[name].first_seq for name in absent if name in block.receipts]
-    for name, said in there.items():
-        if name in hashes and said != hashes[name]:
-            found.different.append(block.records[name][0] if name in block.records else block.receipts[name].first_seq)
-    found.unknown += _unknown(block, there)
-    with transaction():
-        found.receipts_wrong += [row.first_seq for row in block.receipts.values() if not _holds(row)]
-    if not absent:
-        return
-    if dry_run:
-        found.still_missing += _numbers(block, absent)
-        return
-    _ship_again(block, absent, found, sender)
-    found.still_missing += _numbers(block, _looked_for(block, absent, found, client, sender))
+class _Run:
+    def __init__(
+        self, target: Target, client: Client, found: Reconciled, *, settled_at: datetime, dry_run: bool
+    ) -> None:
+        self.sender = Sender(target, client, budget=Budget(_REPAIRS))
+        self._client = client
+        self._found = found
+        self._tenant = current().tenant_id
+        self._log = signing.origin(self._tenant) + "/"
+        self._settled_at = settled_at
+        self._dry_run = dry_run
+        with transaction():
+            self._keys = signing.trusted(self._tenant)
 
+    def look(self, block: Block) -> None:
+        """Raises Away, BreakerOpen."""
+        found = self._found
+        there, absent = self._settled(block)
+        found.expected += len(block.records)
+        found.receipts += len(block.receipts)
+        found.found += sum(name in there for name in block.records)
+        found.missing += [block.number(name) for name in absent if name in block.records]
+        found.receipts_missing += [block.number(name) for name in absent if name in block.receipts]
+        found.copies += sum(len(there[name]) - 1 for name in block.marks if name in there)
+        found.different += self._different(block, there)
+        found.unknown += self._unknown(block, there)
+        with transaction():
+            found.receipts_wrong += [row.first_seq for row in block.receipts.values() if not _holds(row)]
+        if absent and not self._dry_run:
+            _ship_again(block, absent, found, self.sender)
+            absent = self._looked_for(block, absent)
+        found.still_missing += [block.number(name) for name in absent]
 
-def _find(block: _Block, client: Client, sender: Sender) -> dict[str, str]:
-    asked = sender.format.find(client, sender.target, block.name, list(block.hashes), block.earliest)
-    return dict(asked)
+    def _settled(self, block: Block) -> tuple[_There, list[str]]:
+        """What is there, and what is not: looked for again as long as that was confirmed only just now."""
+        pause = _FIRST_LOOK
+        while True:
+            there = self._find(block)
+            absent = [name for name in block.marks if name not in there]
+            left = min((self._settled_at - clock.now()).total_seconds(), SETTLES.total_seconds())
+            if not absent or left <= 0:
+                return there, absent
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LAST_LOOK)
 
+    def _find(self, block: Block) -> _There:
+        """Raises Away, also when it is throttled for long."""
+        sought = Sought(block=block.name, ids=list(block.marks), earliest=block.earliest, look=self._mark)
+        began, pause = time.monotonic(), _FIRST_LOOK
+        while True:
+            try:
+                found = self.sender.format.find(self._client, self.sender.target, sought)
+            except Away as away:
+                wait, most = (pause, PATIENCE) if away.wait is None else (away.wait.total_seconds(), THROTTLED)
+                if away.code != "throttled" or time.monotonic() + wait > began + most:
+                    raise
+                time.sleep(wait)
+                pause = min(2 * pause, _LAST_LOOK)
+                continue
+            there = defaultdict(list)
+            for name, mark in found:
+                there[name].append(mark)
+            return there
 
-def _unknown(block: _Block, there: Mapping[str, str]) -> list[str]:
-    """Records under the log's name that it does not have in this range. Other ranges of the block are not looked at."""
-    log = signing.origin(current().tenant_id) + "/"
-    unknown = []
-    for name in there:
-        number = name.removeprefix(log).partition("-")[0]
-        if name in block.records or not (name.startswith(log) and number.isdigit()):
-            continue
-        if block.first <= int(number) <= block.last:
-            unknown.append(name)
-    return unknown
+    def _mark(self, said: Mapping[str, Any]) -> str:
+        """Of an event that is there; "" of a receipt that does not say what was signed."""
+        if said.get("kind") == "receipt":
+            try:
+                signed = receipts.parse(str(said.get("note")), self._keys)
+            except receipts.NotAReceipt:
+                return ""
+            if any(said.get(name) != signed[name] for name in ("tenantId", "firstSeq", "lastSeq", "leavesHash")):
+                return ""
+        return marks.mark(said)
+
+    def _different(self, block: Block, there: _There) -> list[int]:
+        others = [name for name, mark in block.marks.items() if any(one != mark for one in there.get(name, ()))]
+        return [block.number(name) for name in others if not self._is_reduced(block, name, there[name])]
+
+    def _is_reduced(self, block: Block, name: str, there: Sequence[str]) -> bool:
+        """Whether each copy is the event, or the event in its reduced form."""
+        with transaction():
+            if name in block.receipts:
+                whole = [receipts.event(block.receipts[name])]
+            else:
+                as_text = self.sender.format.as_text
+                whole = list(blocks.read(self._tenant, [block.number(name)], as_text=as_text))
+        forms = {block.marks[name], *(marks.mark(marks.parse(events.reduced(event).text)) for event in whole)}
+        return set(there) <= forms
+
+    def _unknown(self, block: Block, there: _There) -> list[str]:
+        """Events under the log's name that it does not have in this range. Other ranges of the block are not looked
+        at."""
+        unknown = []
+        for name in there:
+            if name in block.marks or not name.startswith(self._log):
+                continue
+            if block.first <= blocks.number(name.removeprefix(self._log)) <= block.last:
+                unknown.append(name)
+        if not unknown:
+            return []
+        with transaction():
+            # Others of its receipts, not noted as shipped or another destination's; what retention has just removed.
+            begins = beginning.kept_from(self._tenant).seq
+            rows = ShippingReceipt.objects.filter(
+                tenant_id=self._tenant, last_seq__gte=block.first, last_seq__lte=block.last
+            )
+            signed = {receipts.event(row).id for row in rows}
+        known = signed | {name for name in unknown if blocks.number(name.removeprefix(self._log)) < begins}
+        return [name for name in unknown if name not in known]
+
+    def _looked_for(self, block: Block, absent: Sequence[str]) -> list[str]:
+        """Those that are not found however long one looks: what was accepted is indexed a while later."""
+        refused = set(self._found.refused)
+        hopeless = {name for name in absent if name in block.records and block.number(name) in refused}
+        ends, pause = time.monotonic() + PATIENCE, _FIRST_LOOK
+        while True:
+            there = self._find(block)
+            left = [name for name in absent if name not in there]
+            if set(left) <= hopeless or time.monotonic() + pause > ends:
+                return left
+            time.sleep(pause)
+            pause = min(2 * pause, _LAST_LOOK)
 
 
 def _holds(row: ShippingReceipt) -> bool:
@@ -196,7 +223,7 @@ def _holds(row: ShippingReceipt) -> bool:
     return bool(over == said["leavesHash"] == row.leaves_hash)
 
 
-def _ship_again(block: _Block, absent: Sequence[str], found: Reconciled, sender: Sender) -> None:
+def _ship_again(block: Block, absent: Sequence[str], found: Reconciled, sender: Sender) -> None:
     wanted = set(absent)
     after = block.first - 1
     lost = [receipts.event(row) for name, row in block.receipts.items() if name in wanted]
@@ -240,21 +267,3 @@ def _send(part: Sequence[Event], found: Reconciled, sender: Sender) -> None:
                     last_seq=event.seq,
                     resolved_at=None,
                 ).update(resolved_at=clock.now())
-
-
-def _looked_for(block: _Block, absent: Sequence[str], found: Reconciled, client: Client, sender: Sender) -> list[str]:
-    """Those that are not found however long one looks: what was accepted is indexed a while later."""
-    refused = set(found.refused)
-    hopeless = [name for name in absent if name in block.records and block.records[name][0] in refused]
-    ends, pause = time.monotonic() + PATIENCE, _FIRST_LOOK
-    while True:
-        there = _find(block, client, sender)
-        left = [name for name in absent if name not in there]
-        if set(left) <= set(hopeless) or time.monotonic() + pause > ends:
-            return left
-        time.sleep(pause)
-        pause = min(2 * pause, _LAST_LOOK)
-
-
-def _numbers(block: _Block, names: Sequence[str]) -> list[int]:
-    return [block.records[name][0] if name in block.records else block.receipts[name].first_seq for name in names]

@@ -14,19 +14,23 @@
   that is the limit until the destination's `event_bytes` says that its sourcetype takes more.
   https://docs.splunk.com/Documentation/Splunk/latest/Admin/Propsconf
 - Search endpoint: POST /services/search/jobs/export streams results as they are found, JSON objects in lines with
-  output_mode=json, on the management port with a token of its own.
-  https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch
+  output_mode=json, on the management port with a token of its own. It has no pages (`count`) and not the 50,000
+  (`maxresultrows`) of a finished job's results; errors come in lines of `messages`, behind a 200. A warning is none:
+  healthy search heads warn of much. https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch
+- Specify time modifiers: event time, the earliest inclusive, the latest exclusive and now when it is not given.
+  https://docs.splunk.com/Documentation/Splunk/latest/Search/Specifytimemodifiersinyoursearch
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 
-from audit.shipping import formats
+from audit.shipping import formats, marks
 from audit.shipping.client import Answer, Away, Client, Request
 from audit.shipping.destinations import SOURCETYPE, Target
-from audit.shipping.formats import Envelope, Format, Found, NotSearchable, Place, Verdict
+from audit.shipping.formats import Envelope, Format, Found, NotSearchable, Place, Sought, Verdict
 
 SOURCE = "kaireon"
 COLLECTOR = "/services/collector/event"
@@ -36,6 +40,10 @@ EXPORT = "/services/search/jobs/export"
 _OF_AN_EVENT = {6: "invalid_data_format", 12: "event_required", 13: "event_blank", 15: "fields_invalid"}
 _OF_THE_WHOLE = {5: "no_data", 7: "index_refused", 10: "channel_missing", 11: "channel_refused", 14: "ack_disabled"}
 _SEARCH_SECONDS = 120.0
+# Without `latest_time` it is now, and what a clock ahead dated later would not be found.
+_ALL_TIME = {"earliest_time": "0", "latest_time": "+10y"}
+# Of what is said between results: those are a part at most.
+_FAILED = frozenset({"ERROR", "FATAL"})
 
 
 def envelope(target: Target, log: str) -> Envelope:
@@ -98,35 +106,42 @@ def searchable(target: Target) -> None:
         )
 
 
-def find(client: Client, target: Target, block: str, ids: Sequence[str], earliest: int) -> Found:
+def find(client: Client, target: Target, sought: Sought) -> Found:
     index = f'index="{target.index}"' if target.index else "index=*"
-    search = (
-        f'search {index} source="{SOURCE}" kaireon_block::"{block}"'
-        " | spath input=_raw output=leaf path=leafHash | spath input=_raw output=leaves path=leavesHash"
-        " | eval hash=coalesce(leaf, leaves) | table kaireon_event hash"
-    )
-    asked = {"search": search, "output_mode": "json", "earliest_time": "0", "preview": "false"}
+    # Each command of it streams: what transforms, such as `table`, comes under the limits of reports.
+    search = f'search {index} source="{SOURCE}" kaireon_block::"{sought.block}" | fields kaireon_event, _raw'
+    asked = {"search": search, "output_mode": "json", "preview": "false", **_ALL_TIME}
     headers = [
         ("Authorization", f"Bearer {target.search_key}"),
         ("Content-Type", "application/x-www-form-urlencoded"),
     ]
-    url = formats.at(target.search_endpoint, EXPORT)
-    answer = client.post(Request(url=url, headers=headers, body=urlencode(asked).encode()), seconds=_SEARCH_SECONDS)
+    request = Request(url=formats.at(target.search_endpoint, EXPORT), headers=headers, body=urlencode(asked).encode())
+    answer, found = client.lines(request, lambda line: _result(line, sought.look), seconds=_SEARCH_SECONDS)
     formats.refuse_the_whole(answer)
     if answer.status != 200:
         raise Away(f"http_{answer.status}")
-    found: dict[str, str] = {}
-    for line in answer.body.splitlines():
-        if not line.strip():
-            continue
-        try:
-            said = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise Away("answer_not_understood") from error
-        result = said.get("result") if isinstance(said, dict) and not said.get("preview") else None
-        if isinstance(result, dict) and result.get("kaireon_event"):
-            found[str(result["kaireon_event"])] = str(result.get("hash") or "")
     return found
+
+
+def _result(line: bytes, look: Callable[[Mapping[str, Any]], str]) -> tuple[str, str] | None:
+    """An event of the results; None when the line says something else. Raises Away."""
+    try:
+        said = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise Away("answer_not_understood") from error
+    if not isinstance(said, dict):
+        raise Away("answer_not_understood")
+    messages = said.get("messages") or []
+    if any(isinstance(one, dict) and one.get("type") in _FAILED for one in messages):
+        raise Away("search_incomplete")
+    result = said.get("result")
+    if said.get("preview") or not isinstance(result, dict) or not result.get("kaireon_event"):
+        return None
+    try:
+        seen = look(marks.parse(str(result.get("_raw"))))
+    except marks.Ambiguous:
+        seen = ""
+    return str(result["kaireon_event"]), seen
 
 
 def _headers(target: Target, channel: str) -> list[tuple[str, str]]:

@@ -10,11 +10,9 @@ from audit import services
 from audit.api import moment
 from audit.following import cursors
 from audit.shipping import destinations, reconciling
-from audit.shipping.client import Away
 from audit.shipping.destinations import OPERATOR, NotConfigured, UnknownSiem
+from audit.shipping.findings import Interrupted, Reconciled
 from audit.shipping.formats import NotSearchable
-from audit.shipping.reconciling import Reconciled
-from kaireon.api.breakers import BreakerOpen
 from kaireon.api.errors import BadRequest
 from kaireon.tenancy import resolver, signals
 from kaireon.tenancy.context import PLATFORM, Actor, scope, transaction
@@ -76,8 +74,12 @@ class Command(BaseCommand):
             raise CommandError(f"--destination: {error}") from error
         except NotSearchable as error:
             raise CommandError(str(error)) from error
-        except (Away, BreakerOpen) as error:
-            raise CommandError(f"The destination could not be asked: {error}. Try again.") from error
+        except Interrupted as error:
+            self.stderr.write(_in_words(error.found))
+            reached = max(error.found.last + 1, error.found.first)
+            raise CommandError(
+                f"The destination could not be asked: {error.code}. Try again; --from {reached} goes on from there."
+            ) from error
         with transaction():
             services.record(
                 action="siem.reconciled",
@@ -106,11 +108,12 @@ def _range(tenant: str, first: str, last: str) -> tuple[int, int]:
         low, high = cast(tuple[int | None, int | None], cursor.fetchone())
     if low is None or high is None:
         return 1, 0
-    start = low if given_first is None else given_first
+    # Of what came before, only whether it was ever shipped can be said.
+    start = (1 if since is None else low) if given_first is None else max(1, given_first)
     end = high if given_last is None else given_last
     if start > end:
         raise CommandError("--from lies behind --to.")
-    return max(start, low), min(end, cursors.head())
+    return start, min(end, cursors.head())
 
 
 def _number(text: str) -> int | None:
@@ -134,6 +137,11 @@ def _in_words(found: Reconciled) -> str:
         if seqs:
             more = f" and {len(seqs) - 20} more" if len(seqs) > 20 else ""
             lines.append(f"{title}: {', '.join(map(str, seqs[:20]))}{more}.")
+    if found.lost:
+        ranges = ", ".join(f"{first} to {last}" for first, last in found.lost[:20])
+        lines.append(f"Removed by retention before they were shipped: {ranges}.")
+    if found.copies:
+        lines.append(f"There more than once: {found.copies} copies.")
     if found.unknown:
         lines.append(f"There, and never in the log: {len(found.unknown)} events.")
     if found.reshipped:

@@ -44,15 +44,20 @@ class Faults:
     sleeps: float = 0.0
     # Acknowledgements that never come.
     never_acks: bool = False
+    # So many searches find nothing yet of what was taken; so many find a part, and say it as the vendor does.
+    unseen: int = 0
+    partial: int = 0
 
 
 class Receiver:
-    """`events` are the event objects in order of arrival, copies too; `stored` what a search would find."""
+    """`events` are the event objects in order of arrival, copies too; `stored` what a search would find, by id, and
+    `copies` what it would find besides: what came again, and what a test plants."""
 
     def __init__(self) -> None:
         self.faults = Faults()
         self.events: list[Json] = []
         self.stored: dict[str, Json] = {}
+        self.copies: list[Json] = []
         self.requests: list[str] = []
         self.raw: list[bytes] = []
         self.broken: list[str] = []
@@ -67,8 +72,24 @@ class Receiver:
     def take(self, event: Json) -> None:
         name = event["eventId"]
         self.events.append(event)
-        if not self.faults.loses(event):
-            self.stored.setdefault(name, event)
+        self.keep(name, event)
+
+    def keep(self, name: str, event: Json) -> None:
+        """No vendor but Elasticsearch, within an index, knows a second copy for one."""
+        if self.faults.loses(event):
+            return
+        if name in self.stored:
+            self.copies.append(event)
+        else:
+            self.stored[name] = event
+
+    def searched(self) -> tuple[list[Json], bool]:
+        """What a search goes through, and whether it fails half way."""
+        if self.faults.unseen > 0:
+            self.faults.unseen -= 1
+            return [], False
+        is_partial, self.faults.partial = self.faults.partial > 0, max(0, self.faults.partial - 1)
+        return [*self.stored.values(), *self.copies], is_partial
 
     # -- what tests ask ------------------------------------------------------------------------------------------------
 

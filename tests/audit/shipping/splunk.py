@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,6 +14,7 @@ class Splunk(Receiver):
 
     MOST_CONTENT = 800_000_000
     TRUNCATE = 10_000
+    MOST_REPORTED = 500
 
     def __init__(self, *, acks: bool = True, index: str = "audit") -> None:
         super().__init__()
@@ -73,7 +75,7 @@ class Splunk(Receiver):
         for event in found:
             raw = json.dumps(event["event"], ensure_ascii=False, separators=(",", ":"))
             require(len(raw.encode()) <= self.TRUNCATE, "an event beyond TRUNCATE is cut without a word")
-        taken = [{**event["event"], "_fields": event["fields"]} for event in found]
+        taken = [{**event["event"], "_fields": event["fields"], "_time": event["time"]} for event in found]
         if not self.gives_acks:
             for event in taken:
                 self.take(event)
@@ -97,27 +99,47 @@ class Splunk(Receiver):
             if states[str(ack)]:
                 # Indexed now; asked again, the answer would be false.
                 for event in self.pending.pop((channel, ack)):
-                    if not self.faults.loses(event):
-                        self.stored.setdefault(event["eventId"], event)
+                    self.keep(event["eventId"], event)
         return 200, {}, {"acks": states}
 
     def _export(self, headers: Any, body: bytes) -> tuple[int, Json, Any]:
         if headers.get("Authorization") != f"Bearer {SEARCH_TOKEN}":
             return 401, {}, {"messages": [{"type": "WARN", "text": "call not properly authenticated"}]}
         asked = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        require(set(asked) <= {"search", "output_mode", "preview", "earliest_time", "latest_time"}, str(set(asked)))
         require(asked["output_mode"] == "json", "json")
-        require(asked["search"].startswith(f'search index="{self.index}" source="kaireon" '), asked["search"])
-        found = re.search(r'kaireon_block::"([^"]+)"', asked["search"])
+        searched, *commands = asked["search"].split(" | ")
+        found = re.fullmatch(rf'search index="{self.index}" source="kaireon" kaireon_block::"([^"]+)"', searched)
+        require(found, asked["search"])
         assert found
-        lines = [
-            {
-                "preview": False,
-                "offset": n,
-                "result": {
-                    "kaireon_event": event["_fields"]["kaireon_event"],
-                    "hash": event.get("leafHash") or event.get("leavesHash"),
-                },
-            }
-            for n, event in enumerate(e for e in self.stored.values() if e["_fields"]["kaireon_block"] == found[1])
+        begins, ends = self._moment(asked.get("earliest_time", "0")), self._moment(asked.get("latest_time", "now"))
+        every, is_partial = self.searched()
+        hits = [e for e in every if e["_fields"]["kaireon_block"] == found[1] and begins <= e["_time"] < ends]
+        # Events come latest first.
+        hits.sort(key=lambda event: -event["_time"])
+        # With `truncate_report` in limits.conf, a transforming command cuts the results.
+        if any(command.split()[0] in ("table", "stats", "dedup", "transaction") for command in commands):
+            hits = hits[: self.MOST_REPORTED]
+        lines: list[Json] = [
+            {"preview": False, "offset": n, "result": self._result(event)}
+            for n, event in enumerate(hits[: len(hits) // 2] if is_partial else hits)
         ]
-        return 200, {}, b"".join(json.dumps(line).encode() + b"\n" for line in lines) or b'{"preview":false}\n'
+        lines += [{"messages": [{"type": "WARN", "text": "Eventtype 'windows' does not exist or is disabled."}]}]
+        if is_partial:
+            lines += [{"messages": [{"type": "ERROR", "text": "[idx2] The search process on the peer ended."}]}]
+        return 200, {}, b"".join(json.dumps(line).encode() + b"\n" for line in lines or [{"preview": False}])
+
+    @staticmethod
+    def _result(event: Json) -> Json:
+        """`fields` keeps _raw and _time unless told otherwise."""
+        raw = {name: value for name, value in event.items() if not name.startswith("_")}
+        text = event.get("_raw") or json.dumps(raw, ensure_ascii=False, separators=(",", ":"))
+        return {"kaireon_event": event["_fields"]["kaireon_event"], "_raw": text, "_time": str(event["_time"])}
+
+    @staticmethod
+    def _moment(said: str) -> float:
+        """Absolute in seconds, `now`, or relative in years."""
+        relative = re.fullmatch(r"([+-]\d+)y", said)
+        if relative:
+            return time.time() + int(relative[1]) * 365.25 * 86_400
+        return time.time() if said == "now" else float(said)

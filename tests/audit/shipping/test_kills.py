@@ -15,8 +15,7 @@ from tests.audit.kills.child import dying, fork, killed
 from tests.audit.log import WRITER, write
 from tests.audit.shipping.conftest import every_vendor
 from tests.audit.shipping.receivers import Receiver
-from tests.audit.shipping.runs import cursor, head, shipped
-from tests.audit.shipping.test_reconciling import reconcile
+from tests.audit.shipping.runs import cursor, head, reconcile, shipped
 from tests.cast import ACME
 
 pytestmark = pytest.mark.usefixtures("db")

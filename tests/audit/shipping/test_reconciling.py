@@ -1,6 +1,6 @@
 """Whatever is deleted, changed or made up at the receiver is found, and what is missing comes back."""
 
-import json
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
@@ -13,23 +13,12 @@ from kaireon.tenancy.context import scope, transaction
 from tests.audit.log import WRITER, records, write
 from tests.audit.shipping.conftest import configure, every_vendor
 from tests.audit.shipping.datadog import Datadog
+from tests.audit.shipping.elastic import Elastic
 from tests.audit.shipping.receivers import Receiver
-from tests.audit.shipping.runs import head, is_seq, refusals, shipped
+from tests.audit.shipping.runs import head, is_seq, reconcile, refusals, shipped
 from tests.cast import ACME
 
 pytestmark = pytest.mark.usefixtures("db")
-
-
-def reconcile(tenant: str = ACME, *, fails: bool = False, **options: Any) -> dict[str, Any]:
-    out = StringIO()
-    given = {"tenant": tenant, "json": True, "stdout": out, **options}
-    if fails:
-        with pytest.raises(CommandError, match="does not have what the log has"):
-            call_command("siem_reconcile", **given)
-    else:
-        call_command("siem_reconcile", **given)
-    said: dict[str, Any] = json.loads(out.getvalue())
-    return said
 
 
 @every_vendor
@@ -93,17 +82,83 @@ def test_everything_that_is_lost_behind_a_good_answer_comes_back(receiver: Recei
     assert receiver.kept(ACME)[:last] == list(range(1, last + 1))
 
 
+def at(seq: int, receiver: Receiver) -> dict[str, Any]:
+    """The record as it is there."""
+    [event] = [event for event in receiver.stored.values() if event.get("seq") == seq]
+    return event
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "its hash": lambda event: event.update(leafHash="0" * 64),
+    "what happened": lambda event: event.update(action="test.harmless"),
+    "who did it": lambda event: event.update(userId="somebody"),
+    "a number": lambda event: event.update(seq=10),
+    "one left out": lambda event: event.pop("changes"),
+    "one more of ours": lambda event: event.update(truncated=True),
+}
+
+
 @every_vendor
 def test_what_was_changed_there_is_told(receiver: Receiver, operators: Target) -> None:
+    write(20, tenant=ACME, changes={"n": 1e21, "text": "ä"})
+    shipped(operators)
+    for seq, change in enumerate(CHANGES.values(), start=9):
+        change(at(seq, receiver))
+
+    said = reconcile(fails=True)
+
+    assert (said["different"], said["missing"]) == (list(range(9, 9 + len(CHANGES))), 0)
+
+
+@every_vendor
+def test_what_the_destination_adds_is_no_change(receiver: Receiver, operators: Target) -> None:
     write(20, tenant=ACME)
     shipped(operators)
-    [event] = [event for event in receiver.stored.values() if event.get("seq") == 9]
-    event["leafHash"] = "0" * 64
+    at(9, receiver).update(ecs={"version": "8.11"}, host="h-1")
+
+    assert reconcile()["whole"]
+
+
+@every_vendor
+def test_a_forged_copy_beside_the_true_one_is_told(receiver: Receiver, operators: Target) -> None:
+    """Whichever of the two a search finds first."""
+    write(20, tenant=ACME)
+    shipped(operators)
+    if isinstance(receiver, Elastic):
+        receiver.roll_over()
+    true, last = at(9, receiver), at(10, receiver)
+    receiver.copies += [{**true, "action": "test.harmless"}, dict(last)]
+    last["action"] = "test.harmless"
+
+    said = reconcile(fails=True)
+
+    assert (said["different"], said["copies"], said["missing"]) == ([9, 10], 2, 0)
+
+
+def test_a_document_under_another_id_does_not_pass_for_a_record(receiver: Elastic, operators: Target) -> None:
+    write(20, tenant=ACME)
+    shipped(operators)
+    receiver.copies.append({**at(9, receiver), "_id": "made-up", "action": "test.harmless"})
 
     assert reconcile(fails=True)["different"] == [9]
 
 
-@pytest.mark.parametrize("receiver", ["splunk", "datadog"], indirect=True)
+@every_vendor
+def test_a_receipt_that_was_changed_or_made_up_there_is_told(receiver: Receiver, operators: Target) -> None:
+    write(20, tenant=ACME)
+    shipped(operators)
+    [(name, event)] = [(name, event) for name, event in receiver.stored.items() if event["kind"] == "receipt"]
+    forged = name[:-16] + "f" * 16
+    fields = {**event.get("_fields", {}), "kaireon_event": forged}
+    receiver.stored[forged] = {**event, "eventId": forged, "_fields": fields, "leavesHash": "f" * 64}
+    event["note"] = event["note"].replace('"records":', '"records":1')
+
+    said = reconcile(fails=True)
+
+    assert (said["unknown"], said["different"], said["receiptsMissing"]) == ([forged], [1], 0)
+
+
+@every_vendor
 def test_what_the_log_never_had_is_told(receiver: Receiver, operators: Target) -> None:
     write(20, tenant=ACME)
     shipped(operators)
@@ -113,6 +168,18 @@ def test_what_the_log_never_had_is_told(receiver: Receiver, operators: Target) -
     receiver.stored[forged] = {**event, "eventId": forged, "_fields": fields}
 
     assert reconcile(fails=True)["unknown"] == [forged]
+
+
+def test_unset_or_half_configured_it_says_so(settings: Any) -> None:
+    for given, said in (
+        ({}, "SIEM_BACKEND"),
+        ({"BACKEND": "sumo", "ENDPOINT": "https://x.example", "API_KEY": "k"}, "SIEM_BACKEND is one of"),
+        ({"BACKEND": "splunk", "ENDPOINT": "https://x.example", "API_KEY": ""}, "SIEM_API_KEY is not set"),
+    ):
+        for name, value in given.items():
+            setattr(settings, f"SIEM_{name}", value)
+        with pytest.raises(CommandError, match=said):
+            call_command("siem_reconcile", tenant=ACME)
 
 
 def test_a_range_is_of_numbers_or_moments(receiver: Receiver, operators: Target) -> None:

@@ -8,7 +8,7 @@ from tests.audit.shipping.conftest import every_vendor
 from tests.audit.shipping.datadog import Datadog
 from tests.audit.shipping.elastic import Elastic
 from tests.audit.shipping.receivers import Receiver
-from tests.audit.shipping.runs import head, shipped
+from tests.audit.shipping.runs import head, reconcile, shipped
 from tests.audit.shipping.splunk import Splunk
 from tests.cast import ACME
 
@@ -35,6 +35,7 @@ def test_an_event_beyond_the_vendors_limit_is_reduced_and_marked(receiver: Recei
     assert len(event["wholeSha256"]) == 64
     if isinstance(receiver, Datadog):
         assert receiver.truncated == []
+    assert reconcile()["whole"]
 
 
 @every_vendor
@@ -46,6 +47,9 @@ def test_a_batch_has_no_more_bytes_than_the_vendor_takes(receiver: Receiver, ope
     assert shipped(operators).shipped == last
     assert max(map(len, receiver.raw)) < {Splunk: 4_100_000, Datadog: 5_000_000, Elastic: 10_100_000}[type(receiver)]
     assert not any(event.get("truncated") for event in receiver.records(ACME))
+    # Nor does one answer to a search hold them all.
+    said = reconcile()
+    assert (said["found"], said["whole"]) == (last, True)
 
 
 @every_vendor
