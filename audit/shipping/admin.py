@@ -5,6 +5,7 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
 from unfold.enums import ActionVariant
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -116,12 +117,12 @@ class SiemDestinationAdmin(TenantModelAdmin[SiemDestination]):
     """Where the tenant's log is shipped to, besides the operator's SIEM."""
 
     view_permission = Permission.EXPORT_AUDIT
-    list_display = ("name", "backend", "endpoint", "state", "behind", "confirmed_at")
+    list_display = ("name", "backend", "endpoint", "state", "behind", "last_confirmed")
     ordering = ("name",)
     search_equal = ("name",)
     search_help_text = "Id, name"
     fieldsets = (
-        (None, {"fields": ("state", "behind", "behind_since", "confirmed_at", "problem", "refused")}),
+        (None, {"fields": ("state", "behind", "behind_since", "last_confirmed", "problem", "refused")}),
         (
             "Where",
             {"fields": ("name", "backend", "endpoint", "index", "sourcetype", "event_bytes", "search_endpoint")},
@@ -129,8 +130,16 @@ class SiemDestinationAdmin(TenantModelAdmin[SiemDestination]):
         ("Last test", {"fields": ("tested_at", "test_result")}),
     )
     actions_list = ("new",)
-    actions_detail = ("test_connection", "edit", "pause", "ship_again")
+    actions_detail = ("test_connection", "edit", "pause", "resume", "ship_again")
     when_empty = "Press New destination."
+
+    def headline(self, row: SiemDestination) -> str:
+        return row.name
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        row = self.get_object(request, object_id)
+        unfit = "pause" if row is None or row.is_paused else "resume"
+        return [a for a in super().get_actions_detail(request, object_id) if not a.action_name.endswith(f"_{unfit}")]
 
     def _lag(self, row: SiemDestination) -> lag.Lag:
         """Asked once for all columns of a row."""
@@ -157,9 +166,12 @@ class SiemDestinationAdmin(TenantModelAdmin[SiemDestination]):
         return f"{since:%Y-%m-%d %H:%M:%S}" if since else NOTHING
 
     @column("Last confirmed (UTC)")
-    def confirmed_at(self, row: SiemDestination) -> str:
+    def last_confirmed(self, row: SiemDestination) -> str:
         found = self._lag(row)
-        return f"{found.moved_at:%Y-%m-%d %H:%M:%S}, record {found.confirmed:,}" if found.moved_at else NOTHING
+        if found.moved_at is None:
+            return NOTHING
+        at = f"{found.moved_at:%Y-%m-%d %H:%M:%S}"
+        return format_html('<span class="k-days">{},</span> record {}', at, f"{found.confirmed:,}")
 
     @column("Problem")
     def problem(self, row: SiemDestination) -> str:
@@ -259,10 +271,16 @@ class SiemDestinationAdmin(TenantModelAdmin[SiemDestination]):
             cancel=self.url("change", row.pk),
         )
 
-    @verb(permission=Permission.RUN_JOBS, description="Pause or go on", icon="pause_circle", url_path="pause")
+    @verb(permission=Permission.RUN_JOBS, description="Pause", icon="pause_circle", url_path="pause")
     def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._pause(request, object_id, paused=True)
+
+    @verb(permission=Permission.RUN_JOBS, description="Go on", icon="play_circle", url_path="resume")
+    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._pause(request, object_id, paused=False)
+
+    def _pause(self, request: HttpRequest, object_id: str, *, paused: bool) -> HttpResponse:
         row = self.row(request, object_id)
-        paused = not row.is_paused
 
         def do() -> str:
             destinations.pause(row, paused=paused, now=clock.now())

@@ -1,13 +1,12 @@
 """The desk of security signals: what the scan of the log found, and who has looked at it."""
 
-import json
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -24,6 +23,7 @@ from kaireon.tenancy.verb_pages import given_by
 SEVERITIES = {"Page": "danger", "Routine": "info"}
 STATES = {"Open": "warning", "Acknowledged": "success"}
 NOBODY = "-"
+SEEN = "Acknowledged"
 # What each kind of evidence is called here.
 WORDS = {
     "api_key_used": "API key used",
@@ -32,6 +32,16 @@ WORDS = {
     "automated_trigger": "started by a schedule",
     "privilege_grant": "grants an admin's rights",
     "burst": "six or more in ten minutes",
+}
+# What a workflow is the start of.
+WORKFLOWS = {
+    "flow_run": "the run of a pipeline",
+    "dsar_request": "a request of a data subject",
+    "api_key": "a new API key",
+    "bulk_export": "a bulk export",
+    "hold_change": "a change of a hold",
+    "retention_change": "a change of retention",
+    "admin_grant": "somebody made an admin",
 }
 # Which values of a signal are said, and how.
 ABOUT = {
@@ -68,7 +78,7 @@ class SecuritySignalAdmin(TenantModelAdmin[SecuritySignal]):
     fieldsets = (
         (None, {"fields": ("kind_label", "severity_label", "evidence_shown", "who", "state_label")}),
         ("What happened", {"fields": ("occurred_at", "record_link", "about_shown")}),
-        ("Acknowledged", {"fields": ("acknowledged_by_name", "acknowledged_at", "note")}),
+        (SEEN, {"fields": ("seen_by", "acknowledged_at", "note")}),
         ("In the log pipeline", {"fields": ("raised_at", "emitted_at", "fingerprint", "id")}),
     )
     actions_detail = ("acknowledge",)
@@ -106,7 +116,7 @@ class SecuritySignalAdmin(TenantModelAdmin[SecuritySignal]):
         names = people.names_of(actors)
         member = names.get(row.member_id, row.member_id)
         key = names.get(row.actor_id, row.actor_id) if row.actor_id not in ("", row.member_id) else ""
-        return " by the key ".join(part for part in (member, key) if part) or NOBODY
+        return " ".join(part for part in (member, key and f"by the key “{key}”") if part) or NOBODY
 
     @column("Record")
     def record_link(self, row: SecuritySignal) -> SafeString:
@@ -115,8 +125,16 @@ class SecuritySignalAdmin(TenantModelAdmin[SecuritySignal]):
 
     @column("In figures")
     def about_shown(self, row: SecuritySignal) -> SafeString:
-        said = {ABOUT.get(name, name): value for name, value in row.about.items()}
-        return format_html('<pre class="k-json">{}</pre>', json.dumps(said, indent=2, ensure_ascii=False))
+        said = ((ABOUT.get(name, name), WORKFLOWS.get(str(value), value)) for name, value in row.about.items())
+        return format_html_join("", "<div>{}: {}</div>", said)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        is_open = obj is not None and obj.state == SignalState.OPEN
+        return [fields for fields in super().get_fieldsets(request, obj) if not is_open or fields[0] != SEEN]
+
+    @column("Acknowledged by")
+    def seen_by(self, row: SecuritySignal) -> str:
+        return row.acknowledged_by_name
 
     @column("Note")
     def note(self, row: SecuritySignal) -> str:

@@ -5,6 +5,9 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.enums import ActionVariant
 
 from compliance.models import ReportRun, ReportState
@@ -19,6 +22,7 @@ from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.verb_pages import given_by
 
 STATES = {"Queued": "info", "Running": "primary", "Completed": "success", "Failed": "danger", "Skipped": "warning"}
+FAULT = "Why there is none"
 REFUSALS: dict[type[Exception], str] = {
     schedules.ReportRefused: "",
     runs.TooManyOpen: "",
@@ -38,8 +42,9 @@ class ReportRunAdmin(RefusingAdmin[ReportRun]):
     search_help_text = "Id, title, report or the id of a schedule"
     ordering = ("-created_at",)
     fieldsets = (
-        (None, {"fields": ("state_label", "error", "detail", "report", "period_shown", "formats_shown")}),
-        ("Asked for", {"fields": ("trigger", "slot", "requested_by_name", "created_at", "finished_at", "expires_at")}),
+        (None, {"fields": ("state_label", "report", "period_shown", "formats_shown")}),
+        (FAULT, {"fields": ("error", "detail")}),
+        ("Asked for", {"fields": ("trigger", "due", "asked_by", "created_at", "finished_at", "expires_at")}),
     )
     actions_list = ("new",)
     actions_detail = ("pdf", "html", "csv", "again")
@@ -51,7 +56,11 @@ class ReportRunAdmin(RefusingAdmin[ReportRun]):
         return found.filter(template__in=runs.readable(principal_of(request).permissions))
 
     def headline(self, row: ReportRun) -> str:
-        return f"{row.title}, {self.period_shown(row)}"
+        return f"{row.title}, {_days(row)} ({row.time_zone})"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        shown = super().get_fieldsets(request, obj)
+        return shown if obj is None or obj.error else [fields for fields in shown if fields[0] != FAULT]
 
     @column("State", label=STATES, ordering="state")
     def state_label(self, row: ReportRun) -> str:
@@ -62,10 +71,16 @@ class ReportRunAdmin(RefusingAdmin[ReportRun]):
         return title_of(row.template)
 
     @column("Period", ordering="period_first")
-    def period_shown(self, row: ReportRun) -> str:
-        first, last = row.period_first, row.period_last
-        days = str(first) if last == first else f"{first} to {last}"
-        return f"{days} ({row.time_zone})"
+    def period_shown(self, row: ReportRun) -> SafeString:
+        return format_html('<span class="k-days">{}</span> ({})', _days(row), row.time_zone)
+
+    @column("Due")
+    def due(self, row: ReportRun) -> str:
+        return date_format(row.slot, "DATETIME_FORMAT") if row.slot else ""
+
+    @column("Asked for by")
+    def asked_by(self, row: ReportRun) -> str:
+        return row.requested_by_name or "its schedule"
 
     @column("Formats")
     def formats_shown(self, row: ReportRun) -> str:
@@ -176,3 +191,8 @@ class ReportRunAdmin(RefusingAdmin[ReportRun]):
 
 def _notices(row: ReportRun) -> list[Any]:
     return list(row.notices.select_related("provider").order_by("made_at", "pk"))
+
+
+def _days(row: ReportRun) -> str:
+    first, last = row.period_first, row.period_last
+    return str(first) if last == first else f"{first} to {last}"

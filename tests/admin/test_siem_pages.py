@@ -123,9 +123,11 @@ def test_it_is_changed_and_its_key_stays_unless_the_endpoint_is_another(sign_in:
 def test_it_is_paused_and_goes_on(sign_in: SignIn, receiver: Elastic) -> None:
     client = sign_in(ADA)
     page = f"{LIST}{made(client, receiver).pk}"
-    for paused in (True, False):
-        assert client.post(f"{page}/pause/").status_code == 302
+    for paused, does, shown in ((True, "pause", "Go on"), (False, "resume", "Pause")):
+        assert client.post(f"{page}/{does}/").status_code == 302
         assert row().is_paused == paused
+        buttons = text_of(client.get(f"{page}/change/")).split("Ship again")[0]
+        assert [word for word in ("Pause", "Go on") if f" {word} " in buttons] == [shown]
         assert ("Paused" in text_of(client.get(LIST))) == paused
     assert verbs() == ["siem_destination.create", "siem_destination.pause", "siem_destination.resume"]
 
@@ -167,7 +169,7 @@ def test_auditors_look_and_admins_change(sign_in: SignIn, receiver: Elastic) -> 
 def test_no_page_shows_a_key(sign_in: SignIn, receiver: Elastic) -> None:
     client = sign_in(ADA)
     page = f"{LIST}{made(client, receiver, search_key='another-key').pk}"
-    for path in (LIST, f"{page}/change/", f"{page}/edit/", f"{page}/test/", f"{page}/pause/"):
+    for path in (LIST, f"{page}/change/", f"{page}/edit/", f"{page}/test/", f"{page}/pause/", f"{page}/resume/"):
         shown = client.get(path).content.decode()
         assert TOKEN not in shown
         assert "another-key" not in shown

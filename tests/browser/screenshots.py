@@ -11,54 +11,42 @@ from playwright.sync_api import Browser, Page, expect
 
 from audit import sequencer
 from audit.tree import checkpoints
-from compliance.holding import holds, matters
-from compliance.holding.matters import What
-from compliance.models import Matter
+from compliance.holding import holds
 from compliance.purging import applying, plans
 from compliance.retention import policies
-from cron import beat_rows, runner
-from cron.jobs import JOBS
+from cron import runner
 from cron.models import Trigger
 from customers.engagement import reckoning
-from customers.models import Customer, EngagementHealth, Interaction
+from customers.models import EngagementHealth
 from dsar.deadlines import Ground
 from dsar.public import guard
 from dsar.requests import clocks, services
-from kaireon.approvals import members as approved_members
-from kaireon.approvals import services as approvals
-from kaireon.flows import pipelines
-from kaireon.flows.models import Pipeline
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.outbox import payloads
 from kaireon.outbox.models import Message
 from kaireon.tenancy.context import transaction
-from kaireon.tenancy.models import Membership
 from tests.approvals.conftest import BEA, admins  # noqa: F401
-from tests.browser import alert_scenes, report_scenes, request_scenes
+from tests.browser import (
+    alert_scenes,
+    detection_scenes,
+    engine_scenes,
+    hold_scenes,
+    report_scenes,
+    request_scenes,
+    siem_scenes,
+)
 from tests.browser.conftest import Watched
 from tests.browser.steps import follow, sign_in
 from tests.browser.test_admin_story import until, until_completed
-from tests.browser.test_operations_story import locked, put_file
 from tests.cast import ACME, ADA
 from tests.customers.propensity.world import plant, retrained, schedule
 from tests.dsar.public.conftest import open_page
-from tests.live import Worker, wait_until
-from tests.outbox.conftest import Receiver, deliver_until_settled, destination, publish, receiver, say  # noqa: F401
+from tests.live import wait_until
+from tests.outbox.conftest import Receiver, receiver  # noqa: F401
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
 POLICIES = {"interactions": 730, "decisions": 180, "profiles": 1825, "metrics": 1095, "consents": 3650, "dsar": 1095}
-# Name, file number, why, counsel, and in how many days it is reviewed.
-DISPUTES = (
-    (
-        "Offers to closed accounts",
-        "4 O 118/26",
-        "Inquiry of the supervisory authority, letter of 2 May",
-        "Legal desk",
-        -4,
-    ),
-    ("Roth against Acme", "7 O 12/26", "Order of the regional court to preserve records", "Lind & Partners", 45),
-)
 # Days since each open request came in: one is late, one nearly.
 WAITING = {"A-00240": 33, "A-00360": 28, "A-00480": 12, "A-00600": 3}
 
@@ -107,7 +95,7 @@ def test_take_them(watched: Watched, tmp_path: Path) -> None:
     take(page, "purge-plan")
     page.goto("/admin/compliance/disposition/")
     take(page, "dispositions")
-    take_the_desk(page)
+    hold_scenes.take_the_desk(page, take)
     page.goto("/admin/audit/auditrecord/")
     take(page, "audit")
     request_scenes.take_the_confirmation(page, take)
@@ -131,34 +119,8 @@ def test_take_the_engine_room(
     tmp_path: Path,
 ) -> None:
     settings.ALLOW_PRIVATE_DESTINATIONS = True
-    page = watched.page
-    sign_in(page)
-    beat_rows.install()
-    for job in JOBS:
-        runner.run_job(job, trigger=Trigger.BEAT)
-    page.goto("/admin/cron/jobrun/")
-    take(page, "jobs")
-
-    bury(receiver)
-    page.goto("/admin/outbox/deadletter/")
-    follow(page, page.locator("#result_list tbody").get_by_role("link").first)
-    take(page, "dead-letter")
-
-    ask()
-    page.goto("/admin/approvals/approvalrequest/inbox/")
-    take(page, "inbox")
-    page.goto("/admin/approvals/approvalrequest/?waiting=me")
-    follow(page, page.locator("#result_list tbody").get_by_role("link").first)
-    take(page, "approval")
-
-    pipeline = make_pipeline()
-    (tmp_path / "pipelines").mkdir()
-    with Worker(tmp_path / "pipelines" / "worker.log", "pipeline-jobs"), locked(superuser_url):
-        page.goto(f"/admin/flows/pipeline/{pipeline.pk}/run/")
-        page.get_by_role("button", name="Run it now").click()
-        expect(page.locator("[data-figure=out]")).to_have_text("999")
-        page.reload()
-        take(page, "pipeline-run")
+    sign_in(watched.page)
+    engine_scenes.take_the_engine_room(watched.page, take, receiver, superuser_url, tmp_path)
     assert watched.faults == []
 
 
@@ -166,6 +128,16 @@ def test_take_the_alerts(watched: Watched, receiver: Receiver, settings: Any) ->
     settings.ALLOW_PRIVATE_DESTINATIONS = True
     sign_in(watched.page)
     alert_scenes.take_the_alerts(watched.page, take, receiver)
+    assert watched.faults == []
+
+
+def test_take_the_watchers(watched: Watched, receiver: Receiver, settings: Any) -> None:  # noqa: F811
+    """What is shipped, what is looked for, what is told by schedule."""
+    settings.ALLOW_PRIVATE_DESTINATIONS = True
+    sign_in(watched.page)
+    siem_scenes.take_the_destinations(watched.page, take)
+    detection_scenes.take_the_desk(watched.page, take)
+    report_scenes.take_the_schedules(watched.page, take, receiver)
     assert watched.faults == []
 
 
@@ -320,83 +292,6 @@ def take_the_certificate(page: Page) -> None:
     take(page, "certificate")
     page.goto("/admin/customers/erasedsubject/")
     take(page, "erased-people")
-
-
-def take_the_desk(page: Page) -> None:
-    """A dispute whose release waits, and one that is being placed."""
-    now = clock.now()
-    with ADA.here(uuid4().hex), transaction():
-        customers = list(Customer.objects.order_by("customer_id").values_list("pk", "customer_id")[:12])
-        told = [str(member) for member in Membership.objects.order_by("joined_at").values_list("user_id", flat=True)]
-        for name, reference, reason, counsel, due in DISPUTES:
-            review_on = now.date() + timedelta(days=due)
-            matter = matters.open_matter(
-                name=name, reference=reference, reason=reason, counsel=counsel, review_on=None, actor=ADA.actor, now=now
-            )
-            Matter.objects.filter(pk=matter.pk).update(review_on=review_on)
-            for what in (
-                What(entity="interactionHistory", subjects=[pk for pk, _ in customers[:3]], from_at=clock.at("00:00")),
-                What(data_class="decisions", subjects=[pk for pk, _ in customers]),
-            ):
-                hold = matters.place(matter=matter, what=what, custodians=told, confirm=True, actor=ADA.actor, now=now)
-        matters.acknowledge(hold=hold, actor=ADA.actor, now=now)
-        matters.ask_release(hold=hold, reason="Settled out of court on 3 June", actor=ADA.actor, now=now)
-    page.goto("/admin/compliance/hold/")
-    take(page, "hold-desk")
-    page.goto(f"/admin/compliance/hold/{hold.pk}/change/")
-    take(page, "hold-page")
-    page.goto("/admin/compliance/hold/asked/")
-    take(page, "hold-asked")
-    page.goto(f"/admin/compliance/hold/place/?matter={hold.matter_id}")
-    page.locator("#id_entity").select_option("interactionHistory")
-    page.get_by_role("button", name="Ask for its columns").click()
-    page.get_by_label("Condition 1: column").select_option("channel")
-    page.get_by_label("Condition 1: value").fill("email")
-    page.locator("#id_subjects").fill("\n".join(number for _, number in customers))
-    take(page, "hold-place")
-    page.get_by_role("button", name="Show what it finds").click()
-    expect(page.get_by_role("heading", name="It finds now")).to_be_visible()
-    take(page, "hold-preview")
-    with ADA.here(), transaction():
-        seen = (
-            Interaction.objects.filter(customer=customers[0][0]).order_by("occurred_at").values_list("pk", flat=True)[0]
-        )
-    page.goto(f"/admin/compliance/retentionpolicy/explain/?entity=interactionHistory&id={seen}")
-    take(page, "explain")
-
-
-def bury(receiver: Receiver) -> None:  # noqa: F811
-    """A message that the receiver refused three times."""
-    mail = {"to": ["nora@example.com"], "subject": "Your request of 12 November", "text": "Your data is ready."}
-    with ADA.here():
-        destination("crm", "webhook", {"url": receiver.url}, "shared-secret-0123456789")
-        receiver.always = say(503)
-        publish(to="crm", topic="mail", payload=mail)
-        deliver_until_settled()
-
-
-def ask() -> None:
-    """Bea asks for a role that Ada must agree to."""
-    now = clock.now()
-    with BEA.here(), transaction():
-        approvals.demand_second_person(approved_members.GRANT, demanded=True, now=now)
-        payload = {"email": "nora@acme.example", "role": "auditor", "name": "Nora Lind"}
-        approvals.ask(verb=approved_members.GRANT, payload=payload, actor=BEA.actor, now=now - timedelta(hours=2))
-
-
-def make_pipeline() -> Pipeline:
-    steps = [
-        {"name": "read", "node": "load_file", "params": {"file": "in.csv", "format": "csv"}},
-        {"name": "store", "node": "write_entity", "params": {"entity": "customers"}},
-        {"name": "keys", "node": "hash", "params": {"columns": ["email"], "purpose": "research"}},
-        {"name": "extract", "node": "write_file", "params": {"file": "out/{run}.csv", "format": "csv"}},
-    ]
-    for step, needs in zip(steps[1:], (["read"], ["read"], ["keys"]), strict=True):
-        step["needs"] = needs
-    put_file()
-    with ADA.here(), transaction():
-        definition = {"steps": steps}
-        return pipelines.create(name="customers from the shop", definition=definition, actor=ADA.actor, now=clock.now())
 
 
 def prepare() -> None:

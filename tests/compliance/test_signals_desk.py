@@ -70,7 +70,13 @@ def test_it_is_filtered(signal, query, found):
 
 def test_one_shows_what_happened_and_leads_to_its_record(signal):
     page = sign_in(ADA).get(f"{DESK}{signal.pk}/change/").content.decode()
-    for said in (str(signal.record_id), signal.fingerprint, "flow_run", "Acknowledge", "newcomer"):
+    for said in (
+        str(signal.record_id),
+        signal.fingerprint,
+        "What was done: the run of a pipeline",
+        "Acknowledge",
+        "newcomer",
+    ):
         assert said in page, said
     assert sign_in(MALLORY).get(f"{DESK}{signal.pk}/change/").status_code in (302, 404)
 
