@@ -24,6 +24,10 @@ LONGEST_NAME = 100
 MOST_SCHEDULES = 100
 MOST_CHANNELS = 10
 
+# PostgreSQL takes these for abbreviations of one offset, the zone database for zones with summer time: days would end
+# at one moment in the period and at another in what is counted.
+NOT_OF_THE_DATABASE = frozenset({"CET", "EET", "MET", "WET"})
+
 # Fields of a schedule that people set, and what they are called on the wire.
 FIELDS: Mapping[str, str] = {
     "name": "name",
@@ -144,6 +148,10 @@ def zone_of(name: str, field: str = "timeZone") -> ZoneInfo:
     """Raises ReportRefused."""
     if name not in zones.zones():
         raise ReportRefused(field, "is a name of the IANA database, such as Europe/Berlin.")
+    if name in NOT_OF_THE_DATABASE:
+        raise ReportRefused(
+            field, f"is a place, such as Europe/Berlin: {name} is winter time all year to the database."
+        )
     return ZoneInfo(name)
 
 

@@ -192,7 +192,8 @@ def _zone(name: Any) -> ZoneInfo:
 @cache
 def zones() -> frozenset[str]:
     """The names of all. Looked up once in a process: it walks through every folder of the zone database."""
-    return frozenset(available_timezones())
+    # What this machine's clock is set to is no place.
+    return frozenset(available_timezones() - {"localtime"})
 
 
 def _cron(given: Mapping[str, Any], zone: ZoneInfo, missed: str, now: datetime) -> Schedule:

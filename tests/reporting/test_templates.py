@@ -9,11 +9,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from compliance.reporting import retention, schedule, templates
+from compliance.reporting import retention, schedule, schedules, templates
 from compliance.reporting.document import Document, Period, Section
 from compliance.reporting.rendering import FORMATS, render
 from compliance.reporting.templates import Asked, Template, TemplateFailed, TemplateTaken, UnknownTemplate
 from compliance.retention import policies
+from kaireon.flows import schedule as zones
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from kaireon.tenancy.roles import Permission
@@ -124,6 +125,24 @@ def test_so_many_days_are_told_by_the_day_whatever_the_clocks_do(first: str, las
     berlin = ZoneInfo("Europe/Berlin")
     start, end = schedule.moments(date.fromisoformat(first), date.fromisoformat(last), berlin)
     assert len(Period(start=start, end=end).parts(berlin)) == points
+
+
+def test_the_database_counts_by_the_same_clocks_as_we_do(db: str) -> None:
+    """Of some names it takes the first three letters for one offset all year, as winter has it."""
+    moments = [datetime(2026, month, 1, 12, tzinfo=UTC) for month in (1, 7)]
+    known = sorted(name for name in zones.zones() if name not in schedules.NOT_OF_THE_DATABASE)
+    with MALLORY.here(), transaction(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT zone, moment, moment AT TIME ZONE zone"
+            " FROM unnest(%s::text[]) zone, unnest(%s::timestamptz[]) moment",
+            [known, moments],
+        )
+        told = cursor.fetchall()
+    assert len(told) == 2 * len(known) > 1_000
+    assert [zone for zone, at, local in told if at.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != local] == []
+    for name in (*schedules.NOT_OF_THE_DATABASE, "localtime"):
+        with pytest.raises(schedules.ReportRefused):
+            schedules.zone_of(name)
 
 
 def test_what_two_sections_need_is_read_once() -> None:
