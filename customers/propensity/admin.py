@@ -32,6 +32,7 @@ REFUSALS: dict[type[Exception], str] = {
     schedules.ScheduleRefused: "",
     by_hand.UnderWay: "A retrain of this offer is under way already.",
     versions.NoReason: "",
+    versions.VersionGone: "A newer version came meanwhile, and this one was dropped.",
     versions.AlreadyServed: "This version is the one that is served.",
     versions.StaleTooLong: "Somebody was erased 30 days ago who may be in it: it serves no more. Train a new one.",
     versions.BytesRefused: "Its bytes are not those that were written: it cannot be served. Train a new one.",

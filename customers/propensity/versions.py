@@ -24,6 +24,10 @@ class NoReason(ValueError):
     field = "reason"
 
 
+class VersionGone(LookupError):
+    """The version was dropped meanwhile: there are as many newer ones as its schedule keeps."""
+
+
 class AlreadyServed(RuntimeError):
     """This version is the one that is served."""
 
@@ -79,12 +83,15 @@ def why_replace(version: PropensityVersion) -> str:
 def serve(*, version: PropensityVersion, reason: str, actor: Actor, now: datetime, verb: str = "") -> RetrainSchedule:
     """Serve this version from now on. Recorded as `model.roll_back` when a later one was served, or `model.serve`.
 
-    Raises NoReason, StaleTooLong, AlreadyServed, BytesRefused.
+    Raises NoReason, VersionGone, StaleTooLong, AlreadyServed, BytesRefused.
     """
     reason = reason.strip()
     if not 1 <= len(reason) <= MOST_OF_A_REASON or not reason.isprintable():
         raise NoReason("must have 1 to 500 printable characters.")
     schedule = RetrainSchedule.objects.select_for_update(of=("self",)).get(pk=version.schedule_id)
+    # A retrain that ended while we waited may have dropped it.
+    if not PropensityVersion.objects.filter(pk=version.pk).exists():
+        raise VersionGone(str(version.pk))
     if is_over(version, now=now):
         raise StaleTooLong(str(version.pk))
     if schedule.served_id == version.pk:

@@ -112,6 +112,19 @@ def test_a_stale_version_can_be_gone_back_to_until_its_month_is_over() -> None:
         assert served() is None
 
 
+def test_one_that_was_dropped_meanwhile_is_not_gone_back_to() -> None:
+    now = clock.now()
+    plant(now, people=25)
+    schedule(now, keep=1, tolerance=1)
+    retrained(now)
+    first = version(1)
+    for _ in range(2):
+        retrained(now)
+    with transaction(), pytest.raises(versions.VersionGone):
+        versions.serve(version=first, reason="it was better", actor=ADA.actor, now=now)
+    assert served() == 3
+
+
 def test_one_that_cannot_be_made_anew_is_served_no_longer_than_a_month_either() -> None:
     now = clock.now()
     customers = plant(now, people=25)
