@@ -88,6 +88,8 @@ class RetrainScheduleAdmin(TenantModelAdmin[RetrainSchedule]):
             runs = list(RetrainRun.objects.filter(schedule=row).newest_first()[:SHOWN])
             kept = list(PropensityVersion.objects.filter(schedule=row).newest_first())
             shown = {"runs": runs, "versions": kept, "due": schedules.due(row, now=clock.now())}
+            is_over = row.served is not None and versions.is_over(row.served, now=clock.now())
+            shown["serving"] = None if is_over else row.served_id
             extra_context = {**(extra_context or {}), **shown}
         return super().changeform_view(request, object_id, form_url, extra_context)
 

@@ -172,6 +172,11 @@ def test_a_candidate_is_taken_and_a_stale_version_says_until_when_it_serves(sign
     assert f"served until {until} at most" in text_of(ada.get(f"{VERSIONS}{first.pk}/serve/"))
     with clock.freeze(clock.now() + versions.LONGEST_STALE):
         ada = sign_in(ADA)
+        with ADA.here(), transaction():
+            RetrainSchedule.objects.update(served=first)
+        page = ada.get(f"{SCHEDULES}{row.pk}/change/")
+        assert "somebody was erased then: it serves no more" in text_of(page)
+        assert ">served</td>" not in page.content.decode()
         assert "State Stale too long" in text_of(ada.get(f"{VERSIONS}{first.pk}/change/"))
         page = text_of(ada.post(f"{VERSIONS}{first.pk}/serve/", {"reason": "it was better"}))
         assert "it serves no more. Train a new one." in page
