@@ -18,6 +18,7 @@ from kaireon.tenancy.context import transaction
 from tests.cast import ADA
 from tests.customers.propensity.world import DAY, HOUR, OFFER, fitted, one, plant, retrained, schedule
 from tests.dsar.conftest import EMAIL, NUMBER, answer, file
+from tests.dsar.test_erasure import _hold
 
 TABLES = ("customers_retrainschedule", "customers_retrainrun", "customers_propensityversion")
 
@@ -99,6 +100,22 @@ def test_nothing_of_an_erased_person_is_in_models_their_metrics_or_the_log(
     assert "model_retrain" in logged
     assert "model_load" in logged
     assert not [secret for secret in planted if secret in kept or secret in logged]
+
+
+def test_what_a_hold_keeps_of_an_erasure_is_not_learnt_from(willing: m.Customer) -> None:
+    """Its interactions are there still, those of a remnant that has no name."""
+    now = clock.now()
+    others = plant(now, people=25)
+    shown_to(willing, now)
+    _hold("interactions")
+    assert answer(file("delete")).state == "deferred"
+    with transaction():
+        assert m.Interaction.objects.filter(customer=willing.pk).exists()
+        remnant = m.Customer.objects.get(pk=willing.pk)
+    found = fitted(now)
+    assert found.lineage["leftOut"] == {"erasure_requested": 1}
+    assert found.lineage["trainingSet"] == fitting.digest(c.pk for c in others)
+    assert left_out(remnant) == ("erasure_requested", "erasure_requested")
 
 
 @pytest.mark.parametrize(
