@@ -12,6 +12,7 @@ from audit.chain import GENESIS
 from audit.models import Tombstone
 from audit.pruning import tombstones
 from audit.tree import checkpoints, merkle, signing
+from audit.tree.statements import NotAStatement
 from kaireon.lib import clock
 from kaireon.tenancy.context import requires_transaction
 
@@ -44,7 +45,7 @@ def kept_from(tenant_id: str) -> Beginning:
             said = tombstones.parse(stone.note, keys)
             fits = said == as_said(stone, said) and stone.first_seq == begins.seq
             fits = fits and stone.records == stone.last_seq - stone.first_seq + 1 > 0
-        except (tombstones.NotATombstone, ValueError, TypeError, KeyError):
+        except (NotAStatement, ValueError, TypeError, KeyError):
             fits = False
         if not fits:
             return _faulty(begins, "truncated")

@@ -5,20 +5,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from functools import lru_cache
 from typing import Self, TypeVar
 
 import httpcore
 
 from kaireon.lib import clock
+from kaireon.outbox.answers import is_of_certificate, wait_of
 from kaireon.outbox.network import CONNECT_SECONDS, AddressRefused, NameNotResolved, PublicBackend, deadline
 
 SECONDS = 30.0
 # An answer to a batch of 500 has some hundred bytes for each event at most; what was searched for comes in pieces.
 MOST_ANSWERED = 8 * 1024 * 1024
-LONGEST_WAIT = timedelta(hours=1)
 
 _EXTENSIONS = {"timeout": {"connect": CONNECT_SECONDS, "read": SECONDS, "write": SECONDS, "pool": SECONDS}}
 _AGENT = ("User-Agent", "Kaireon-Compliance")
@@ -66,7 +65,7 @@ class Answer:
     def wait(self) -> timedelta | None:
         """Retry-After (RFC 9110 section 10.2.3) or Datadog's X-RateLimit-Reset, at most an hour."""
         said = {name.lower(): value.decode("latin-1").strip() for name, value in self.headers}
-        return _wait(said.get(b"retry-after") or said.get(b"x-ratelimit-reset") or "", clock.now())
+        return wait_of(said.get(b"retry-after") or said.get(b"x-ratelimit-reset") or "", clock.now())
 
 
 class Client:
@@ -157,11 +156,8 @@ def _translated(seconds: float) -> Iterator[None]:
 
 
 def _code(error: Exception) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return "certificate_refused"
-        cause = cause.__cause__ or cause.__context__
+    if is_of_certificate(error):
+        return "certificate_refused"
     if isinstance(error, httpcore.ConnectError):
         return "connection_failed"
     return "answer_incomplete" if isinstance(error, httpcore.ProtocolError | httpcore.NetworkError) else "not_sent"
@@ -191,15 +187,3 @@ def _read(answer: httpcore.Response) -> bytes:
         if size > MOST_ANSWERED:
             raise Away("answer_too_large")
     return b"".join(parts)
-
-
-def _wait(asked: str, now: datetime) -> timedelta | None:
-    """Seconds or a date; nothing for what is neither."""
-    if asked.isascii() and asked.isdigit():
-        return min(timedelta(seconds=int(asked[:9])), LONGEST_WAIT)
-    try:
-        moment = parsedate_to_datetime(asked)
-    except (ValueError, OverflowError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(timedelta(0), min(moment - now, LONGEST_WAIT))

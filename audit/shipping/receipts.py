@@ -4,26 +4,28 @@ A receipt is a signed note (C2SP signed-note) of a header and one line of canoni
 from everything else that the key signs. `leavesHash` is SHA-256 over the records' leaf hashes as bytes, in order.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
 
 import orjson
 
 from audit.models import ShippingReceipt
 from audit.shipping import events
 from audit.shipping.events import Event
-from audit.tree import notes, signing
+from audit.tree import signing
+from audit.tree.statements import Form
 from kaireon.lib import clock
-from kaireon.lib.canonical import canonical
 from kaireon.tenancy.context import current, requires_transaction
 
-HEADER = "kaireon siem receipt v1"
-FIELDS = frozenset(
-    ("tenantId", "origin", "destination", "firstSeq", "lastSeq", "records", "refused", "leavesHash", "confirmedAt")
+RECEIPT = Form(
+    name="receipt",
+    header="kaireon siem receipt v1",
+    fields=frozenset(
+        ("tenantId", "origin", "destination", "firstSeq", "lastSeq", "records", "refused", "leavesHash", "confirmedAt")
+    ),
 )
+text, parse = RECEIPT.text, RECEIPT.parse
 # Of a leaf hash.
 HASH_DIGITS = 64
 # So many are shipped with one batch at most.
@@ -32,41 +34,9 @@ TOGETHER = 100
 MOST_REFUSED = 200
 
 
-class NotAReceipt(ValueError):
-    """The note does not have the form of a receipt, or none of the log's keys signed it. The message says which."""
-
-
 def leaves_hash(leaves: Iterable[str]) -> str:
     """Of leaf hashes in hex, each or many in a text."""
     return sha256(b"".join(bytes.fromhex(leaf) for leaf in leaves)).hexdigest()
-
-
-def text(said: Mapping[str, Any]) -> str:
-    """What is signed."""
-    if said.keys() != FIELDS:
-        raise NotAReceipt(f"a receipt has the fields {', '.join(sorted(FIELDS))}")
-    return f"{HEADER}\n{canonical(dict(said)).decode()}\n"
-
-
-def parse(note: str, keys: Iterable[notes.PublicKey]) -> dict[str, Any]:
-    """What the receipt says, when one of the keys signed it. Raises NotAReceipt."""
-    try:
-        parsed = notes.Note.parse(note)
-        lines = parsed.text.split("\n")
-        said = json.loads(lines[1]) if len(lines) == 3 and lines[0] == HEADER else None
-    except (notes.BadNote, ValueError, RecursionError) as error:
-        raise NotAReceipt("it is not a signed note of a receipt") from error
-    if not isinstance(said, dict) or said.keys() != FIELDS:
-        raise NotAReceipt("it does not have the fields of a receipt")
-    for key in keys:
-        try:
-            parsed.check(key)
-        except notes.NotSigned:
-            continue
-        if text(said) != parsed.text or key.name != said["origin"]:
-            raise NotAReceipt("it is not the one text of what it says, or of another log")
-        return said
-    raise NotAReceipt("none of the log's keys signed it")
 
 
 @requires_transaction

@@ -26,6 +26,7 @@ from audit.shipping.formats import Sought
 from audit.shipping.sending import Sender
 from audit.shipping.shipping import PRUNED
 from audit.tree import signing
+from audit.tree.statements import NotAStatement
 from kaireon.api.breakers import BreakerOpen
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
@@ -152,7 +153,7 @@ class _Run:
         if said.get("kind") == "receipt":
             try:
                 signed = receipts.parse(str(said.get("note")), self._keys)
-            except receipts.NotAReceipt:
+            except NotAStatement:
                 return ""
             if any(said.get(name) != signed[name] for name in ("tenantId", "firstSeq", "lastSeq", "leavesHash")):
                 return ""
@@ -212,7 +213,7 @@ def _holds(row: ShippingReceipt) -> bool:
     """Whether the receipt is signed and says what the log says. What was pruned since cannot be compared."""
     try:
         said = receipts.parse(row.note, signing.trusted(row.tenant_id))
-    except receipts.NotAReceipt:
+    except NotAStatement:
         return False
     refused = set(said["refused"])
     leaves = events.ids(row.tenant_id, first=row.first_seq, last=row.last_seq).values()

@@ -3,8 +3,6 @@
 import ssl
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 
@@ -12,6 +10,7 @@ import httpcore
 from django.conf import settings
 
 from kaireon.lib import clock
+from kaireon.outbox.answers import is_of_certificate, wait_of
 from kaireon.outbox.connections import Answer, Connections, Headers, Timeouts
 from kaireon.outbox.network import CONNECT_SECONDS, AddressRefused, NameNotResolved, PublicBackend, deadline
 from kaireon.outbox.sending import SEND_SECONDS, Outgoing, Refused
@@ -19,7 +18,6 @@ from kaireon.outbox.signatures import ID_HEADER, SIGNATURE_HEADER, sign
 
 # What a receiver answers is not used; this much is read so that the connection can be used again.
 MOST_ANSWERED = 64 * 1024
-LONGEST_WAIT = timedelta(hours=1)
 
 _TRY_AGAIN = frozenset({408, 425, 429})
 _ASKS_TO_WAIT = frozenset({429, 503})
@@ -44,7 +42,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     if 300 <= status < 400:
         raise Refused("redirect_refused", permanent=True)
     permanent = 400 <= status < 500 and status not in _TRY_AGAIN
-    wait = _wait(answer.header(b"retry-after"), now) if status in _ASKS_TO_WAIT else None
+    wait = wait_of(answer.header(b"retry-after"), now) if status in _ASKS_TO_WAIT else None
     raise Refused(f"http_{status}", permanent=permanent, wait=wait)
 
 
@@ -75,25 +73,9 @@ def _pool(*, allow_private: bool) -> Connections:
     return Connections(ssl_context=ssl.create_default_context(), backend=PublicBackend(allow_private=allow_private))
 
 
-def _wait(asked: str, now: datetime) -> timedelta | None:
-    """Retry-After in seconds or as a date, at most an hour; nothing for what is neither."""
-    text = asked.strip()
-    if text.isascii() and text.isdigit():
-        return min(timedelta(seconds=int(text[:9])), LONGEST_WAIT)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(timedelta(0), min(moment - now, LONGEST_WAIT))
-
-
 def _code(error: Exception) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return "certificate_refused"
-        cause = cause.__cause__ or cause.__context__
+    if is_of_certificate(error):
+        return "certificate_refused"
     return {
         httpcore.ConnectError: "connection_failed",
         httpcore.RemoteProtocolError: "answer_incomplete",

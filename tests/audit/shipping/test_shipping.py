@@ -11,6 +11,7 @@ from audit.shipping import receipts, shipping
 from audit.shipping.destinations import Target
 from audit.shipping.shipping import Shipped, ship
 from audit.tree import signing
+from audit.tree.statements import NotAStatement
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import PLATFORM, scope, transaction
@@ -66,7 +67,7 @@ def test_a_signed_receipt_of_what_was_confirmed_arrives_too(
         said = receipts.parse(arrived[row.first_seq]["note"], keys)
         assert (said["firstSeq"], said["lastSeq"], said["records"]) == (row.first_seq, row.last_seq, row.records)
         assert said["leavesHash"] == receipts.leaves_hash(leaves[row.first_seq - 1 : row.last_seq])
-    with pytest.raises(receipts.NotAReceipt, match="signed"):
+    with pytest.raises(NotAStatement, match="signed"):
         receipts.parse(rows[0].note.replace(ACME, GLOBEX), keys)
 
 
