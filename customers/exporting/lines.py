@@ -47,6 +47,7 @@ _REF = slice(60, 96)
 _AT = slice(112, 139)
 # …,"context":{…},"createdAt":"2026-11-02T10:00:00.000000Z"}. Only what stands unescaped can be the name of a member.
 _CONTEXT = b',"context":'
+_CREATED = slice(-29, -2)
 _CREATED_BYTES = len(',"createdAt":"2026-11-02T10:00:00.000000Z"}')
 # Of a row of the binary format, before its one value; and of rows handled at once.
 _BEFORE_BYTES = 6
@@ -123,9 +124,10 @@ def ref_of(line: bytes) -> str:
     return line[_REF].decode()
 
 
-def context_of(line: bytes) -> bytes:
-    """As it is spelled in the line."""
-    return line[line.index(_CONTEXT) + len(_CONTEXT) : -_CREATED_BYTES]
+def parted(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """The object of the members before `context`, `context` as it is spelled, and `createdAt`."""
+    at = line.index(_CONTEXT)
+    return line[:at] + b"}", line[at + len(_CONTEXT) : -_CREATED_BYTES], line[_CREATED]
 
 
 def marks(lines: Iterable[bytes]) -> bytes:

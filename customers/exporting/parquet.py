@@ -33,6 +33,8 @@ _TYPES = {
     "context": _TEXT,
     "createdAt": _MOMENT,
 }
+# Members that lines.parted gives by themselves.
+_BEHIND = ("context", "createdAt")
 _MAY_BE_NULL = ("quantity", "amount")
 SCHEMA = pa.schema(
     [pa.field(name, of, nullable=name in _MAY_BE_NULL) for name, of in _TYPES.items()], metadata=SCHEMA_VERSION
@@ -49,11 +51,13 @@ _HOW: dict[str, Any] = {
 
 def packed(found: list[bytes]) -> bytes:
     """A file's content. The same lines give the same bytes, with the same version of pyarrow."""
-    rows = [orjson.loads(line) for line in found]
-    values: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in _TYPES}
+    parted = [lines.parted(line) for line in found]
+    heads = [orjson.loads(head) for head, _, _ in parted]
+    values: dict[str, list[Any]] = {name: [head[name] for head in heads] for name in _TYPES if name not in _BEHIND}
+    values["context"] = [context.decode() for _, context, _ in parted]
+    values["createdAt"] = [created_at.decode() for _, _, created_at in parted]
     # Beyond what a double can carry it is text in a line.
     values["quantity"] = [None if value is None else int(value) for value in values["quantity"]]
-    values["context"] = [lines.context_of(line).decode() for line in found]
     columns = [pa.array(values[name], _spelled(of)).cast(of) for name, of in _TYPES.items()]
     sink = pa.BufferOutputStream()
     write_table(pa.Table.from_arrays(columns, schema=SCHEMA), sink, **_HOW)
