@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,11 @@ def run(options: Options) -> Section:
         }
         url = running.postgres.url("ours")
         writer = Talker("tests.bench.interactions.writer", TENANT, environment=environment)
+        in_columns = Talker(
+            "tests.bench.interactions.writer",
+            TENANT,
+            environment=environment | {"EXPORT_INTERACTIONS_FORMAT": "parquet"},
+        )
         try:
             writer.ask({"tenant": True})
             subjects.load(
@@ -50,26 +56,35 @@ def run(options: Options) -> Section:
                 rising=True,
                 moved=options.progress,
             )
-            made = heat(writer, url)
+            made = heat(writer, in_columns, url)
             for contender in made.everybody:
                 contender.measure()
             play([made], rounds=rounds, progress=options.progress)
             facts = running.facts()
         finally:
             writer.stop()
+            in_columns.stop()
     facts = machine("PostgreSQL's processes share the cores with those they serve") | facts
-    return section(made, rows=rows, rounds=rounds, facts=facts | python("psycopg"), took=time.monotonic() - began)
+    return section(
+        made, rows=rows, rounds=rounds, facts=facts | python("psycopg", "pyarrow"), took=time.monotonic() - began
+    )
 
 
-def heat(writer: Talker, url: str) -> Heat:
-    def exported() -> Turn:
-        _from_the_beginning(url)
-        return footprint.asking(writer, {"write": "export"}, "bytes")()
+def heat(writer: Talker, in_columns: Talker, url: str) -> Heat:
+    def exporting(by: Talker) -> Callable[[], Turn]:
+        def exported() -> Turn:
+            _from_the_beginning(url)
+            return footprint.asking(by, {"write": "export"}, "bytes")()
+
+        return exported
 
     return Heat(
         title="one tenant",
         floor=Contender(name="copy", title="Raw COPY", measure=footprint.asking(writer, {"write": "copy"}, "bytes")),
-        others=[Contender(name="export", title="Export", measure=exported)],
+        others=[
+            Contender(name="export", title="Export", measure=exporting(writer)),
+            Contender(name="parquet", title="Export as Parquet", measure=exporting(in_columns)),
+        ],
     )
 
 
@@ -101,11 +116,11 @@ def section(made: Heat, *, rows: int, rounds: int, facts: dict[str, str], took: 
 
 
 def verdicts(made: Heat) -> dict[str, str]:
-    [export] = made.others
+    export, _parquet = made.others
     return {
         export.title: f"{export.ratio:.2f} of the rate of the raw COPY"
         f" (at least {TARGET}: {judged(export.ratio >= TARGET, made.noise)})",
-        "Memory": footprint.verdict(made.others, of="a whole export"),
+        "Memory": footprint.verdict([export], of="a whole export"),
     }
 
 
@@ -117,7 +132,8 @@ One tenant with {rows:,} interactions, their ids rising as those that the produc
 `COPY (SELECT row_to_json(…)) TO STDOUT` of the same members, in no order, each row written to one file as it comes,
 nothing synced. The *export* is what the job does: in order of arrival, 10,000 rows a file, read over two connections,
 numbers that JSON cannot carry as text, hashed, synced to the disk, each with its manifest and its place committed.
-Client and server have two cores together.
+Client and server have two cores together. *As Parquet* it is the same, by a process of its own: typed columns,
+compressed by zstd. Of that nothing is promised.
 
-Medians of {rounds} rounds, in each of which the export stands right beside a turn of the raw COPY.
+Medians of {rounds} rounds, in each of which each export stands right beside a turn of the raw COPY.
 """

@@ -9,7 +9,11 @@ def heat(ratio: float) -> Heat:
         turns = [Turn(rate=rate * of, more={"mib": 120.0, "grown": 20.0, "bytes": 1.0}) for rate in (300.0, 301.0)]
         return Contender(name=name, title=name, measure=turns.pop, turns=[*turns], ratios=[of])
 
-    return Heat(title="one tenant", floor=contender("copy", 1.0), others=[contender("Export", ratio)])
+    return Heat(
+        title="one tenant",
+        floor=contender("copy", 1.0),
+        others=[contender("Export", ratio), contender("Export as Parquet", 0.2)],
+    )
 
 
 def test_it_says_which_promise_holds() -> None:
