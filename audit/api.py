@@ -18,6 +18,7 @@ from audit.pruning import beginning
 from audit.verification.verify import verify
 from kaireon.api.errors import BadRequest, Gone, NotFound
 from kaireon.api.paging import page_of, whole_number
+from kaireon.api.serializers import PageOut
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
 
@@ -53,11 +54,8 @@ class AuditRecordOut(serializers.ModelSerializer[AuditRecord]):
         ]
 
 
-class AuditLogsOut(serializers.Serializer[Any]):
+class AuditLogsOut(PageOut):
     logs = AuditRecordOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class VerdictOut(serializers.Serializer[Any]):

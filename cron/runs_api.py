@@ -11,6 +11,7 @@ from cron.jobs import JOBS
 from cron.models import JobRun, RunState, Trigger
 from kaireon.api.errors import BadRequest
 from kaireon.api.paging import page_of
+from kaireon.api.serializers import PageOut
 from kaireon.lib import clock
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
@@ -51,12 +52,9 @@ class JobRunOut(serializers.Serializer[Any]):
         return None if found is None else {name: value for name, value in found.items() if name != "tenantId"}
 
 
-class JobsOut(serializers.Serializer[Any]):
+class JobsOut(PageOut):
     jobs = JobOut(many=True)
     runs = JobRunOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class JobRunsView(TenantAPIView):
@@ -83,11 +81,8 @@ class JobRunsView(TenantAPIView):
                 runs = runs.filter(**{name: value})
         page = page_of(request, runs, default=50, cap=200)
         return Response(
-            {
-                "jobs": JobOut(overview.lines(now=clock.now()), many=True).data,
-                "runs": JobRunOut(page.items, many=True, context={"tenant_id": request.tenant_id}).data,
-                "total": page.total,
-                "page": page.page,
-                "limit": page.limit,
-            }
+            page.answer(
+                jobs=JobOut(overview.lines(now=clock.now()), many=True).data,
+                runs=JobRunOut(page.items, many=True, context={"tenant_id": request.tenant_id}).data,
+            )
         )

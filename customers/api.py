@@ -49,7 +49,7 @@ class IngestView(TenantAPIView):
     def show(self, request: TenantRequest, queryset: TenantQuerySet[Any]) -> Response:
         page = page_of(request, _between(request, queryset, self.moment))
         shown = wire.rows_out(self.entity, page.items, in_clear=request.may(Permission.READ_PERSONAL))
-        return Response({self.plural: shown, "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(**{self.plural: shown}))
 
 
 class CustomersView(IngestView):

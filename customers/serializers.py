@@ -11,7 +11,7 @@ from rest_framework import serializers
 from customers.ingest import MAX_ROWS
 from customers.models.consent import ConsentStatus
 from customers.models.interaction import InteractionKind
-from kaireon.api.serializers import StrictSerializer
+from kaireon.api.serializers import PageOut, StrictSerializer
 
 # DRF takes declared fields off the class, so `context`, `source` and `errors` hide nothing of its own.
 
@@ -129,12 +129,6 @@ class ConsentOut(serializers.Serializer[Any]):
     recordedAt = serializers.DateTimeField()
     withdrawnAt = serializers.DateTimeField(allow_null=True)
     createdAt = serializers.DateTimeField()
-
-
-class PageOut(serializers.Serializer[Any]):
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class CustomersOut(PageOut):

@@ -15,7 +15,7 @@ from audit.exports import copying, jobs
 from audit.models import AuditExport, ExportStatus
 from kaireon.api.errors import BadRequest, Conflict, Gone, NotFound
 from kaireon.api.paging import page_of
-from kaireon.api.serializers import ErrorBodySerializer, StrictSerializer
+from kaireon.api.serializers import ErrorBodySerializer, PageOut, StrictSerializer
 from kaireon.api.throttles import Rate
 from kaireon.lib import clock
 from kaireon.tenancy.roles import Permission
@@ -66,11 +66,8 @@ class AuditExportJobOut(serializers.Serializer[Any]):
         return {**super().get_fields(), **moments}
 
 
-class AuditExportsOut(serializers.Serializer[Any]):
+class AuditExportsOut(PageOut):
     exports = AuditExportJobOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class AuditExportsView(TenantAPIView):

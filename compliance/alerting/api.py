@@ -75,7 +75,7 @@ class AlertsView(AlertView):
                 rows = rows.filter(**{name: value})
         page = page_of(request, rows)
         shown = [shown_rule(row) for row in page.items]
-        return Response({"alerts": shown, "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(alerts=shown))
 
     @extend_schema(request=AlertIn, responses={201: AlertOut, 400: ErrorBodySerializer}, operation_id="alerts_create")
     def post(self, request: TenantRequest) -> Response:
@@ -132,15 +132,8 @@ class AlertHistoryView(AlertView):
         _find(rule_id)
         changes = AlertChange.objects.filter(rule=rule_id).order_by("-number")
         page = page_of(request, changes.prefetch_related("notifications__provider"))
-        return Response(
-            {
-                "alertId": str(rule_id),
-                "changes": [shown_change(change) for change in page.items],
-                "total": page.total,
-                "page": page.page,
-                "limit": page.limit,
-            }
-        )
+        shown = [shown_change(change) for change in page.items]
+        return Response(page.answer(alertId=str(rule_id), changes=shown))
 
 
 class AlertAcknowledgeView(AlertView):

@@ -58,7 +58,7 @@ class ProvidersView(ProviderView):
         """Who is told of alerts and how, by name; of an address only its host."""
         page = page_of(request, NotificationProvider.objects.present().order_by("name", "pk"))
         shown = [shown_provider(row) for row in page.items]
-        return Response({"providers": shown, "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(providers=shown))
 
     @extend_schema(
         request=ProviderIn,

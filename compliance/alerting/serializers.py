@@ -17,7 +17,7 @@ from compliance.models import (
     ProviderKind,
     Severity,
 )
-from kaireon.api.serializers import StrictSerializer
+from kaireon.api.serializers import PageOut, StrictSerializer
 from kaireon.lib import clock
 
 _OF_FIELD = {wire: name for name, wire in FIELDS.items()}
@@ -113,11 +113,8 @@ class AlertOut(serializers.Serializer[Any]):
     updatedAt = serializers.DateTimeField()
 
 
-class AlertsOut(serializers.Serializer[Any]):
+class AlertsOut(PageOut):
     alerts = AlertOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class NotificationOut(serializers.Serializer[Any]):
@@ -142,12 +139,9 @@ class AlertChangeOut(serializers.Serializer[Any]):
     notifications = NotificationOut(many=True)
 
 
-class AlertHistoryOut(serializers.Serializer[Any]):
+class AlertHistoryOut(PageOut):
     alertId = serializers.UUIDField()
     changes = AlertChangeOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class AlertMetricOut(serializers.Serializer[Any]):
@@ -197,11 +191,8 @@ class ProviderOut(serializers.Serializer[Any]):
     updatedAt = serializers.DateTimeField()
 
 
-class ProvidersOut(serializers.Serializer[Any]):
+class ProvidersOut(PageOut):
     providers = ProviderOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 def shown_rule(rule: AlertRule) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class HoldsView(HoldingView):
     def get(self, request: TenantRequest) -> Response:
         """The holds of matters, newest first. A class that is held by `legalHold` says so in its policy."""
         page = page_of(request, _filtered(request))
-        return Response({"holds": wires(page.items), "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(holds=wires(page.items)))
 
     @extend_schema(
         request=HoldIn,
@@ -244,7 +244,7 @@ class NoticesView(CustodianView):
                     "reminders": notice.reminders,
                 }
             )
-        return Response({"notices": waiting, "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(notices=waiting))
 
 
 class HoldAcknowledgeView(CustodianView):

@@ -42,7 +42,7 @@ class MattersView(HoldingView):
             rows = rows.filter(closed_at__isnull=state == "open")
         page = page_of(request, rows)
         shown = MatterOut(page.items, many=True).data
-        return Response({"matters": shown, "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(matters=shown))
 
     @extend_schema(request=MatterIn, responses={201: MatterOut, 400: ErrorBodySerializer}, operation_id="matters_open")
     def post(self, request: TenantRequest) -> Response:

@@ -11,7 +11,7 @@ from compliance.holding.counts import NOBODY
 from compliance.holding.matters import What
 from compliance.models import Hold, HoldState, Matter
 from customers.rows import Unreadable, bound
-from kaireon.api.serializers import StrictSerializer
+from kaireon.api.serializers import PageOut, StrictSerializer
 from kaireon.approvals.serializers import ApprovalOut
 from kaireon.lib import clock
 
@@ -102,11 +102,8 @@ class MatterOut(serializers.Serializer[Any]):
     closedAt = serializers.DateTimeField(source="closed_at", allow_null=True)
 
 
-class MattersOut(serializers.Serializer[Any]):
+class MattersOut(PageOut):
     matters = MatterOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class AskedForOut(serializers.Serializer[Any]):
@@ -141,11 +138,8 @@ class HoldOut(AskedForOut):
     noticesAcknowledged = serializers.IntegerField()
 
 
-class HoldsOut(serializers.Serializer[Any]):
+class HoldsOut(PageOut):
     holds = HoldOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class NoticeOut(serializers.Serializer[Any]):
@@ -193,11 +187,8 @@ class WaitingOut(AskedForOut):
     reminders = serializers.IntegerField()
 
 
-class WaitingsOut(serializers.Serializer[Any]):
+class WaitingsOut(PageOut):
     notices = WaitingOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class AcknowledgedOut(serializers.Serializer[Any]):

@@ -14,6 +14,7 @@ from compliance.models import Disposition, Method
 from compliance.purging import exporting, report
 from kaireon.api.errors import BadRequest
 from kaireon.api.paging import page_of
+from kaireon.api.serializers import PageOut
 from kaireon.lib import clock
 from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantAPIView, TenantRequest
@@ -44,11 +45,8 @@ class DispositionOut(serializers.Serializer[Any]):
     run = serializers.UUIDField()
 
 
-class DispositionsOut(serializers.Serializer[Any]):
+class DispositionsOut(PageOut):
     dispositions = DispositionOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class DispositionsView(TenantAPIView):
@@ -77,7 +75,7 @@ class DispositionsView(TenantAPIView):
         if wanted == "json":
             page = page_of(request, rows, default=100, cap=1000)
             listed = [report.wire(row) for row in page.items]
-            return Response({"dispositions": listed, "total": page.total, "page": page.page, "limit": page.limit})
+            return Response(page.answer(dispositions=listed))
         return exporting.file_of(wanted, since=since, until=until, now=clock.now())
 
 

@@ -14,7 +14,7 @@ from compliance.refusing import RefusingView
 from customers.catalogue import CLEANUP, DATA_CLASSES, DSAR_PURGE
 from kaireon.api.errors import BadRequest, Conflict, Forbidden, NotFound
 from kaireon.api.paging import page_of
-from kaireon.api.serializers import ErrorBodySerializer, StrictSerializer
+from kaireon.api.serializers import ErrorBodySerializer, PageOut, StrictSerializer
 from kaireon.approvals import services as approvals
 from kaireon.jobs import services as jobs
 from kaireon.jobs.models import Job
@@ -82,11 +82,8 @@ class PlanWithItemsOut(PlanOut):
     items = PlanItemOut(many=True)
 
 
-class PlansOut(serializers.Serializer[Any]):
+class PlansOut(PageOut):
     plans = PlanOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class PlanApplyOut(serializers.Serializer[Any]):
@@ -110,7 +107,7 @@ class PlansView(RefusingView):
         """The tenant's plans, newest first."""
         page = page_of(request, PurgePlan.objects.newest_first())
         listed = [wire(plan) for plan in page.items]
-        return Response({"plans": listed, "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(plans=listed))
 
     @extend_schema(
         request=PlanIn,

@@ -110,7 +110,7 @@ class ReportSchedulesView(ReportView):
         page = page_of(request, self.schedules().order_by("name", "pk"))
         now = clock.now()
         shown = [shown_schedule(row, now=now) for row in page.items]
-        return Response({"schedules": shown, "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(schedules=shown))
 
     @extend_schema(
         request=ReportScheduleIn,
@@ -211,7 +211,7 @@ class ReportRunsView(ReportView):
         page = page_of(request, rows)
         now = clock.now()
         shown = [shown_run(run, now=now) for run in page.items]
-        return Response({"runs": shown, "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(runs=shown))
 
     @extend_schema(
         request=ReportRunIn,

@@ -20,7 +20,7 @@ from compliance.models import (
 from compliance.reporting import schedule, schedules
 from compliance.reporting.schedules import FIELDS
 from compliance.reporting.templates import Template
-from kaireon.api.serializers import StrictSerializer
+from kaireon.api.serializers import PageOut, StrictSerializer
 from kaireon.lib import clock
 
 _OF_FIELD = {wire: name for name, wire in FIELDS.items()}
@@ -126,11 +126,8 @@ class ReportScheduleOut(serializers.Serializer[Any]):
     updatedAt = serializers.DateTimeField()
 
 
-class ReportSchedulesOut(serializers.Serializer[Any]):
+class ReportSchedulesOut(PageOut):
     schedules = ReportScheduleOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class ReportFileOut(serializers.Serializer[Any]):
@@ -173,11 +170,8 @@ class ReportRunOut(serializers.Serializer[Any]):
         return {**super().get_fields(), "from": serializers.DateField(help_text="The first day.")}
 
 
-class ReportRunsOut(serializers.Serializer[Any]):
+class ReportRunsOut(PageOut):
     runs = ReportRunOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 def shown_template(template: Template) -> dict[str, Any]:

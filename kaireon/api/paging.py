@@ -19,6 +19,10 @@ class Page(Generic[M]):
     page: int
     limit: int
 
+    def answer(self, **listed: Any) -> dict[str, Any]:
+        """What is answered, as PageOut describes it: what is listed, of how many, and which page it is."""
+        return {**listed, "total": self.total, "page": self.page, "limit": self.limit}
+
 
 def whole_number(request: Request, name: str, *, default: int, least: int = 1, most: int) -> int:
     """A whole number from the query string, clamped to `most`. Raises BadRequest by its name."""

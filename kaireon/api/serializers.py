@@ -33,6 +33,14 @@ def _type_fault(field: Any, value: object) -> str:
     return ""
 
 
+class PageOut(serializers.Serializer[Any]):
+    """A page of a list, beside what it lists."""
+
+    total = serializers.IntegerField()
+    page = serializers.IntegerField()
+    limit = serializers.IntegerField()
+
+
 class ErrorSerializer(serializers.Serializer[Any]):
     """For the schema: the shape of every error."""
 

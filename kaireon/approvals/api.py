@@ -70,7 +70,7 @@ class ApprovalsView(TenantAPIView):
             rows = rows.filter(state=state)
         page = page_of(request, rows)
         shown = ApprovalOut(page.items, many=True).data
-        return Response({"approvals": shown, "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(approvals=shown))
 
 
 class ApprovalView(TenantAPIView):

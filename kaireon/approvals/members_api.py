@@ -36,7 +36,7 @@ class MembersView(TenantAPIView):
         """The members, those who joined first at the top."""
         page = page_of(request, Membership.objects.select_related("user").order_by("joined_at", "id"))
         shown = MemberOut(page.items, many=True).data
-        return Response({"members": shown, "total": page.total, "page": page.page, "limit": page.limit})
+        return Response(page.answer(members=shown))
 
     @extend_schema(
         request=MemberIn,

@@ -6,7 +6,7 @@ from django.core.validators import EmailValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from kaireon.api.serializers import StrictSerializer
+from kaireon.api.serializers import PageOut, StrictSerializer
 from kaireon.approvals.models import Answer, ApprovalRequest, State
 from kaireon.tenancy.roles import Role
 
@@ -64,11 +64,8 @@ class ApprovalDetailOut(ApprovalOut):
     mayAnswer = serializers.BooleanField(help_text="Whether your own answer would be taken now.")
 
 
-class ApprovalsOut(serializers.Serializer[Any]):
+class ApprovalsOut(PageOut):
     approvals = ApprovalOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class MemberIn(StrictSerializer):
@@ -90,11 +87,8 @@ class MemberOut(serializers.Serializer[Any]):
     joinedAt = serializers.DateTimeField(source="joined_at")
 
 
-class MembersOut(serializers.Serializer[Any]):
+class MembersOut(PageOut):
     members = MemberOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class AskedOut(serializers.Serializer[Any]):

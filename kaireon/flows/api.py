@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from kaireon.api.errors import BadRequest, Conflict, NotFound
 from kaireon.api.paging import page_of
-from kaireon.api.serializers import StrictSerializer
+from kaireon.api.serializers import PageOut, StrictSerializer
 from kaireon.flows import pipelines, progress, schedule
 from kaireon.flows.definition import FlowInvalid
 from kaireon.flows.models import FlowRun, Pipeline, RunState, RunTrigger
@@ -64,11 +64,8 @@ class PipelineOut(serializers.Serializer[Any]):
     updatedBy = serializers.CharField(source="updated_by")
 
 
-class PipelinesOut(serializers.Serializer[Any]):
+class PipelinesOut(PageOut):
     pipelines = PipelineOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class PipelineExecuteIn(StrictSerializer):
@@ -99,11 +96,8 @@ class FlowRunOut(serializers.Serializer[Any]):
     finishedAt = serializers.DateTimeField(source="finished_at", allow_null=True)
 
 
-class FlowRunsOut(serializers.Serializer[Any]):
+class FlowRunsOut(PageOut):
     runs = FlowRunOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
 
 
 class StepProgressOut(serializers.Serializer[Any]):
@@ -163,7 +157,7 @@ class PipelinesView(PipelineView):
         """The tenant's pipelines by name."""
         page = page_of(request, Pipeline.objects.present().order_by("name"))
         shown = [shape(pipeline) for pipeline in page.items]
-        answer = {"pipelines": shown, "total": page.total, "page": page.page, "limit": page.limit}
+        answer = page.answer(pipelines=shown)
         return Response(PipelinesOut(answer).data)
 
     @extend_schema(request=PipelineIn, responses={201: PipelineOut}, operation_id="pipelines_create")
@@ -216,7 +210,7 @@ class PipelineRunsView(PipelineView):
     def get(self, request: TenantRequest, pipeline_id: UUID) -> Response:
         """Its runs, newest first. Counts are there when a run has ended; before that, see its progress."""
         page = page_of(request, FlowRun.objects.filter(pipeline=self.pipeline(pipeline_id)).newest_first())
-        answer = {"runs": page.items, "total": page.total, "page": page.page, "limit": page.limit}
+        answer = page.answer(runs=page.items)
         return Response(FlowRunsOut(answer).data)
 
 

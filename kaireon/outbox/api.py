@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from kaireon.api.errors import BadRequest, Conflict
 from kaireon.api.paging import page_of
-from kaireon.api.serializers import StrictSerializer
+from kaireon.api.serializers import PageOut, StrictSerializer
 from kaireon.lib import clock
 from kaireon.outbox import dead_letters, services
 from kaireon.outbox.models import DeadLetter, DeadLetterQuerySet, LetterState
@@ -35,11 +35,8 @@ class DeadLetterOut(serializers.Serializer[Any]):
     archivedAt = serializers.DateTimeField(source="archived_at", allow_null=True)
 
 
-class DlqOut(serializers.Serializer[Any]):
+class DlqOut(PageOut):
     events = DeadLetterOut(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    limit = serializers.IntegerField()
     depth = serializers.DictField(child=serializers.IntegerField(), help_text="Open dead letters by queue.")
     level = serializers.CharField(help_text="OK to 10 open, WARNING to 100, CRITICAL above; of the fullest queue.")
 
@@ -88,14 +85,11 @@ class DeadLettersView(TenantAPIView):
         page = page_of(request, letters, default=50, cap=200)
         depths = dead_letters.depths()
         return Response(
-            {
-                "events": DeadLetterOut(page.items, many=True).data,
-                "total": page.total,
-                "page": page.page,
-                "limit": page.limit,
-                "depth": depths,
-                "level": dead_letters.level(max(depths.values(), default=0)),
-            }
+            page.answer(
+                events=DeadLetterOut(page.items, many=True).data,
+                depth=depths,
+                level=dead_letters.level(max(depths.values(), default=0)),
+            )
         )
 
     @extend_schema(request=DlqIn, responses=DlqAnswer, operation_id="dlq_act")
