@@ -65,6 +65,9 @@ def serves_until(version: PropensityVersion) -> datetime | None:
 @requires_transaction
 def is_over(version: PropensityVersion, *, now: datetime) -> bool:
     """Whether it was stale for too long: nobody is scored by it any more, whoever had it served."""
+    # Asked for every score: of one that is younger nothing has to be counted.
+    if now < version.as_of + LONGEST_STALE:
+        return False
     until = serves_until(version)
     return until is not None and until <= now
 

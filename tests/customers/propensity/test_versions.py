@@ -1,13 +1,16 @@
 """Versions that are worse, and versions that were made of somebody who was erased since."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from customers import returns
 from customers.models import Customer, PropensityVersion, RetrainRun, RetrainSchedule
 from customers.models.propensity import RetrainState
-from customers.propensity import schedules, serving, versions
+from customers.propensity import schedules, serving, training, versions
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.cast import ADA
@@ -94,6 +97,40 @@ def test_a_stale_version_serves_until_another_is_not_worse_and_no_longer_than_a_
         with transaction():
             versions.serve(version=version(2), reason="an older one", actor=ADA.actor, now=over)
         assert served() == 2
+
+
+def test_an_erasure_that_began_before_a_model_was_made_and_ends_after_makes_it_stale(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = clock.now()
+    customers = plant(now, people=40)
+    schedule(now)
+    compare = training.compare
+
+    def late(*given: Any, **more: Any) -> tuple[bool, str]:
+        erase(customers[0], now - DAY)
+        return compare(*given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "compare", late)
+        assert retrained(now).state == RetrainState.SERVED
+    made = version(1)
+    with transaction():
+        assert versions.stale_since(made) == made.as_of
+    assert due(clock.now()) == versions.STALE
+    assert retrained(now).version_number == 2
+    with transaction():
+        assert not versions.is_stale(PropensityVersion.objects.get(number=2))
+
+
+def test_a_young_version_is_served_without_counting_erasures() -> None:
+    now = clock.now()
+    plant(now, people=25)
+    schedule(now)
+    retrained(now)
+    with transaction(), CaptureQueriesContext(connection) as asked:
+        assert serving.served(OFFER) is not None
+    assert not [query["sql"] for query in asked if "customers_erasedsubject" in query["sql"]]
 
 
 def test_a_stale_version_can_be_gone_back_to_until_its_month_is_over() -> None:
