@@ -90,9 +90,8 @@ def remove(name: str, actor: Actor, now: datetime) -> None:
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """By the names that services know. The cadence is always said, so days that are not said are not of it."""
-    said = {"weekday": None, "day": None, **fields, "time": _time(fields["time"])}
-    return {_COLUMNS[wire]: value for wire, value in said.items()}
+    """By the names that services know."""
+    return {_COLUMNS[wire]: value for wire, value in {**fields, "time": _time(fields["time"])}.items()}
 
 
 def _time(text: str) -> time:

@@ -44,6 +44,8 @@ FIELDS: Mapping[str, str] = {
 }
 # With others than these what is due is another matter.
 _BEARING = ("span", "cadence", "weekday", "day", "at", "time_zone", "is_enabled")
+# Which of the days is said of which cadence, and the last there is.
+_DAYS: Mapping[tuple[str, Cadence], int] = {("weekday", Cadence.WEEKLY): 7, ("day", Cadence.MONTHLY): 31}
 
 
 class ReportRefused(ValueError):
@@ -177,6 +179,10 @@ def formats_of(given: Sequence[str]) -> list[str]:
 def _set(row: ReportSchedule, given: Mapping[str, Any], may: Collection[Permission]) -> None:
     for name, value in given.items():
         setattr(row, name, value)
+    for name, cadence in _DAYS:
+        # That of the cadence before, of which nobody spoke.
+        if name not in given and row.cadence != cadence:
+            setattr(row, name, None)
     row.name = _name(row)
     template_of(row.template, may)
     row.formats = formats_of(row.formats)
@@ -204,7 +210,7 @@ def check_terms(row: ReportSchedule) -> None:
         raise ReportRefused("period", f"is one of {', '.join(Span)}.")
     if row.cadence not in set(Cadence):
         raise ReportRefused("cadence", f"is one of {', '.join(Cadence)}.")
-    for name, cadence, most in (("weekday", Cadence.WEEKLY, 7), ("day", Cadence.MONTHLY, 31)):
+    for (name, cadence), most in _DAYS.items():
         value = getattr(row, name)
         if row.cadence != cadence:
             if value is not None:

@@ -16,6 +16,8 @@ from tests.caller import Caller, error_of, with_key
 from tests.cast import ADA
 from tests.race import at_once
 from tests.reporting.conftest import (
+    ALL,
+    NOON,
     TEMPLATE,
     again,
     during,
@@ -167,7 +169,7 @@ def test_an_unknown_template_is_refused_with_those_there_are() -> None:
         ({"weekday": 1}, "weekday"),
         ({"cadence": "weekly", "day": None}, "weekday"),
         ({"cadence": "weekly", "day": None, "weekday": 8}, "weekday"),
-        ({"cadence": "daily"}, "day"),
+        ({"cadence": "daily", "day": 31}, "day"),
         ({"time": "25:00"}, "time"),
         ({"time": "08:00:30"}, "time"),
         ({"time": 8}, "time"),
@@ -210,6 +212,16 @@ def test_a_period_is_bounded(more: dict[str, Any], field: str) -> None:
     assert refused("/reports/runs", {**RUN, **more}).startswith(field)
     with ADA.here(), transaction():
         assert not ReportRun.objects.exists()
+
+
+def test_another_cadence_needs_no_word_about_the_day_of_the_one_before() -> None:
+    row = make(span="week", cadence="weekly", weekday=2)
+    with ADA.here(), transaction():
+        for given, days in (({"cadence": "monthly", "day": 5}, (None, 5)), ({"cadence": "daily"}, (None, None))):
+            changed = schedules.change(row.pk, given=given, may=ALL, now=NOON)
+            assert (changed.weekday, changed.day) == days
+        with pytest.raises(schedules.ReportRefused):
+            schedules.change(row.pk, given={"weekday": 2}, may=ALL, now=NOON)
 
 
 def test_the_template_of_a_schedule_stays() -> None:
