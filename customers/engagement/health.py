@@ -107,11 +107,19 @@ def sql_sum(age: str, half_life: int) -> str:
     return f"sum({_sql_halved(f'{age} / {half_life}')})"
 
 
+def sql_faded(total: str, days: str, half_life: int) -> str:
+    """What such a sum still is so many days later."""
+    return f"({total} * {_sql_halved(f'{days} / {half_life}')})"
+
+
 def sql_score(at: str) -> str:
     """The score at a moment of a row of the table, whose sums are as of `period_end`."""
     passed, since = sql_days(at, "period_end"), sql_days(at, "last_act_at")
-    lively = f"(lively * {_sql_halved(f'{passed} / {LIVELY_DAYS}')})"
-    steady = f"(steady * {_sql_halved(f'{passed} / {STEADY_DAYS}')})"
+    return sql_score_of(sql_faded("lively", passed, LIVELY_DAYS), sql_faded("steady", passed, STEADY_DAYS), since)
+
+
+def sql_score_of(lively: str, steady: str, since: str) -> str:
+    """The score of these sums and `opt_outs`, so many days since the last act."""
     momentum = f"CASE WHEN {steady} >= {_TOO_LITTLE} THEN {STEADY_DAYS // LIVELY_DAYS} * {lively} / {steady} ELSE 0 END"
     return (
         f"greatest(0, floor({_RECENCY} * {_sql_halved(f'{since} / {LIVELY_DAYS}')}"

@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -148,6 +149,115 @@ def test_what_was_brought_in_late_counts_from_when_it_happened(ada: None) -> Non
     assert (found.lively, found.steady) == pytest.approx((expected.lively, expected.steady))
 
 
+def as_if_that_had_been_now() -> None:
+    """By every clock: rows have ids of the time they come in, whatever time a reckoning is told."""
+    with transaction():
+        EngagementProgress.objects.update(seen_until=clock.now())
+
+
+@pytest.fixture
+def without_overlap(monkeypatch) -> None:
+    monkeypatch.setattr(reckoning, "OVERLAP", timedelta(0))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_added_up_night_by_night_is_what_everything_amounts_to(
+    ada: None, without_overlap: None, monkeypatch, seed: int
+) -> None:
+    monkeypatch.setattr(reckoning, "_SLICE", 5)
+    rng, start, numbers = random.Random(seed), clock.now(), [f"c-{n}" for n in range(8)]
+    acts: dict[str, list[datetime]] = {number: [] for number in numbers}
+    outs = dict.fromkeys(numbers, 0)
+    for number in numbers:
+        customer(number)
+    for step in range(5):
+        now, rows, said = start + step * timedelta(hours=27), [], []
+        touched = rng.sample(numbers, 6)
+        for number in touched:
+            # Since yesterday, of some time ago, of long ago, and of tomorrow.
+            for n in range(rng.randint(0, 2)):
+                moment = clock.at(clock.rfc3339(now - rng.uniform(0, rng.choice((1, 1, 5, 600, -1))) * DAY))
+                acts[number].append(moment)
+                rows.append(purchase(f"{number}-{step}-{n}", number, kind="visit", occurredAt=clock.rfc3339(moment)))
+            if rng.random() < 0.4:
+                rows.append(purchase(f"{number}-{step}", number, kind="impression", occurredAt=clock.rfc3339(now)))
+            if rng.random() < 0.3:
+                outs[number] = 1 - outs[number]
+                status = "withdrawn" if outs[number] else "granted"
+                said.append(consent(status, customer=number, recordedAt=clock.rfc3339(now)))
+        changed = {row["customerId"] for row in rows + [{"customerId": s["customerId"]} for s in said]}
+        bring("interactions", *rows, now=now)
+        bring("consents", *said, now=now)
+        assert reckoned(now).whole is (step == 0)
+        as_if_that_had_been_now()
+        for number in changed if step else numbers:
+            found, done = of(number), [moment for moment in acts[number] if moment <= now]
+            assert (found is None) is (not done)
+            if found is not None:
+                expected = figures(*((now - moment) / DAY for moment in done), at=now, opt_outs=outs[number])
+                assert found.figures() == replace(
+                    expected, lively=pytest.approx(expected.lively), steady=pytest.approx(expected.steady)
+                )
+                assert (found.score, found.period_start) == (expected.score, min(done))
+
+
+def test_what_retention_took_stays_in_what_is_added_to_until_everybody_is_reckoned(
+    ada: None, without_overlap: None
+) -> None:
+    now = clock.now()
+    customer()
+    acted(0.1, 40, now=now)
+    reckoned(now)
+    as_if_that_had_been_now()
+    with transaction():
+        Interaction.objects.filter(occurred_at__lt=now - DAY).delete()
+    later = now + DAY
+    acted(0.5, now=later)
+    reckoned(later)
+    assert (found := of()) is not None
+    assert found.lively == pytest.approx(figures(0.5, 1.1, 41, at=later).lively)
+    assert found.period_start == now - 40 * DAY
+    reckoned(later, whole=True)
+    assert (found := of()) is not None
+    assert found.lively == pytest.approx(figures(0.5, 1.1, at=later).lively)
+    # Nor is anything added to what the last reckoning of everybody found nothing of.
+    with transaction():
+        Interaction.objects.all().delete()
+    reckoned(later + DAY, whole=True)
+    as_if_that_had_been_now()
+    acted(0.3, now=later + 2 * DAY)
+    reckoned(later + 2 * DAY)
+    assert (found := of()) is not None
+    assert found.lively == pytest.approx(figures(0.3, at=later).lively)
+
+
+def test_later_figures_that_somebody_makes_meanwhile_stay(ada: None, without_overlap: None) -> None:
+    now = clock.now()
+    customer()
+    acted(1, now=now)
+    reckoned(now)
+    as_if_that_had_been_now()
+    later = now + DAY
+    acted(0.2, now=later)
+
+    def elsewhere() -> Reckoned:
+        with ADA.here():
+            try:
+                return reckoned(later)
+            finally:
+                connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction():
+            EngagementHealth.objects.update(lively=99, period_end=later + DAY / 2)
+            going = pool.submit(elsewhere)
+            with pytest.raises(TimeoutError):
+                going.result(timeout=0.5)
+        assert going.result(timeout=20) == Reckoned(whole=False, looked_at=1, reckoned=0, done=True)
+    assert (found := of()) is not None
+    assert (found.lively, found.period_end) == (99, later + DAY / 2)
+
+
 def test_days_are_summed_up_and_the_last_reckoning_of_a_day_counts(ada: None) -> None:
     now = clock.at("2026-02-01T03:15:00Z")
     assert reckoned(now).done
@@ -203,11 +313,20 @@ def test_tenants_are_apart(db: str) -> None:
             assert found.score == figures(*ages, at=now).score
 
 
-def test_whoever_is_being_erased_meanwhile_is_waited_for_and_left_out(ada: None) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_whoever_is_being_erased_meanwhile_is_waited_for_and_left_out(
+    ada: None, without_overlap: None, whole: bool
+) -> None:
     now = clock.now()
     for number in ("c-1", "c-2"):
         customer(number)
         acted(1, number=number, now=now)
+    if not whole:
+        reckoned(now)
+        as_if_that_had_been_now()
+        now += DAY
+        for number in ("c-1", "c-2"):
+            acted(0.5, number=number, now=now)
 
     def elsewhere() -> Reckoned:
         with ADA.here():
@@ -222,8 +341,10 @@ def test_whoever_is_being_erased_meanwhile_is_waited_for_and_left_out(ada: None)
             going = pool.submit(elsewhere)
             with pytest.raises(TimeoutError):
                 going.result(timeout=0.5)
-            Interaction.objects.filter(customer=gone).delete()
+            for model in (Interaction, EngagementHealth):
+                model.objects.filter(customer=gone).delete()
             gone.delete()
-        assert going.result(timeout=20).reckoned == 1
+        done = going.result(timeout=20)
+        assert (done.whole, done.reckoned) == (whole, 1)
     with transaction():
         assert EngagementHealth.objects.get().customer.customer_id == "c-2"

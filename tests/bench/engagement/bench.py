@@ -135,7 +135,8 @@ Repeat it with `make bench BENCH=engagement`, about {minutes} minutes; `.venv/bi
 
 {rows:,} interactions of {customers:,} customers over {months} months in one tenant. *Everybody* is the weekly run, in
 slices of 20,000 customers. *Of whom something is new* is the run of every other night, after as many interactions came
-in as on any other day. Both sum up the day.
+in as on any other day, evenly over it, each of another customer; those of the two hours before the last run are looked
+at once more. Both sum up the day.
 
 Medians of {rounds} rounds, each right beside a whole run. Something is called settled when the order of its ratios
 leaves less than 5 % of doubt on which side of the target the median lies.

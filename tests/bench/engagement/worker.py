@@ -17,8 +17,8 @@ from tests.bench.talker import answer
 _BROUGHT = """
 INSERT INTO public.customers_interaction (id, tenant_id, customer_id, kind, channel, offer, currency, external_id,
                                           context, occurred_at, created_at)
-SELECT n.id, %(tenant)s, c.id, 'purchase', 'web', '', '', n.id::text, '{}', %(at)s, %(at)s
-  FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY n (id, place)
+SELECT n.id, %(tenant)s, c.id, 'purchase', 'web', '', '', n.id::text, '{}', n.at, n.at
+  FROM unnest(%(ids)s::uuid[], %(moments)s::timestamptz[]) WITH ORDINALITY n (id, at, place)
   JOIN (SELECT id, row_number() OVER (ORDER BY md5(id::text || %(salt)s)) AS place
           FROM public.customers_customer WHERE tenant_id = %(tenant)s) c USING (place)
 """
@@ -43,13 +43,13 @@ def main(tenant: str) -> None:
         return clock.now() + timedelta(days=days)
 
     def bring(count: int) -> None:
-        """In the middle of the last day, by ids of that time."""
-        at = now() - timedelta(hours=12)
-        first = lowest_uuid7(at).int
+        """Evenly over the last day, by ids of their times: a twelfth came within the overlap with the next night."""
+        until = now()
+        moments = [until - timedelta(days=(number + 0.5) / count) for number in range(count)]
+        ids = [str(lowest_uuid7(moment)) for moment in moments]
         with transaction(), connection.cursor() as cursor:
-            ensure_months("customers_interaction", [at])
-            ids = [str(type(lowest_uuid7(at))(int=first + number)) for number in range(count)]
-            cursor.execute(_BROUGHT, {"tenant": tenant, "ids": ids, "at": at, "salt": str(days)})
+            ensure_months("customers_interaction", moments)
+            cursor.execute(_BROUGHT, {"tenant": tenant, "ids": ids, "moments": moments, "salt": str(days)})
 
     def reckoned(*, whole: bool) -> dict[str, Any]:
         start = time.perf_counter()
