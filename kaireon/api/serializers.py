@@ -33,9 +33,8 @@ def _type_fault(field: Any, value: object) -> str:
     return ""
 
 
+# A page of a list, beside what it lists. A docstring would stand in the schema of each.
 class PageOut(serializers.Serializer[Any]):
-    """A page of a list, beside what it lists."""
-
     total = serializers.IntegerField()
     page = serializers.IntegerField()
     limit = serializers.IntegerField()
