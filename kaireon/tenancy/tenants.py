@@ -1,5 +1,9 @@
 """Making tenants, accounts and members."""
 
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.core.exceptions import ValidationError
+
 from kaireon.tenancy.context import Actor, platform_scope, requires_transaction, scope, transaction
 from kaireon.tenancy.models import Membership, Tenant, User
 from kaireon.tenancy.roles import Role
@@ -8,7 +12,14 @@ from kaireon.tenancy.roles import Role
 def create_tenant(
     *, tenant_id: str, name: str, actor: Actor, regulation: str = "gdpr", time_zone: str = "UTC"
 ) -> Tenant:
-    """Make a tenant, in its own scope; recorded in the platform's log. Opens its own transaction."""
+    """Make a tenant, in its own scope; recorded in the platform's log. Opens its own transaction.
+
+    `time_zone`: a name of the IANA database; its days are those of every statutory clock. Raises ValidationError.
+    """
+    try:
+        ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as e:
+        raise ValidationError({"time_zone": "Name a zone of the IANA database, such as Europe/Berlin."}) from e
     with scope(tenant_id=tenant_id, actor=actor), transaction():
         tenant = Tenant(id=tenant_id, name=name, regulation=regulation, time_zone=time_zone)
         tenant.full_clean()
