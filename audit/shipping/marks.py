@@ -26,7 +26,7 @@ def parse(text: str | bytes) -> dict[str, Any]:
     """What an event says, its numbers exact. Raises Ambiguous."""
     try:
         said = json.loads(
-            text, parse_int=Decimal, parse_float=Decimal, parse_constant=_no_number, object_pairs_hook=_once
+            text, parse_int=_whole_number, parse_float=Decimal, parse_constant=_no_number, object_pairs_hook=_once
         )
     except (ValueError, RecursionError, ArithmeticError) as error:
         raise Ambiguous("it is not one JSON object") from error
@@ -72,8 +72,16 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
-    sign, digits, exponent = Decimal(str(value)).as_tuple()
-    every = "".join(map(str, digits)).lstrip("0")
+    if isinstance(value, int):
+        sign, every, exponent = value < 0, str(abs(value)), 0
+    else:
+        is_negative, digits, places = Decimal(str(value)).as_tuple()
+        sign, every, exponent = bool(is_negative), "".join(map(str, digits)).lstrip("0"), int(places)
     kept = every.rstrip("0")
-    power = int(exponent) + len(every) - len(kept) if kept else 0
+    power = exponent + len(every) - len(kept) if kept else 0
     return {"number": f"{'-' if sign and kept else ''}{kept or 0}e{power}"}
+
+
+def _whole_number(text: str) -> int | Decimal:
+    """Python refuses integers of thousands of digits, PostgreSQL does not."""
+    return int(text) if len(text) < 1000 else Decimal(text)

@@ -7,7 +7,7 @@ copies away, a forged one may stand beside the true one.
 """
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,7 +42,6 @@ THROTTLED = 3_900.0
 _REPAIRS = 24 * 3_600.0
 _FIRST_LOOK = 0.2
 _LAST_LOOK = 10.0
-
 
 # Of each event id that is there the marks of all its copies.
 _There = Mapping[str, Sequence[str]]
@@ -225,24 +224,26 @@ def _holds(row: ShippingReceipt) -> bool:
 
 
 def _ship_again(block: Block, absent: Sequence[str], found: Reconciled, sender: Sender) -> None:
-    wanted = set(absent)
-    after = block.first - 1
-    lost = [receipts.event(row) for name, row in block.receipts.items() if name in wanted]
-    while after < block.last or lost:
-        with transaction():
-            read = (
-                events.read(
+    lost = [receipts.event(block.receipts[name]) for name in absent if name in block.receipts]
+    wanted = {block.number(name): name for name in absent if name in block.records}
+    numbers = deque(sorted(wanted))
+    while numbers or lost:
+        read: list[Event] = []
+        if numbers:
+            with transaction():
+                read = events.read(
                     current().tenant_id,
-                    after=after,
-                    until=block.last,
+                    # So the first one is read however large it is.
+                    after=numbers[0] - 1,
+                    until=numbers[-1],
                     most=BLOCK,
                     as_text=sender.format.as_text,
                 )
-                if after < block.last
-                else []
-            )
-        after = read[-1].seq if read else block.last
-        left = [*lost, *(event for event in read if event.id in wanted)]
+            # None: removed in the meantime.
+            reached = read[-1].seq if read else numbers[0]
+            while numbers and numbers[0] <= reached:
+                numbers.popleft()
+        left = [*lost, *(event for event in read if wanted.get(event.seq) == event.id)]
         lost = []
         while left:
             part = sender.fitting(left)

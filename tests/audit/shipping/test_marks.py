@@ -34,6 +34,12 @@ def test_what_is_not_one_object_has_none(text: str) -> None:
         parse(text)
 
 
+def test_numbers_of_any_length_are_exact() -> None:
+    long = "1" * 9_000
+    assert mark(parse(f'{{"changes":{long}0}}')) == mark(parse(f'{{"changes":{long}e1}}'))
+    assert mark(parse(f'{{"changes":{long}0}}')) != mark(parse(f'{{"changes":{long}1}}'))
+
+
 def test_what_is_too_deep_to_be_compared_does_not_stop_it() -> None:
     deep: list[object] = []
     for _ in range(100_000):

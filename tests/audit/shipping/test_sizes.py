@@ -36,6 +36,9 @@ def test_an_event_beyond_the_vendors_limit_is_reduced_and_marked(receiver: Recei
     if isinstance(receiver, Datadog):
         assert receiver.truncated == []
     assert reconcile()["whole"]
+    receiver.lose(event["seq"], ACME)
+    assert reconcile()["missingSeqs"] == [event["seq"]]
+    assert receiver.kept(ACME) == list(range(1, last + 1))
 
 
 @every_vendor
