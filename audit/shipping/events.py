@@ -36,6 +36,7 @@ _SPELLED = {
     # As text: receivers that derive types from names would contradict themselves, or make a column of each name.
     True: "coalesce(to_json({}::text), 'null')",
 }
+# The texts, by their names in an event.
 COLUMNS = {
     "action": "action",
     "entityType": "entity_type",
@@ -47,6 +48,7 @@ COLUMNS = {
     "requestId": "request_id",
 }
 HASHES = {"integrityHash": "integrity_hash", "prevHash": "prev_hash", "leafHash": "leaf_hash"}
+_MAY_BE_NULL = frozenset({"entity_name", "user_id", "request_id"})
 
 
 class Sql(str):
@@ -55,12 +57,20 @@ class Sql(str):
     __slots__ = ()
 
 
-def spelled(*, as_text: bool) -> list[str | Sql]:
-    """What an event says of a record behind its id: the members of a JSON object, as words and expressions."""
+def spelled(*, as_text: bool, is_plain: bool = False) -> list[str | Sql]:
+    """What an event says of a record behind its id: the members of a JSON object, as words and expressions.
+
+    `is_plain` is right only where none of the record's COLUMNS holds what JSON would escape: it takes them as they are.
+    """
     parts: list[str | Sql] = ['"kind":"record","seq":', Sql("seq"), ',"tenantId":"', Sql("tenant_id")]
     parts += ['","recordId":"', Sql("id"), '","timestamp":"', Sql(_MOMENT), '"']
     for name, column in COLUMNS.items():
-        parts += [f',"{name}":', Sql(_WORDS.format(column))]
+        if not is_plain:
+            parts += [f',"{name}":', Sql(_WORDS.format(column))]
+        elif column in _MAY_BE_NULL:
+            parts += [f',"{name}":', Sql(f"""coalesce('"' || {column} || '"', 'null')""")]
+        else:
+            parts += [f',"{name}":"', Sql(column), '"']
     for name in LARGE:
         parts += [f',"{name}":', Sql(_SPELLED[as_text].format(name))]
     parts += [',"entityVersion":', Sql("coalesce(entity_version::text, 'null')")]
@@ -69,7 +79,7 @@ def spelled(*, as_text: bool) -> list[str | Sql]:
     return parts
 
 
-def concat(parts: Iterable[str | Sql]) -> tuple[str, dict[str, str]]:
+def concat(parts: Iterable[str | Sql], *, name: str = "word") -> tuple[str, dict[str, str]]:
     """One text of them in SQL, and its words by name. It knows each type after the first row, where `format` asks anew
     for every value."""
     words: dict[str, str] = {}
@@ -78,9 +88,8 @@ def concat(parts: Iterable[str | Sql]) -> tuple[str, dict[str, str]]:
         if is_sql:
             said += some
         else:
-            name = f"word{len(words)}"
-            words[name] = "".join(some)
-            said.append(f"%({name})s")
+            words[f"{name}{len(words)}"] = "".join(some)
+            said.append(f"%({name}{len(words) - 1})s")
     return f"concat({', '.join(said)})", words
 
 

@@ -103,9 +103,7 @@ class Sender:
         """Events, and the parcel behind them, in one request. When not all of it was taken, `opened` gives the parcel's
         events, and they go on as `send` would."""
         sent = Sent()
-        ids: Sequence[str] = parcel.ids(signing.origin(self._tenant))
-        if first_ones:
-            ids = [*(event.id for event in first_ones), *ids]
+        ids = parcel.ids(signing.origin(self._tenant), before=[event.id for event in first_ones])
         bodies = [*(self.encoded(event) for event in first_ones), *parcel.parts]
         try:
             verdict = self._ask_about(bodies, ids)

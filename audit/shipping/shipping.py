@@ -35,7 +35,7 @@ logger = logging.getLogger("kaireon.audit.shipping")
 BATCH = 500
 # So many batches are sent, for so many seconds, before they are confirmed together: one commit and one receipt. A crash
 # repeats no more than that.
-AHEAD = 16
+AHEAD = 32
 AHEAD_SECONDS = 2.0
 PRUNED = "pruned"
 

@@ -18,6 +18,9 @@ import httpcore
 
 CONNECT_SECONDS = 5.0
 
+# Of a request that leaves in one piece.
+_TOGETHER_BYTES = 64 * 1024
+
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # Counted as global, and yet of somebody's own network: IPv6 site-local, documentation, the anycast of 6to4 relays, and
 # the address under which a cloud's virtual machines find its agent.
@@ -99,7 +102,7 @@ class BoundedStream(httpcore.NetworkStream):
     """A stream whose every wait also ends at the deadline, so that a slow drip cannot hold a worker.
 
     What is written leaves together when an answer is waited for: a request of a few hundred bytes is one packet, not
-    one for its head and one for its body.
+    one for its head and one for its body. What is large leaves as it is: to put it behind its head would copy it.
     """
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
@@ -118,13 +121,17 @@ class BoundedStream(httpcore.NetworkStream):
             self._write_timeout = timeout
 
     def _flush(self) -> None:
-        left, self._written = memoryview(b"".join(self._written)), []
+        written, self._written = self._written, []
+        if sum(map(len, written)) <= _TOGETHER_BYTES:
+            written = [b"".join(written)]
         # Not by the stream's `write`: that waits as long again for each piece that a slow reader takes.
         sock: socket.socket = self._stream.get_extra_info("socket")
         try:
-            while left:
-                sock.settimeout(_left(self._write_timeout, httpcore.WriteTimeout))
-                left = left[sock.send(left) :]
+            for piece in written:
+                left = memoryview(piece)
+                while left:
+                    sock.settimeout(_left(self._write_timeout, httpcore.WriteTimeout))
+                    left = left[sock.send(left) :]
         except TimeoutError as e:
             raise httpcore.WriteTimeout(str(e)) from e
         except OSError:

@@ -3,8 +3,10 @@
 import time
 from typing import Any
 
+import orjson
 import pytest
 
+import audit
 from audit.shipping import composing, events, formats, shipping
 from audit.shipping.composing import Ahead
 from audit.shipping.destinations import Target
@@ -53,6 +55,33 @@ def test_they_are_the_same_to_the_byte(backend: str, is_old: bool) -> None:
         assert parcel.leaves == "".join(event.hash for event in one_by_one)
     if backend == "datadog":
         assert [b'"date":' in body for body in bodies].count(False) == left_out
+
+
+ODD_TEXTS = ('"', "\\", "a\nb", "\x01", "\x7f \u2028 \U0001f512", "", '","seq":0,"x":"', "%s {} %%")
+
+
+@pytest.mark.parametrize("backend", list(FORMATS))
+def test_texts_that_json_escapes_are_escaped(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composing, "TOGETHER", 2)
+    with scope(tenant_id=ACME, actor=WRITER), transaction():
+        for text in ODD_TEXTS:
+            audit.record(action="test.event", entity_type="Thing", entity_id="1", entity_name=text)
+            audit.record(action="test.event", entity_type=f"Thing{text}", entity_id=text or "1")
+    last = head()
+    format_ = FORMATS[backend]
+    target = Target(key="t", name="t", backend=backend, endpoint="https://x.example", index="audit", api_key="made-up")
+    with scope(tenant_id=ACME, actor=WRITER):
+        parcel = Ahead(format_, target, until=last, most=500).take(0)
+        with transaction():
+            one_by_one = events.read(ACME, after=0, until=last, most=last, as_text=format_.as_text)
+            log = signing.origin(ACME)
+
+    assert parcel is not None
+    bodies = [formats.encode(event, format_.envelope(target, log)) for event in one_by_one]
+    assert format_.between.join(parcel.parts) == format_.between.join(bodies)
+    said = [orjson.loads(event.text) for event in one_by_one]
+    things = [one for one in said if one["entityType"] == "Thing"]
+    assert [one["entityName"] for one in things if one["entityName"] is not None] == list(ODD_TEXTS)
 
 
 @pytest.fixture

@@ -133,8 +133,8 @@ A log of {records:,} records, whole in PostgreSQL's memory, to a receiver on loo
 each post and says that all is well. The *floor* is `COPY (SELECT …) TO STDOUT` of the same columns, as they are stored,
 in the order of `seq`, 500 rows in a post over a connection that stays open, gzip at level 1 by Python's own library
 where the vendor takes it, and nothing kept. *Kaireon* ships as `siem-ship` does: JSON events with ids and hashes in the
-vendor's format, twice the bytes of the floor's rows, packed by ISA-L, 500 at a time and in order, read ahead over a
-second connection; for up to 16 batches that were confirmed one commit with the moved cursor and a signed receipt, which
+vendor's format, twice the bytes of the floor's rows, packed by ISA-L, 500 at a time and in order, read ahead over two
+more connections; for up to 32 batches that were confirmed one commit with the moved cursor and a signed receipt, which
 is shipped too. The receiver counted the records. Splunk's acknowledgement is off: waiting for an indexer is not ours to
 measure.
 Client, receiver and server have two cores together.
