@@ -18,6 +18,8 @@ QUICK_RECORDS = 20_000
 TENANT = "tenant-01"
 # Of the rate of the raw COPY in bare posts.
 TARGET = 0.7
+# Not the product, but a second thing to compare it with.
+AS_TAKEN = "as taken"
 
 
 class NotAllArrived(RuntimeError):
@@ -68,17 +70,25 @@ class Match:
         self._records = records
 
     def heats(self) -> list[Heat]:
+        as_taken = Contender(
+            name=AS_TAKEN,
+            title="COPY of the least that Splunk takes, bare posts",
+            measure=self._turn({"bare": False, "as_taken": True}, "lines"),
+        )
         return [
-            self._heat("gzip, as for Datadog", "datadog", "Kaireon to Datadog", packed=True),
-            self._heat("plain, as for Splunk", "splunk", "Kaireon to Splunk", packed=False),
+            self._heat("gzip, as for Datadog", self._ours("datadog", "Kaireon to Datadog"), packed=True),
+            self._heat("plain, as for Splunk", as_taken, self._ours("splunk", "Kaireon to Splunk"), packed=False),
         ]
 
-    def _heat(self, title: str, backend: str, name: str, *, packed: bool) -> Heat:
+    def _heat(self, title: str, *others: Contender, packed: bool) -> Heat:
         return Heat(
             title=title,
             floor=Contender(name="bare", title="Raw COPY, bare posts", measure=self._turn({"bare": packed}, "lines")),
-            others=[Contender(name=backend, title=name, measure=self._turn({"ship": backend}, "records"))],
+            others=[*others],
         )
+
+    def _ours(self, backend: str, title: str) -> Contender:
+        return Contender(name=backend, title=title, measure=self._turn({"ship": backend}, "records"))
 
     def _turn(self, order: dict[str, object], counted: str) -> Callable[[], Turn]:
         measure = footprint.asking(self._shipper, order)
@@ -115,13 +125,22 @@ def section(heats: list[Heat], *, records: int, rounds: int, facts: dict[str, st
 
 
 def verdicts(heats: list[Heat]) -> dict[str, str]:
-    said = {
-        other.title: f"{other.ratio:.2f} of the rate of the raw COPY in bare posts"
-        f" (at least {TARGET}: {judged(other.ratio >= TARGET, made.noise)})"
-        for made in heats
-        for other in made.others
-    }
-    said["Memory"] = footprint.verdict([other for made in heats for other in made.others], of="a whole log")
+    said, ours = {}, []
+    for made in heats:
+        as_taken = next((other for other in made.others if other.name == AS_TAKEN), None)
+        for other in made.others:
+            if other is as_taken:
+                continue
+            ours.append(other)
+            said[other.title] = (
+                f"{other.ratio:.2f} of the rate of the raw COPY in bare posts"
+                f" (at least {TARGET}: {judged(other.ratio >= TARGET, made.noise)})"
+            )
+            if as_taken is not None:
+                said[f"{other.title}, of what it takes"] = (
+                    f"{other.ratio / as_taken.ratio:.2f} of the rate of a COPY of the least that it takes"
+                )
+    said["Memory"] = footprint.verdict(ours, of="a whole log")
     return said
 
 
@@ -132,11 +151,12 @@ look at a tenth of the log; `--write` puts it here.
 A log of {records:,} records, whole in PostgreSQL's memory, to a receiver on loopback, a process of its own that reads
 each post and says that all is well. The *floor* is `COPY (SELECT …) TO STDOUT` of the same columns, as they are stored,
 in the order of `seq`, 500 rows in a post over a connection that stays open, gzip at level 1 by Python's own library
-where the vendor takes it, and nothing kept. *Kaireon* ships as `siem-ship` does: JSON events with ids and hashes in the
-vendor's format, twice the bytes of the floor's rows, packed by ISA-L, 500 at a time and in order, read ahead over two
-more connections; for up to 32 batches that were confirmed one commit with the moved cursor and a signed receipt, which
-is shipped too. The receiver counted the records. Splunk's acknowledgement is off: waiting for an indexer is not ours to
-measure.
+where the vendor takes it, and nothing kept. Splunk's event endpoint takes no such rows, and documents no gzip: beside
+it stands a COPY of the least that it takes, `{{"time": …, "event": …}}` around `row_to_json` of the same columns, in
+the same posts. *Kaireon* ships as `siem-ship` does: JSON events with ids and hashes in the vendor's format, twice the
+bytes of the floor's rows, packed by ISA-L, 500 at a time and in order, read ahead over two more connections; for up to
+32 batches that were confirmed one commit with the moved cursor and a signed receipt, which is shipped too. The receiver
+counted the records. Splunk's acknowledgement is off: waiting for an indexer is not ours to measure.
 Client, receiver and server have two cores together.
 
 Medians of {rounds} rounds, in each of which everybody stands right beside a turn of the floor.

@@ -21,6 +21,17 @@ def test_it_says_which_promise_holds() -> None:
     assert "not settled" in bench.verdicts([heat(0.75, noisy=True)])["ours"]
 
 
+def test_beside_what_a_vendor_takes_it_promises_nothing() -> None:
+    made = heat(0.5)
+    made.others.insert(0, Contender(name=bench.AS_TAKEN, title="taken", measure=made.floor.measure, ratios=[0.4]))
+
+    said = bench.verdicts([made])
+
+    assert said["ours"] == "0.50 of the rate of the raw COPY in bare posts (at least 0.7: missed)"
+    assert said["ours, of what it takes"] == "1.25 of the rate of a COPY of the least that it takes"
+    assert "taken" not in said
+
+
 def test_its_section_has_a_line_for_everybody() -> None:
     found = bench.section([heat(0.75)], records=1000, rounds=3, facts={}, took=60.0)
 
