@@ -95,12 +95,12 @@ def test_a_report_of_any_days_and_one_that_failed(sign_in: SignIn) -> None:
     given = {"template": TEMPLATE, "formats": ["csv"], "since": "2026-01-01", "to": "2026-01-31", "timeZone": "UTC"}
     assert ada.post(f"{REPORTS}new/", given).status_code == 302
     run = only(ReportRun)
-    during(ValueError("c-17"))
+    during(ValueError("cust-17"))
     give_up(run)
     page = ada.get(f"{REPORTS}{run.pk}/change/")
     for said in ("Failed", "template_failed", "failed with ValueError", "nothing of a report that failed is kept"):
         assert said in text_of(page), said
-    assert "c-17" not in page.content.decode()
+    assert "cust-17" not in page.content.decode()
     assert ada.get(f"{REPORTS}{run.pk}/csv/").status_code == 302
     during(lambda: None)
     assert ada.post(f"{REPORTS}{run.pk}/again/").status_code == 302
@@ -119,10 +119,10 @@ def test_a_report_of_any_days_and_one_that_failed(sign_in: SignIn) -> None:
 
 def test_a_preview_that_fails_says_so_and_nothing_of_it(sign_in: SignIn) -> None:
     row = make()
-    during(ValueError("c-17"))
+    during(ValueError("cust-17"))
     answer = sign_in(ADA).get(f"{SCHEDULES}{row.pk}/look/", follow=True)
     assert "failed with ValueError" in text_of(answer)
-    assert "c-17" not in answer.content.decode()
+    assert "cust-17" not in answer.content.decode()
 
 
 def test_a_preview_counts_what_was_recorded_just_before(sign_in: SignIn) -> None:

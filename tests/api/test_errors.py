@@ -58,24 +58,24 @@ class TestStatuses:
 
     def test_it_hides_what_nobody_expected(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def explode(*_: Any) -> None:
-            raise ValueError("the secret of c-17")
+            raise ValueError("the secret of cust-17")
 
         monkeypatch.setattr(tenancy.MeView, "get", explode)
         response = with_key("ada").get("/auth/me")
         assert error_of(response)["code"] == "internal_error"
-        assert b"c-17" not in response.content
+        assert b"cust-17" not in response.content
 
     @pytest.mark.parametrize(
         ("raised", "status", "code"),
         [
-            (Http404("c-17"), 404, "not_found"),
-            (PermissionDenied("c-17"), 403, "forbidden"),
-            (OperationalError("c-17"), 503, "unavailable"),
-            (InterfaceError("c-17"), 503, "unavailable"),
-            (RedisAway("c-17"), 503, "unavailable"),
-            (UnknownKeyVersion("c-17"), 503, "sealing_key_missing"),
-            (DataError("c-17"), 400, "value_out_of_range"),
-            (IntegrityError("c-17"), 409, "conflict"),
+            (Http404("cust-17"), 404, "not_found"),
+            (PermissionDenied("cust-17"), 403, "forbidden"),
+            (OperationalError("cust-17"), 503, "unavailable"),
+            (InterfaceError("cust-17"), 503, "unavailable"),
+            (RedisAway("cust-17"), 503, "unavailable"),
+            (UnknownKeyVersion("cust-17"), 503, "sealing_key_missing"),
+            (DataError("cust-17"), 400, "value_out_of_range"),
+            (IntegrityError("cust-17"), 409, "conflict"),
             (errors.Gone(), 410, "gone"),
             (errors.TooManyRequests(7), 429, "rate_limited"),
         ],
@@ -90,7 +90,7 @@ class TestStatuses:
         response = with_key("ada").get("/auth/me")
         assert response.status_code == status
         assert error_of(response)["code"] == code
-        assert b"c-17" not in response.content
+        assert b"cust-17" not in response.content
         if status in (429, 503):
             assert int(response["Retry-After"]) > 0
 

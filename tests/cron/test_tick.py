@@ -112,7 +112,7 @@ def test_one_tenants_failure_is_told_in_a_500_after_the_others(
 
     def failing(work: Work) -> alerts.Answer:
         if context.tenant_id() == ACME:
-            raise ValueError("c-17")
+            raise ValueError("cust-17")
         return real(work)
 
     monkeypatch.setitem(alerts.DUE, "alerts", failing)
@@ -170,11 +170,11 @@ def test_it_queues_the_reports_of_every_tenant_and_one_that_fails_does_not_keep_
 
 def test_a_figure_that_fails_is_told_too() -> None:
     make()
-    figure(ValueError("c-17"))
+    figure(ValueError("cust-17"))
     answer = tick(**by("x-cron-token", SECRET))
     assert answer.status_code == 500
     assert answer.json()["perTenant"][0]["errors"] == ["alerts: test_figure: ValueError"]
-    assert b"c-17" not in answer.content
+    assert b"cust-17" not in answer.content
 
 
 def test_one_at_a_time() -> None:

@@ -125,13 +125,13 @@ def test_a_report_from_asking_to_its_file_which_is_recorded() -> None:
 def test_one_that_failed_says_why_and_is_tried_again() -> None:
     make(now=clock.now() - timedelta(days=1, hours=1))
     look(clock.now())
-    during(ValueError("c-17"))
+    during(ValueError("cust-17"))
     [run] = made()
     give_up(run)
     shown = with_key("ada").get(f"/reports/runs/{run.pk}").json()
     assert (shown["state"], shown["error"], shown["files"]) == ("failed", "template_failed", [])
     assert "ValueError" in shown["detail"]
-    assert "c-17" not in str(shown)
+    assert "cust-17" not in str(shown)
     assert post(f"/reports/runs/{run.pk}/again", None, 202)["state"] == "queued"
     again_ = with_key("ada").post(f"/reports/runs/{run.pk}/again")
     assert (again_.status_code, error_of(again_)["code"]) == (409, "not_failed")

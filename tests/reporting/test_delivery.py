@@ -111,7 +111,7 @@ def test_a_failure_is_told_once_with_its_reason_and_without_a_value() -> None:
     desk = provider(kind="email", recipients=["desk@acme.example"])
     make(channels=[str(desk.pk)])
     look(days(1))
-    during(ValueError("c-17"))
+    during(ValueError("cust-17"))
     for number in (1, 2):
         look(days(number))
         for run in made():
@@ -120,5 +120,5 @@ def test_a_failure_is_told_once_with_its_reason_and_without_a_value() -> None:
     mailed = [payload_of(one.message_ref) for one in notices()]
     assert [letter["subject"] for letter in mailed] == ["Report failed: Daily"] * 2
     assert all("Reason: template_failed" in letter["text"] for letter in mailed)
-    assert not any("c-17" in letter["text"] for letter in mailed)
+    assert not any("cust-17" in letter["text"] for letter in mailed)
     assert sorted(str(one.run_id) for one in notices()) == sorted(str(run.pk) for run in made())

@@ -189,7 +189,7 @@ class TestFailure:
         make(channels=[str(desk.pk)])
         look(days(1))
         [run] = made()
-        during(ValueError("c-17 is not a number"))
+        during(ValueError("cust-17 is not a number"))
         assert give_up(run).state == "failed"
         failed = again(run)
         assert (failed.state, failed.error) == ("failed", "template_failed")
@@ -197,7 +197,7 @@ class TestFailure:
         assert (kept(), objects()) == ([], [])
         assert [notice.word for notice in notices()] == ["failed"]
         [record] = recorded("report.fail")
-        assert "c-17" not in str(vars(record))
+        assert "cust-17" not in str(vars(record))
         assert failures() == 1
         during(lambda: None)
         assert look(days(1)).again == 0
