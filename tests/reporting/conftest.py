@@ -1,10 +1,12 @@
 """A report that says what it is told to, schedules of it, and looks at chosen moments."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from audit import services as log
 from audit.models import AuditRecord
@@ -79,6 +81,15 @@ def make(who: Person = ADA, *, now: datetime = NOON, **given: Any) -> ReportSche
     }
     with who.here(), transaction():
         return create(given=terms, may=ALL, now=now)
+
+
+def days(number: float) -> Any:
+    return NOON + timedelta(days=number)
+
+
+def objects() -> list[Path]:
+    place = Path(settings.STORAGES["default"]["OPTIONS"]["location"]) / "reports"
+    return [path for path in place.rglob("*") if path.is_file()]
 
 
 def look(at: datetime, who: Person = ADA) -> Looked:

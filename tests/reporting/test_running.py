@@ -2,20 +2,15 @@
 
 import threading
 from datetime import time, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.files.storage import default_storage
 
-import audit
-from audit import sequencer
-from audit.sequencer import LogStandsStill
 from compliance.alerting import metrics
 from compliance.alerting.metrics import Asked
 from compliance.models import ReportRun, ReportSchedule
-from compliance.reporting import files, running, runs, schedules
+from compliance.reporting import running, runs, schedules
 from compliance.reporting.schedule import MOST_CAUGHT_UP
 from customers import removals
 from customers.models.removal import ObjectRemoval
@@ -31,6 +26,7 @@ from tests.reporting.conftest import (
     NOON,
     again,
     content,
+    days,
     during,
     give_up,
     kept,
@@ -38,6 +34,7 @@ from tests.reporting.conftest import (
     made,
     make,
     notices,
+    objects,
     periods,
     provider,
     recorded,
@@ -47,19 +44,10 @@ from tests.reporting.conftest import (
 pytestmark = pytest.mark.usefixtures("db")
 
 
-def days(number: float) -> Any:
-    return NOON + timedelta(days=number)
-
-
 def failures() -> float | None:
     """What an alert rule watches."""
     with ADA.here(), transaction():
         return metrics.get("reports_failed").read(Asked(now=NOON, since=NOON))
-
-
-def objects() -> list[Path]:
-    place = Path(settings.STORAGES["default"]["OPTIONS"]["location"]) / "reports"
-    return [path for path in place.rglob("*") if path.is_file()]
 
 
 class TestWhatIsDue:
@@ -330,94 +318,6 @@ class TestFailure:
         work(made(MALLORY)[0], MALLORY)
         assert [made()[0].state, made(MALLORY)[0].state] == ["failed", "completed"]
         assert MALLORY.tenant_id == GLOBEX
-
-
-class TestFiles:
-    def test_they_go_when_their_time_is_over_and_their_keys_at_once(self) -> None:
-        make(formats=["pdf", "csv"])
-        look(days(1))
-        [run] = made()
-        work(run)
-        expires = again(run).expires_at
-        assert expires is not None
-        with ADA.here():
-            assert files.expire(now=expires - timedelta(seconds=1)) == 0
-            assert files.expire(now=expires, dry_run=True) == 2
-            assert files.expire(now=expires) == 2
-            assert files.expire(now=expires) == 0
-            removals.remove_doomed(now=expires)
-        assert objects() == []
-        assert [(file.key_wrapped, str(file.file), bool(file.sha256)) for file in kept()] == [(None, "", True)] * 2
-        assert len(recorded("report.file_expired")) == 2
-        with pytest.raises(files.FileGone):
-            content(run)
-
-    def test_what_is_altered_or_gone_is_not_given_out(self) -> None:
-        make()
-        look(days(1))
-        [run] = made()
-        work(run)
-        [path] = objects()
-        whole = path.read_bytes()
-        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-        with pytest.raises(ValueError, match="altered"):
-            content(run)
-        path.unlink()
-        with pytest.raises(files.FileGone):
-            content(run)
-        assert recorded("report.download") == []
-
-    def test_a_new_master_key_wraps_theirs_anew(self, settings: Any) -> None:
-        from kaireon.tenancy.keyring import WRAPPED_KEYS, keyring
-
-        make()
-        look(days(1))
-        [run] = made()
-        work(run)
-        before = content(run)
-        with ADA.here(), transaction():
-            assert WRAPPED_KEYS["reports"].behind() == 0
-        settings.SEALING_KEYS = keyring().rotated().text()
-        with ADA.here(), transaction():
-            assert WRAPPED_KEYS["reports"].behind() == 1
-            assert WRAPPED_KEYS["reports"].rewrap_some(10) == 1
-            assert WRAPPED_KEYS["reports"].behind() == 0
-        assert content(run) == before
-
-
-def test_what_is_not_in_the_log_yet_is_in_the_report() -> None:
-    """Records stand in the inbox until somebody sequences them: whoever counts them sees to that first."""
-    now = clock.now()
-    with ADA.here(), transaction():
-        audit.record(action="personal.view", entity_type="Customer", entity_id="x")
-        asked = runs.request(
-            template="personal_data_access",
-            formats=["csv"],
-            first=now.date(),
-            last=now.date(),
-            time_zone="UTC",
-            may=ALL,
-            actor=ADA.actor,
-            now=now,
-        )
-    work(asked.run)
-    assert b'"By kind","Figure","Read","","1"' in content(asked.run)
-
-
-def test_a_log_that_stands_still_is_not_reported_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    make()
-    look(days(1))
-    [run] = made()
-
-    def stands(tenant: str, *, wholly: bool = False) -> int:
-        if wholly:
-            raise LogStandsStill(tenant)
-        return 0
-
-    monkeypatch.setattr(sequencer, "drain", stands)
-    assert give_up(run).state == "failed"
-    monkeypatch.undo()
-    assert (again(run).error, kept()) == ("log_stands_still", [])
 
 
 def test_a_failure_is_made_good_by_another_of_the_same_period_and_ends_with_its_schedule() -> None:

@@ -28,7 +28,6 @@ from tests.customers.propensity.world import (
     by_visit,
     fitted,
     never,
-    one,
     plant,
     retrained,
     schedule,
@@ -371,46 +370,6 @@ def test_going_back_is_recorded_with_its_reason_and_old_versions_go(ada: None) -
     retrained(now)
     with transaction():
         assert list(PropensityVersion.objects.order_by("number").values_list("number", flat=True)) in ([1, 3], [2, 3])
-
-
-def test_a_schedule_is_due_when_its_row_says_so(ada: None) -> None:
-    now = clock.now()
-    row = schedule(now, every_days=7, min_interactions=3)
-
-    def due(at) -> tuple[bool, str]:
-        with transaction():
-            said = schedules.due(RetrainSchedule.objects.get(pk=row.pk), now=at)
-        return said.is_due, said.why
-
-    assert due(now) == (True, "never tried")
-    customers = plant(now, people=25)
-    retrained(now)
-    moment = clock.now()
-    assert due(moment) == (False, "too early")
-    assert due(moment + 7 * DAY) == (False, "too little new: 0 of 3 interactions")
-    for n in range(3):
-        one(customers[n], "visit", now)
-    assert due(moment + 7 * DAY) == (True, "its time has come")
-    assert due(moment - 400 * DAY) == (True, "its time has come")
-    with transaction():
-        schedules.change(row, given={"is_enabled": False})
-    assert due(moment + 7 * DAY) == (False, "switched off")
-    with transaction():
-        schedules.change(row, given={"is_enabled": True})
-        schedules.queue(row, slot="now", cause="", now=now)
-    assert due(moment + 7 * DAY) == (False, "a retrain is under way")
-
-
-@pytest.mark.parametrize(
-    "given", [{"every_days": 0}, {"window_days": 13}, {"tolerance": -0.1}, {"keep": None}, {"colour": 1}]
-)
-def test_a_schedule_that_cannot_be_is_refused_by_name(ada: None, given) -> None:
-    with pytest.raises(schedules.ScheduleRefused) as refused:
-        schedule(clock.now(), **given)
-    assert refused.value.field == next(iter(given))
-    schedule(clock.now())
-    with pytest.raises(schedules.ScheduleRefused):
-        schedule(clock.now())
 
 
 def test_others_rows_are_not_learnt_from(db: str) -> None:
