@@ -14,3 +14,6 @@ class GuardedBucket(Guarded, S3Storage):  # type: ignore[misc]
         # Marker: the listing itself begins there, so that what lies before costs nothing.
         found = self.bucket.objects.filter(Prefix=prefix, Marker=prefix + after, Delimiter="/")
         return [entry.key.removeprefix(prefix) for entry in found]
+
+    def _settle(self, name: str) -> None:
+        """A bucket answers when it has written."""

@@ -6,6 +6,7 @@ Reading and writing have one each: a bucket that is full still answers, before e
 """
 
 import os
+from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +22,7 @@ from kaireon.api.breakers import STORAGE, Breaker
 FAULTS = (OSError, BotoCoreError, ClientError)
 
 
-class Guarded:
+class Guarded(ABC):
     """Besides what the storage raises, each may raise BreakerOpen, which is an OSError."""
 
     def place(self) -> str:
@@ -60,11 +61,13 @@ class Guarded:
         """Come back when an object that was saved survives the loss of power."""
         self.writes.call(self._settle, name)
 
+    @abstractmethod
     def _names_after(self, folder: str, after: str) -> list[str]:
-        raise NotImplementedError
+        """What `names_after` gives, by whatever the storage has for it."""
 
+    @abstractmethod
     def _settle(self, name: str) -> None:
-        """A bucket answers when it has written."""
+        """What `settle` does, where the storage does not do it by itself."""
 
 
 class GuardedFolder(Guarded, FileSystemStorage):

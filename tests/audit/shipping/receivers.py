@@ -8,6 +8,7 @@ import gzip
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Faults:
     partial: int = 0
 
 
-class Receiver:
+class Receiver(ABC):
     """`events` are the event objects in order of arrival, copies too; `stored` what a search would find, by id, and
     `copies` what it would find besides: what came again, and what a test plants."""
 
@@ -65,9 +66,9 @@ class Receiver:
         self.lock = threading.RLock()
         self.url = ""
 
-    # What a vendor's class fills in: gives (status, headers, body).
+    @abstractmethod
     def handle(self, path: str, query: dict[str, list[str]], headers: Any, body: bytes) -> tuple[int, Json, Any]:
-        raise NotImplementedError
+        """What the vendor answers: status, headers, body."""
 
     def take(self, event: Json) -> None:
         name = event["eventId"]
