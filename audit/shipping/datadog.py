@@ -42,10 +42,8 @@ def envelope(target: Target, log: str) -> Envelope:
 
 
 def request(bodies: Sequence[bytes], target: Target, channel: str) -> Request:
-    headers, body = formats.packed(
-        [("DD-API-KEY", target.api_key), ("Content-Type", "application/json")], b"[" + b",".join(bodies) + b"]"
-    )
-    return Request(url=formats.at(target.endpoint, LOGS), headers=headers, body=body)
+    headers = [("DD-API-KEY", target.api_key), ("Content-Type", "application/json")]
+    return formats.request(target, formats.at(target.endpoint, LOGS), headers, b"[" + b",".join(bodies) + b"]")
 
 
 def judge(answer: Answer, ids: Sequence[str]) -> Verdict:

@@ -55,6 +55,7 @@ class Target:
     index: str = ""
     sourcetype: str = ""
     event_bytes: int | None = None
+    is_gzipped: bool = True
     search_endpoint: str = ""
     is_paused: bool = False
     allow_private: bool = False
@@ -87,6 +88,7 @@ def operators() -> Target | None:
         index=settings.SIEM_INDEX,
         sourcetype=settings.SIEM_SOURCETYPE,
         event_bytes=settings.SIEM_EVENT_BYTES or None,
+        is_gzipped=settings.SIEM_GZIP,
         search_endpoint=settings.SIEM_SEARCH_ENDPOINT,
         search_key=settings.SIEM_SEARCH_KEY,
         allow_private=settings.SIEM_PRIVATE,
@@ -139,6 +141,7 @@ def target(row: SiemDestination) -> Target:
         index=row.index,
         sourcetype=row.sourcetype,
         event_bytes=row.event_bytes,
+        is_gzipped=row.is_gzipped,
         search_endpoint=row.search_endpoint,
         is_paused=row.is_paused,
         allow_private=settings.ALLOW_PRIVATE_DESTINATIONS,

@@ -45,8 +45,10 @@ def envelope(target: Target, log: str) -> Envelope:
 
 
 def request(bodies: Sequence[bytes], target: Target, channel: str) -> Request:
-    headers, body = formats.packed([*_headers(target), ("Content-Type", "application/x-ndjson")], b"".join(bodies))
-    return Request(url=formats.at(target.endpoint, f"/{target.index}{BULK}", _SAID), headers=headers, body=body)
+    headers = [*_headers(target), ("Content-Type", "application/x-ndjson")]
+    return formats.request(
+        target, formats.at(target.endpoint, f"/{target.index}{BULK}", _SAID), headers, b"".join(bodies)
+    )
 
 
 def judge(answer: Answer, ids: Sequence[str]) -> Verdict:

@@ -141,8 +141,12 @@ def at(endpoint: str, path: str, query: str = "") -> str:
     return urlunsplit((parts.scheme, parts.netloc, whole, query, ""))
 
 
-def packed(headers: Sequence[tuple[str, str]], body: bytes) -> tuple[Sequence[tuple[str, str]], bytes]:
-    return [*headers, ("Content-Encoding", "gzip")], igzip.compress(body, _LEVEL, mtime=0)
+def request(target: Target, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Request:
+    """A request of events, as gzip unless the destination is to have them plain."""
+    if not target.is_gzipped:
+        return Request(url=url, headers=headers, body=body)
+    packed = igzip.compress(body, _LEVEL, mtime=0)
+    return Request(url=url, headers=[*headers, ("Content-Encoding", "gzip")], body=packed)
 
 
 def said(answer: Answer) -> dict[str, Any]:
@@ -165,6 +169,8 @@ def refuse_the_whole(answer: Answer) -> None:
         raise Away("unauthorized")
     if status in (404, 405):
         raise Away("not_found")
+    if status == 415:
+        raise Away("encoding_refused")
     if status in (429, 503):
         raise Away("throttled", wait=answer.wait)
     if status == 408 or status >= 500:

@@ -10,6 +10,9 @@
 - Possible error codes: 0 success; 1 to 4 the token; 5 no data; 6 invalid data format, 12, 13, 15 an event, named by
   `invalid-event-number`; 7 incorrect index; 9 server is busy (503); 10, 11 the channel; 14 acknowledgement disabled.
   https://docs.splunk.com/Documentation/Splunk/latest/Data/TroubleshootHTTPEventCollector
+- Splunk's exporter of the OpenTelemetry collector posts there as gzip unless `disable_compression` says otherwise. What
+  has that `Content-Encoding` is unpacked, so no other body goes with it.
+  https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/exporter/splunkhecexporter
 - props.conf: `TRUNCATE`, 10,000 bytes unless the sourcetype says otherwise, cuts longer events and says nothing. So
   that is the limit until the destination's `event_bytes` says that its sourcetype takes more.
   https://docs.splunk.com/Documentation/Splunk/latest/Admin/Propsconf
@@ -58,7 +61,7 @@ def envelope(target: Target, log: str) -> Envelope:
 
 def request(bodies: Sequence[bytes], target: Target, channel: str) -> Request:
     headers = [*_headers(target, channel), ("Content-Type", "application/json")]
-    return Request(url=formats.at(target.endpoint, COLLECTOR), headers=headers, body=b"".join(bodies))
+    return formats.request(target, formats.at(target.endpoint, COLLECTOR), headers, b"".join(bodies))
 
 
 def judge(answer: Answer, ids: Sequence[str]) -> Verdict:

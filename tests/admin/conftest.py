@@ -124,7 +124,7 @@ def rows(db: str) -> Rows:
         siem.save(
             row=None,
             given={"name": "ours", "backend": "elastic", "endpoint": "https://siem.example.com", "index": "audit"}
-            | {"sourcetype": "", "event_bytes": None, "search_endpoint": ""},
+            | {"sourcetype": "", "event_bytes": None, "is_gzipped": True, "search_endpoint": ""},
             api_key="key-of-the-test",
             search_key=None,
             now=now,

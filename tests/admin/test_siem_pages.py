@@ -32,7 +32,8 @@ def receiver(settings: Any) -> Iterator[Elastic]:
 
 
 def given(receiver: Elastic, **other: Any) -> dict[str, Any]:
-    return {"name": "ours", "backend": "elastic", "endpoint": receiver.url, "index": "audit", "api_key": TOKEN, **other}
+    where = {"name": "ours", "backend": "elastic", "endpoint": receiver.url, "index": "audit"}
+    return {**where, "is_gzipped": "on", "api_key": TOKEN, **other}
 
 
 def made(client: Client, receiver: Elastic, **other: Any) -> SiemDestination:
@@ -118,6 +119,19 @@ def test_it_is_changed_and_its_key_stays_unless_the_endpoint_is_another(sign_in:
     assert "took the test event" in text_of(client.post(f"{page}/test/", follow=True))
     other = given(receiver, api_key="", endpoint="https://thief.example")
     assert "API_KEY is needed again" in text_of(client.post(f"{page}/edit/", other))
+
+
+def test_gzip_is_on_until_it_is_turned_off(sign_in: SignIn, receiver: Elastic) -> None:
+    client = sign_in(ADA)
+    assert client.get(f"{LIST}new/").context["form"]["is_gzipped"].initial is True
+    page = f"{LIST}{made(client, receiver).pk}"
+    receiver.faults.refuses_gzip = True
+    assert "turn Gzip off. (encoding_refused)" in text_of(client.post(f"{page}/test/", follow=True))
+    changed = {name: value for name, value in given(receiver, api_key="").items() if name != "is_gzipped"}
+    assert client.post(f"{page}/edit/", changed).status_code == 302
+    assert "took the test event" in text_of(client.post(f"{page}/test/", follow=True))
+    assert (row().is_gzipped, receiver.encodings) == (False, ["gzip", None])
+    assert client.get(f"{page}/edit/").context["form"]["is_gzipped"].value() is False
 
 
 def test_it_is_paused_and_goes_on(sign_in: SignIn, receiver: Elastic) -> None:

@@ -87,7 +87,7 @@ def test_how_far_a_siem_is_behind() -> None:
     with ADA.here(), transaction():
         siem.save(
             row=None,
-            given={**given, "sourcetype": "", "event_bytes": None, "search_endpoint": ""},
+            given={**given, "sourcetype": "", "event_bytes": None, "is_gzipped": True, "search_endpoint": ""},
             api_key="key-of-the-test",
             search_key=None,
             now=clock.now() - timedelta(minutes=5),

@@ -73,6 +73,7 @@ def make(name: str, receiver: Receiver, *, api_key: str = TOKEN, **given: str) -
         "index": "audit",
         "sourcetype": "",
         "event_bytes": None,
+        "is_gzipped": True,
         "search_endpoint": "",
         **given,
     }

@@ -45,6 +45,9 @@ class Faults:
     sleeps: float = 0.0
     # Acknowledgements that never come.
     never_acks: bool = False
+    # A proxy in between that takes no gzip: it says so, or nobody reads what is in there.
+    refuses_gzip: bool = False
+    leaves_gzip: bool = False
     # So many searches find nothing yet of what was taken; so many find a part, and say it as the vendor does.
     unseen: int = 0
     partial: int = 0
@@ -61,6 +64,7 @@ class Receiver(ABC):
         self.copies: list[Json] = []
         self.requests: list[str] = []
         self.raw: list[bytes] = []
+        self.encodings: list[str | None] = []
         self.broken: list[str] = []
         self.throttled: set[str] = set()
         self.lock = threading.RLock()
@@ -138,6 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.receiver.lock:
             self.receiver.requests.append(parts.path)
             self.receiver.raw.append(body)
+            self.receiver.encodings.append(self.headers.get("Content-Encoding"))
             if faults.sleeps:
                 time.sleep(faults.sleeps)
             if faults.answers:
@@ -158,8 +163,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handled(self, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, dict[str, str], bytes]:
         if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-            self.receiver.raw[-1] = body
+            if self.receiver.faults.refuses_gzip:
+                return 415, {}, b""
+            if not self.receiver.faults.leaves_gzip:
+                body = gzip.decompress(body)
+                self.receiver.raw[-1] = body
         try:
             status, headers, said = self.receiver.handle(path, query, self.headers, body)
         except (ProtocolBroken, AssertionError, KeyError, ValueError) as error:

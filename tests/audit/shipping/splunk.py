@@ -41,13 +41,16 @@ class Splunk(Receiver):
             return 400, {}, {"text": "Data channel is missing", "code": 10}
         if channel and not re.fullmatch(r"[0-9a-f-]{36}", channel):
             return 400, {}, {"text": "Invalid data channel", "code": 11}
-        require(headers.get("Content-Encoding") is None, "gzip is not documented for the event endpoint")
         if len(body) > self.MOST_CONTENT:
             return 413, {}, {"text": "content-length too large", "code": 27}
         return self._events(body, channel)
 
     def _events(self, body: bytes, channel: str) -> tuple[int, Json, Any]:
-        decoder, text, at, found = json.JSONDecoder(), body.decode(), 0, []
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            return 400, {}, {"text": "Invalid data format", "code": 6, "invalid-event-number": 0}
+        decoder, at, found = json.JSONDecoder(), 0, []
         while at < len(text):
             if text[at].isspace():
                 at += 1

@@ -41,6 +41,7 @@ def own(person: Person, receiver: Receiver, *, name: str = "ours", **other: Any)
         "index": "audit",
         "sourcetype": "",
         "event_bytes": None,
+        "is_gzipped": True,
         "search_endpoint": receiver.url,
         **other,
     }
@@ -250,7 +251,9 @@ def test_a_new_endpoint_wants_its_key_anew(listen: Listen, settings: Any, vendor
     settings.ALLOW_PRIVATE_DESTINATIONS = True
     row = own(ADA, listen(vendor))
     there = {"endpoint": row.endpoint, "search_endpoint": row.search_endpoint}
-    given = {name: getattr(row, name) for name in ("name", "backend", "index", "sourcetype", "event_bytes")}
+    given = {
+        name: getattr(row, name) for name in ("name", "backend", "index", "sourcetype", "event_bytes", "is_gzipped")
+    }
     with ADA.here(), transaction(), pytest.raises(DestinationRefused, match="API_KEY is needed again"):
         destinations.save(
             row=row,

@@ -1,9 +1,9 @@
 """Who ships: `python -m tests.bench.ship.shipper TENANT`, told in JSON lines.
 
 `{"to": port}` says where. `{"bare": gzip}` posts a raw COPY of the log, 500 rows at a time, with `"as_taken"` a COPY of
-the least that Splunk's event endpoint takes; `{"ship": backend}` has the product ship it. Each gives `{"seconds",
-"records"}`, and in `{"mib", "grown"}` the most memory that the process ever held, and how much of that came after the
-product was loaded.
+the least that Splunk's event endpoint takes; `{"ship": backend, "packed": gzip}` has the product ship it. Each gives
+`{"seconds", "records"}`, and in `{"mib", "grown"}` the most memory that the process ever held, and how much of that
+came after the product was loaded.
 """
 
 import gzip
@@ -66,13 +66,19 @@ def main(tenant: str) -> None:
                 post(pool)
             return int(cursor.rowcount)
 
-    def target(backend: str) -> Target:
+    def target(backend: str, *, packed: bool) -> Target:
         return Target(
-            key=backend, name=backend, backend=backend, endpoint=known["url"], api_key="made-up", allow_private=True
+            key=backend,
+            name=backend,
+            backend=backend,
+            endpoint=known["url"],
+            api_key="made-up",
+            is_gzipped=packed,
+            allow_private=True,
         )
 
-    def shipped(backend: str) -> int:
-        done = ship(target(backend), budget=Budget(600))
+    def shipped(to: Target) -> int:
+        done = ship(to, budget=Budget(600))
         assert not done.error, done.error
         return done.shipped
 
@@ -83,12 +89,13 @@ def main(tenant: str) -> None:
             known["url"] = f"http://127.0.0.1:{order['to']}"
             return {}
         with scope(tenant_id=tenant, actor=Actor.system("bench")):
-            if "ship" in order:
+            to = target(order["ship"], packed=order["packed"]) if "ship" in order else None
+            if to is not None:
                 with transaction():
-                    cursors.set_back(target(order["ship"]).follower, to=0, now=clock.now())
+                    cursors.set_back(to.follower, to=0, now=clock.now())
             start = time.perf_counter()
-            if "ship" in order:
-                records = shipped(order["ship"])
+            if to is not None:
+                records = shipped(to)
             else:
                 records = bare(packed=order["bare"], as_taken=order.get("as_taken", False))
             seconds = time.perf_counter() - start
