@@ -63,6 +63,12 @@ class KaireonAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         # Unfold writes its colours into each page, whose policy refuses that: ours are in kaireon/palette.css.
         return {**super().each_context(request), "colors": None}
 
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Of one application for its page; of all for nobody, since the menu is our own, and they would be made for
+        every page."""
+        found: list[Any] = super().get_app_list(request, app_label) if app_label else []
+        return found
+
     def has_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and getattr(request, "principal", None) is not None
 
