@@ -52,7 +52,7 @@ class Launcher:
         environment = {k: v for k, v in given.items() if k not in {"ENVIRONMENT", "MAKELEVEL", "API_KEY_PEPPER"}}
         environment |= {"LOCAL_DIR": str(local), "PORT": str(free_port()), "OPS_PORT": str(free_port())}
         # All of the demo takes as long to load as the rest together.
-        environment["DEMO_EVERY"] = "20"
+        environment["DEMO_EVERY"] = "200"
         local.parent.mkdir(exist_ok=True)
         self.output = local.with_suffix(".out")
         with self.output.open("ab") as output:
