@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
             model_name="siemdestination",
             name="is_gzipped",
             field=models.BooleanField(
-                default=True, help_text="Off for a proxy in between that takes no gzip; the three vendors do."
+                default=True, help_text="Events travel as gzip, plain only where that is refused; off: always plain."
             ),
         ),
     ]

@@ -41,8 +41,6 @@ REMEDIES = {
     "timeout": "The endpoint did not answer in time.",
     "throttled": "It takes no more for now, and is tried again.",
     "not_acknowledged": "It took events and did not confirm that they are indexed; they are sent again.",
-    "encoding_refused": "It takes no gzip: turn Gzip off.",
-    "invalid_data_format": "It reads no events there. If a proxy in between takes no gzip, turn Gzip off.",
     "redirect_refused": "The endpoint answers with another address: name that one.",
     "records_missing": "Records are missing in the log: verify it.",
     "left_alone": "It failed several times in a row and is left alone for a minute.",
@@ -91,8 +89,8 @@ class DestinationForm(forms.Form):
         label="Gzip",
         required=False,
         initial=True,
-        help_text="All three take it, and less than a quarter of the bytes travels. Off for a proxy in between that"
-        " does not.",
+        help_text="All three take it, and less than a quarter of the bytes travels. Where somebody in between refuses"
+        " it, events go plain; off saves asking.",
         widget=UnfoldBooleanSwitchWidget(),
     )
     search_endpoint = forms.CharField(

@@ -68,6 +68,10 @@ class Verdict:
         """Whether all were taken."""
         return not (self.refused or self.again or self.split)
 
+    def took_some(self, count: int) -> bool:
+        """Whether any of so many events were taken, or would have been at another time."""
+        return self.is_throttled or not (self.split or len(self.refused) + len(self.again) >= count)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sought:
@@ -169,8 +173,6 @@ def refuse_the_whole(answer: Answer) -> None:
         raise Away("unauthorized")
     if status in (404, 405):
         raise Away("not_found")
-    if status == 415:
-        raise Away("encoding_refused")
     if status in (429, 503):
         raise Away("throttled", wait=answer.wait)
     if status == 408 or status >= 500:

@@ -1,8 +1,9 @@
 """Sending events until each is taken or refused, and waiting until what was taken is indexed."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import ParamSpec, TypeVar
@@ -20,6 +21,8 @@ from kaireon.api.breakers import SIEM, Breaker, BreakerOpen
 from kaireon.lib import clock
 from kaireon.lib.budget import Budget
 from kaireon.tenancy.context import current
+
+logger = logging.getLogger("kaireon.audit.shipping")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,6 +42,8 @@ LONGEST_PAUSE = 10.0
 ACK_SECONDS = 60.0
 _FIRST_LOOK = 0.05
 _LAST_LOOK = 2.0
+# What is answered by who stands before a SIEM and cannot unpack, and also for other reasons.
+_MAYBE_OF_GZIP = frozenset({"http_400", "http_415"})
 # Of the channel by which a log's acknowledgements are told from another's.
 _CHANNELS = UUID("5b1f6c3e-52c1-4f0e-8f7e-0d6a7a1f9e42")
 
@@ -193,6 +198,29 @@ class Sender:
         return self._ask_about([self.encoded(event) for event in tried], [event.id for event in tried])
 
     def _ask_about(self, bodies: Sequence[bytes], ids: Sequence[str]) -> Verdict:
+        """Raises Away, BreakerOpen. As gzip, and plain when nothing of the first ones was taken so."""
+        if self._is_proven or not self.target.is_gzipped:
+            return self._request(bodies, ids)
+        refusal: Away | None = None
+        try:
+            said = self._request(bodies, ids)
+            if said.took_some(len(ids)):
+                return said
+        except Away as away:
+            if away.code not in _MAYBE_OF_GZIP:
+                raise
+            refusal = away
+        packed, self.target = self.target, replace(self.target, is_gzipped=False)
+        plain = self._request(bodies, ids)
+        if plain.took_some(len(ids)):
+            logger.warning("siem_gzip_refused", extra={"tenant_id": self._tenant, "destination": self.target.name})
+            return plain
+        self.target = packed
+        if refusal is not None:
+            raise refusal
+        return said
+
+    def _request(self, bodies: Sequence[bytes], ids: Sequence[str]) -> Verdict:
         """Raises Away, BreakerOpen. What throttles the whole is waited for, as what throttles a part of it."""
         request = self.format.request(bodies, self.target, self._channel)
 

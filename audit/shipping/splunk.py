@@ -69,6 +69,9 @@ def judge(answer: Answer, ids: Sequence[str]) -> Verdict:
     formats.refuse_the_whole(answer)
     if answer.status == 413:
         return Verdict(split="too_large")
+    if answer.status == 400 and not answer.body.lstrip().startswith(b"{"):
+        # Not the collector's own.
+        raise Away("http_400")
     said = formats.said(answer)
     code = said.get("code")
     if answer.status == 200 and code == 0:

@@ -45,8 +45,8 @@ class Faults:
     sleeps: float = 0.0
     # Acknowledgements that never come.
     never_acks: bool = False
-    # A proxy in between that takes no gzip: it says so, or nobody reads what is in there.
-    refuses_gzip: bool = False
+    # A proxy in between that takes no gzip: it says so with this status, or nobody reads what is in there.
+    refuses_gzip: int = 0
     leaves_gzip: bool = False
     # So many searches find nothing yet of what was taken; so many find a part, and say it as the vendor does.
     unseen: int = 0
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _handled(self, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, dict[str, str], bytes]:
         if self.headers.get("Content-Encoding") == "gzip":
             if self.receiver.faults.refuses_gzip:
-                return 415, {}, b""
+                return self.receiver.faults.refuses_gzip, {}, b""
             if not self.receiver.faults.leaves_gzip:
                 body = gzip.decompress(body)
                 self.receiver.raw[-1] = body
