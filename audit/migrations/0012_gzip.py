@@ -11,7 +11,9 @@ class Migration(migrations.Migration):
             model_name="siemdestination",
             name="is_gzipped",
             field=models.BooleanField(
-                default=True, help_text="Events travel as gzip, plain only where that is refused; off: always plain."
+                default=True,
+                help_text="Events travel as gzip, plain only where that is refused; off: always plain.",
+                verbose_name="gzip",
             ),
         ),
     ]

@@ -26,7 +26,7 @@ class SiemDestination(TenantModel):
         null=True, blank=True, help_text="The largest event that is taken whole; empty for what the vendor documents."
     )
     is_gzipped = models.BooleanField(
-        default=True, help_text="Events travel as gzip, plain only where that is refused; off: always plain."
+        "gzip", default=True, help_text="Events travel as gzip, plain only where that is refused; off: always plain."
     )
     secrets_sealed = models.BinaryField(editable=False)
     is_paused = models.BooleanField(default=False, help_text="Records wait until it goes on; none is lost.")
