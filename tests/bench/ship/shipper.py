@@ -1,9 +1,9 @@
 """Who ships: `python -m tests.bench.ship.shipper TENANT`, told in JSON lines.
 
-`{"to": port}` says where. `{"bare": gzip}` posts a raw COPY of the log, 500 rows at a time, with `"as_taken"` a COPY of
-the least that Splunk's event endpoint takes; `{"ship": backend, "packed": gzip}` has the product ship it. Each gives
-`{"seconds", "records"}`, and in `{"mib", "grown"}` the most memory that the process ever held, and how much of that
-came after the product was loaded.
+`{"to": port}` says where. `{"bare": backend, "packed": gzip}` posts a raw COPY of the log, 500 rows at a time, with
+`"as_taken"` a COPY of the least that Splunk's event endpoint takes; `{"ship": backend, "packed": gzip}` has the product
+ship it. Each gives `{"seconds", "records"}`, and in `{"mib", "grown"}` the most memory that the process ever held, and
+how much of that came after the product was loaded.
 """
 
 import gzip
@@ -30,7 +30,7 @@ COPY (SELECT json_build_object('time', extract(epoch FROM "timestamp"), 'event',
         FROM ({_ROWS}) record) TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
 """
 _TOGETHER = 500
-_PATHS = {True: "/api/v2/logs", False: "/services/collector/event"}
+_PATHS = {"datadog": "/api/v2/logs", "splunk": "/services/collector/event", "elastic": "/audit/_bulk"}
 
 
 def main(tenant: str) -> None:
@@ -46,7 +46,7 @@ def main(tenant: str) -> None:
 
     known: dict[str, str] = {}
 
-    def bare(*, packed: bool, as_taken: bool) -> int:
+    def bare(backend: str, *, packed: bool, as_taken: bool) -> int:
         rows: list[bytes] = []
         headers = [("Content-Type", "application/json"), *([("Content-Encoding", "gzip")] if packed else [])]
 
@@ -54,7 +54,7 @@ def main(tenant: str) -> None:
             body = b"".join(rows)
             rows.clear()
             body = gzip.compress(body, 1, mtime=0) if packed else body
-            assert pool.request("POST", known["url"] + _PATHS[packed], headers=headers, content=body).status < 300
+            assert pool.request("POST", known["url"] + _PATHS[backend], headers=headers, content=body).status < 300
 
         with httpcore.ConnectionPool() as pool, transaction(), connection.cursor() as cursor:
             with cursor.copy(_AS_TAKEN if as_taken else _RAW, [tenant]) as copy:
@@ -73,6 +73,7 @@ def main(tenant: str) -> None:
             backend=backend,
             endpoint=known["url"],
             api_key="made-up",
+            index="audit",
             is_gzipped=packed,
             allow_private=True,
         )
@@ -97,7 +98,7 @@ def main(tenant: str) -> None:
             if to is not None:
                 records = shipped(to)
             else:
-                records = bare(packed=order["bare"], as_taken=order.get("as_taken", False))
+                records = bare(order["bare"], packed=order["packed"], as_taken=order.get("as_taken", False))
             seconds = time.perf_counter() - start
         most = _most_memory()
         return {"seconds": seconds, "records": records, "mib": most, "grown": most - loaded}
