@@ -15,8 +15,9 @@ from django.db import DatabaseError, connection, connections
 from django.db.models import Exists, OuterRef
 
 from audit.models import AuditHead, Checkpoint, Publication, Tombstone
-from audit.pruning import archive, beginning, tombstones
+from audit.pruning import archive, beginning, tombstones, unshipped
 from audit.pruning.archive import Archive
+from audit.pruning.unshipped import Agreed, Behind
 from audit.tree import signing
 from kaireon.approvals import registry, sealed
 from kaireon.approvals import services as approvals
@@ -68,7 +69,11 @@ def retention_from(ask: Callable[[], Retention]) -> Callable[[], Retention]:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a prune would remove, and what is in its way. Without `checkpoint` there is nothing to remove."""
+    """What a prune would remove, and what is in its way. Without `checkpoint` there is nothing to remove.
+
+    `waits_for` are destinations of the log that have not confirmed all of it, which is in the way; `unshipped` those
+    that it goes ahead without.
+    """
 
     tenant_id: str
     policy_days: int | None
@@ -79,6 +84,8 @@ class Plan:
     oldest: datetime | None = None
     newest: datetime | None = None
     bytes: int = 0
+    waits_for: tuple[Behind, ...] = ()
+    unshipped: tuple[Behind, ...] = ()
 
     @property
     def last_seq(self) -> int:
@@ -88,14 +95,28 @@ class Plan:
     def records(self) -> int:
         return self.last_seq - self.first_seq + 1 if self.checkpoint else 0
 
-    def as_payload(self) -> dict[str, Any]:
-        """What is asked for: exactly this range of exactly this log."""
+    @property
+    def otherwise_in_the_way(self) -> tuple[str, ...]:
+        """But for destinations that are waited for, which come last."""
+        return self.in_the_way[: len(self.in_the_way) - len(self.waits_for)]
+
+    def as_range(self) -> dict[str, Any]:
+        """Exactly this range of exactly this log."""
         return {
             "firstSeq": self.first_seq,
             "lastSeq": self.last_seq,
             "records": self.records,
             "rootHash": self.checkpoint.root_hash if self.checkpoint else "",
         }
+
+    def as_payload(self) -> dict[str, Any]:
+        """What is asked for: the range, and the destinations that have not all of it and are not waited for."""
+        without = [one.as_payload() for one in self.unshipped]
+        return {**self.as_range(), **({"unshipped": without} if without else {})}
+
+    def is_asked_for(self, payload: Mapping[str, Any]) -> bool:
+        """Whether the payload is about this range; destinations are looked at when the plan is made."""
+        return self.as_range() == {name: value for name, value in payload.items() if name != "unshipped"}
 
     def as_dict(self) -> dict[str, Any]:
         """For answers, in camelCase."""
@@ -126,11 +147,14 @@ class Pruned:
 
 
 @requires_transaction
-def make_plan(*, now: datetime, last_seq: int | None = None, instead: Retention | None = None) -> Plan:
+def make_plan(
+    *, now: datetime, last_seq: int | None = None, instead: Retention | None = None, without: Agreed = ()
+) -> Plan:
     """What could leave the active tenant's log now: up to `last_seq` exactly, or as far as policy and MOST_RECORDS go.
 
     The age counts from the checkpoint that sealed the prefix: it is later than all that it seals. `instead` of the
-    policy shows what another one would do.
+    policy shows what another one would do. It waits for the log's destinations, but for those that it may go ahead
+    `without`.
     """
     tenant = current().tenant_id
     retention = instead or (_asked[0]() if _asked else Retention(days=None, held=False))
@@ -149,6 +173,9 @@ def make_plan(*, now: datetime, last_seq: int | None = None, instead: Retention 
         in_the_way.append(f"no published checkpoint of {kept_days} days ago seals a record that is still kept")
         return Plan(tenant_id=tenant, policy_days=retention.days, kept_days=kept_days, in_the_way=tuple(in_the_way))
     oldest, newest, size = _measured(tenant, begins.seq, found.tree_size)
+    behind = unshipped.behind(found.tree_size)
+    waits_for = tuple(one for one in behind if not one.is_agreed_to(without))
+    in_the_way += [str(one) for one in waits_for]
     return Plan(
         tenant_id=tenant,
         policy_days=retention.days,
@@ -159,6 +186,8 @@ def make_plan(*, now: datetime, last_seq: int | None = None, instead: Retention 
         oldest=oldest,
         newest=newest,
         bytes=size,
+        waits_for=waits_for,
+        unshipped=tuple(one for one in behind if one not in waits_for),
     )
 
 
@@ -171,7 +200,9 @@ def ask(plan: Plan, *, actor: Actor, now: datetime) -> ApprovalRequest:
 
 
 def _describe(payload: Mapping[str, Any]) -> str:
-    return f"Records {payload['firstSeq']} to {payload['lastSeq']} leave the audit log for the archive"
+    said = f"Records {payload['firstSeq']} to {payload['lastSeq']} leave the audit log for the archive"
+    without = payload.get("unshipped", ())
+    return f"{said}, {unshipped.in_a_line(without)}" if without else said
 
 
 @registry.approved(
@@ -185,10 +216,12 @@ def _describe(payload: Mapping[str, Any]) -> str:
 )
 def _agreed_to(payload: Mapping[str, Any]) -> None:
     """The yes is kept, and nothing removed yet: the application's role cannot. `audit_prune --apply` does, by it."""
-    plan = make_plan(now=clock.now(), last_seq=payload["lastSeq"])
-    if plan.in_the_way:
-        raise NotApplicable("held" if any("hold" in fact for fact in plan.in_the_way) else "not_due")
-    if plan.as_payload() != payload:
+    plan = make_plan(now=clock.now(), last_seq=payload["lastSeq"], without=payload.get("unshipped", ()))
+    if facts := plan.otherwise_in_the_way:
+        raise NotApplicable("held" if any("hold" in fact for fact in facts) else "not_due")
+    if plan.waits_for:
+        raise NotApplicable("not_shipped")
+    if not plan.is_asked_for(payload):
         raise NotApplicable("log_moved_on")
 
 
@@ -214,13 +247,18 @@ def apply(*, request_id: UUID, now: datetime, told: Callable[[int, int], object]
         if done := _done(request_id):
             return Pruned(tombstone=done, again=True)
         request = _approved(request_id)
-        plan = make_plan(now=now, last_seq=sealed_range(request)["lastSeq"])
+        asked_for = sealed_payload(request)
+        agreed: Agreed = asked_for.get("unshipped", ())
+        plan = make_plan(now=now, last_seq=asked_for["lastSeq"], without=agreed)
         if plan.in_the_way or plan.checkpoint is None:
             raise NothingToPrune("; ".join(plan.in_the_way))
-        if plan.as_payload() != sealed_range(request):
+        if not plan.is_asked_for(asked_for):
             raise NotApproved(f"request {request_id} is about another range than the log has now: ask again")
     kept = archive.keep(plan.checkpoint, plan.first_seq, moved=lambda count: told(count, plan.records))
     with transaction():
+        # One that was made or set back while the archive was written.
+        if waits_for := [str(one) for one in unshipped.behind(plan.last_seq) if not one.is_agreed_to(agreed)]:
+            raise NothingToPrune("; ".join(waits_for))
         note = signing.signer().sign(tombstones.text(_said(plan, request, kept, now)))
     refused = _remove(str(note))
     with transaction():
@@ -253,7 +291,7 @@ def wire(stone: Tombstone) -> dict[str, Any]:
     }
 
 
-def sealed_range(request: ApprovalRequest) -> dict[str, Any]:
+def sealed_payload(request: ApprovalRequest) -> dict[str, Any]:
     """Raises NotApproved."""
     try:
         return sealed.payload_of(request)
@@ -309,7 +347,7 @@ def _said(plan: Plan, request: ApprovalRequest, kept: Archive, now: datetime) ->
     return {
         "tenantId": plan.tenant_id,
         "origin": signing.origin(plan.tenant_id),
-        **plan.as_payload(),
+        **plan.as_range(),
         "lastIntegrityHash": _link_after(plan.tenant_id, plan.last_seq),
         "oldest": clock.rfc3339(plan.oldest) if plan.oldest else None,
         "newest": clock.rfc3339(plan.newest) if plan.newest else None,

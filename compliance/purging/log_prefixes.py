@@ -33,6 +33,7 @@ class Standing(StrEnum):
 
     NOTHING_DUE = "nothing_due"
     IN_THE_WAY = "in_the_way"  # a hold, or a tombstone that does not hold
+    UNSHIPPED = "unshipped"  # a SIEM destination has not confirmed it
     ASKED = "asked"  # just now
     WAITS = "waits"  # for a second person
     APPROVED = "approved"  # and waits for an operator
@@ -41,6 +42,8 @@ class Standing(StrEnum):
 
 
 WARNINGS = {
+    Standing.UNSHIPPED: "records of the audit log are due, and a SIEM destination has not confirmed them: see"
+    " audit_prune --plan",
     Standing.APPROVED: f"a prune of the audit log was agreed to and waits for {COMMAND}",
     Standing.NOBODY_ASKS: "records of the audit log are due, and who decided its policy may not ask for their prune",
 }
@@ -86,8 +89,10 @@ def write_down() -> int:
 
 
 def _standing(plan: Plan, *, now: datetime, dry_run: bool) -> Standing:
-    if plan.in_the_way:
+    if plan.otherwise_in_the_way:
         return Standing.IN_THE_WAY
+    if plan.waits_for:
+        return Standing.UNSHIPPED
     earlier = _earlier(plan, now)
     if earlier is not None:
         return earlier

@@ -11,7 +11,7 @@ from django.utils.timezone import localtime
 
 from audit import services
 from audit.models import Tombstone
-from audit.pruning import prune
+from audit.pruning import prune, unshipped
 from audit.pruning.archive import ArchiveRefused
 from audit.pruning.prune import Plan, Pruned
 from kaireon import env
@@ -50,6 +50,12 @@ class Command(TenantCommand):
         parser.add_argument(
             "--request", type=UUID, metavar="ID", help="With --apply: this request. Default: the oldest approved one."
         )
+        parser.add_argument(
+            "--unshipped",
+            action="store_true",
+            help="With --plan: go ahead although SIEM destinations have not confirmed the records. Who approves is told"
+            " which, and how far each is; whatever else is behind when it is applied is waited for all the same.",
+        )
         parser.add_argument("--json", action="store_true", help="Answer in JSON.")
 
     def handle_tenant(self, **options: Any) -> None:
@@ -57,9 +63,11 @@ class Command(TenantCommand):
             raise CommandError("--ask-as goes with --plan.")
         if options["request"] and not options["apply"]:
             raise CommandError("--request goes with --apply.")
+        if options["unshipped"] and not options["plan"]:
+            raise CommandError("--unshipped goes with --plan: what was approved says whom --apply goes ahead without.")
         services.drain(current().tenant_id)
         if options["plan"]:
-            said, text = self._plan(options["ask_as"])
+            said, text = self._plan(options["ask_as"], without=unshipped.EVERY if options["unshipped"] else ())
         elif options["apply"]:
             said, text = self._apply(options["request"], quiet=options["verbosity"] < 1)
         else:
@@ -68,10 +76,10 @@ class Command(TenantCommand):
             said, text = {"tombstones": [prune.wire(stone) for stone in stones]}, _list(stones)
         self.stdout.write(json.dumps(said) if options["json"] else text)
 
-    def _plan(self, email: str | None) -> tuple[dict[str, Any], str]:
+    def _plan(self, email: str | None, *, without: unshipped.Agreed) -> tuple[dict[str, Any], str]:
         now = clock.now()
         with transaction():
-            plan = prune.make_plan(now=now)
+            plan = prune.make_plan(now=now, without=without)
             if email is None:
                 return plan.as_dict(), _plan_text(plan)
             try:
@@ -121,6 +129,8 @@ def _plan_text(plan: Plan) -> str:
             f"Sealed       on {localize(localtime(plan.checkpoint.signed_at))}, by the checkpoint of that size",
             f"Size         about {plan.bytes / _MIB:,.1f} MiB without indexes",
         ]
+    if plan.unshipped:
+        lines.append(f"Goes ahead   {unshipped.in_a_line([one.as_payload() for one in plan.unshipped])}")
     lines += [f"In the way   {fact}" for fact in plan.in_the_way]
     return "\n".join(lines)
 

@@ -74,10 +74,10 @@ def planned(**more: Any) -> Plan:
         return prune.make_plan(now=clock.now(), **more)
 
 
-def asked() -> UUID:
+def asked(**more: Any) -> UUID:
     services.drain(ACME)
     with ADA.here(), transaction():
-        request = prune.ask(prune.make_plan(now=clock.now()), actor=ADA.actor, now=clock.now())
+        request = prune.ask(prune.make_plan(now=clock.now(), **more), actor=ADA.actor, now=clock.now())
     return request.pk
 
 
@@ -86,8 +86,8 @@ def approve(request_id: UUID, who: Person = BEA) -> ApprovalRequest:
         return approvals.decide(request_id=request_id, answer="approve", actor=who.actor, now=clock.now())
 
 
-def approved() -> UUID:
-    request_id = asked()
+def approved(**more: Any) -> UUID:
+    request_id = asked(**more)
     assert approve(request_id).state == "approved"
     return request_id
 
