@@ -51,8 +51,10 @@ class Following:
 
 
 @contextmanager
-def following(name: str) -> Iterator[Following | None]:
+def following(name: str, *, from_first: bool = False) -> Iterator[Following | None]:
     """Follow the active scope's log as `name`; None when somebody else does just now. Outside any transaction.
+
+    It begins with what is kept of the log, or `from_first` with record 1, whether that is kept or not.
 
     The log is drained first, so everything that was committed before is in it.
     """
@@ -63,7 +65,7 @@ def following(name: str) -> Iterator[Following | None]:
             return
         services.drain(tenant)
         with transaction():
-            found = Following(cursor=cursors.opened(name, now=clock.now()), until=cursors.head())
+            found = Following(cursor=cursors.opened(name, now=clock.now(), from_first=from_first), until=cursors.head())
         yield found
 
 

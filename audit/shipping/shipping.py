@@ -101,7 +101,8 @@ def ship(target: Target, *, budget: Budget) -> Shipped:
 
     Opens its own transactions. What goes wrong is noted at the cursor and in `error`, and not raised.
     """
-    with following(target.follower) as here:
+    # What was pruned before the destination was first used is told like what is pruned before its cursor came there.
+    with following(target.follower, from_first=True) as here:
         if here is None:
             return Shipped(is_waiting=True)
         if not here.is_due(clock.now()):
@@ -243,7 +244,7 @@ class _Run:
         if begins.fault is not None or begins.seq <= self._read_to + 1:
             logger.error("siem_records_missing", extra={**self._named, "seq": self._read_to + 1})
             raise Away("records_missing")
-        # Retention was faster than shipping: said, and gone on behind it.
+        # Retention was there before shipping: said, and gone on behind it.
         self._note(self._read_to + 1, begins.seq - 1, PRUNED)
         self._here.moved(begins.seq - 1, now=clock.now())
         self._read_to = begins.seq - 1

@@ -5,7 +5,10 @@ import pytest
 
 from audit.pruning.unshipped import EVERY
 from audit.shipping.destinations import Target
-from tests.audit.log import write
+from audit.shipping.lag import lag
+from kaireon.lib import clock
+from kaireon.tenancy.context import scope, transaction
+from tests.audit.log import WRITER, write
 from tests.audit.pruning.old_log import POLICY_DAYS, applied, approved, make_bea, policy, sealed
 from tests.audit.shipping.conftest import every_vendor
 from tests.audit.shipping.receivers import Receiver
@@ -43,6 +46,24 @@ def test_before_they_were_shipped_they_are_told_as_lost(
     assert (said["neverShipped"], said["missing"], said["unknown"]) == ([[had + 1, size]], 0, [])
     assert reconcile(fails=True, last=str(size))["neverShipped"] == [[had + 1, size]]
     assert reconcile(first=str(size + 1))["whole"]
+
+
+def test_before_the_destination_was_first_used_they_are_told_as_lost(
+    receiver: Receiver, operators: Target, superuser: psycopg.Connection
+) -> None:
+    size = old_log(superuser)
+    applied(approved(without=EVERY))
+    last = head()
+
+    assert shipped(operators).error == ""
+    assert shipped(operators).error == ""
+
+    assert refusals() == [(1, size, "pruned")]
+    assert receiver.kept(ACME) == [*range(size + 1, last + 1)]
+    with scope(tenant_id=ACME, actor=WRITER), transaction():
+        behind = lag(operators.key, created_at=clock.now())
+    assert (behind.records, behind.refused_ranges, behind.refused_records) == (0, 1, size)
+    assert reconcile(fails=True, last=str(last))["neverShipped"] == [[1, size]]
 
 
 @every_vendor
