@@ -1,4 +1,4 @@
-"""The figures of this layer and those below: the log, messages, background jobs, sign-ins, interactions.
+"""The figures of this layer and those below: the log, messages, background jobs, sign-ins, models, interactions.
 
 Each looks at few rows by an index, and at rows of the active tenant alone. That a tenant's accounts could not sign in
 is in the platform's log: PostgreSQL counts it for the active tenant, and answers that number and nothing else.
@@ -17,6 +17,7 @@ from compliance.alerting.metrics import Asked, Metric, Unit, register
 from compliance.models import Drift
 from customers.models import Interaction
 from customers.models.interaction import InteractionKind, InteractionQuerySet
+from customers.propensity import versions
 from kaireon.jobs.models import Job, JobState
 from kaireon.outbox.models import DeadLetter, Message, MessageQuerySet, MessageState
 
@@ -92,6 +93,12 @@ def background_jobs_failed(asked: Asked) -> float:
 def access_refused(asked: Asked) -> float:
     rows = AuditRecord.objects.filter(action="access.refused", timestamp__gte=asked.since, timestamp__lte=asked.now)
     return float(rows.order_by()[:MOST_COUNTED].count())
+
+
+def models_stale(asked: Asked) -> float | None:
+    """None when no version of a model is served."""
+    found = versions.standing()
+    return float(found.stale) if found.served else None
 
 
 def auth_failures(asked: Asked) -> float:
@@ -173,7 +180,8 @@ register(
     Metric(
         name="siem_refused",
         title="Records a SIEM refused",
-        help="Records of the audit log that a SIEM destination does not take. No data: there is none.",
+        help="Records of the audit log that a SIEM destination does not take, or that were pruned before it had them."
+        " No data: there is none.",
         unit=Unit.COUNT,
         read=siem_refused,
     ),
@@ -227,6 +235,13 @@ register(
         unit=Unit.COUNT,
         read=auth_failures,
         longest=_WEEK,
+    ),
+    Metric(
+        name="models_stale",
+        title="Models stale",
+        help="Models of acceptance whose served version is older than an erasure. No data: none is served.",
+        unit=Unit.COUNT,
+        read=models_stale,
     ),
     Metric(
         name="interactions",

@@ -7,6 +7,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from compliance.alerting import metrics
+from compliance.alerting.metrics import Asked
 from customers import returns
 from customers.models import Customer, PropensityVersion, RetrainRun, RetrainSchedule
 from customers.models.propensity import RetrainState
@@ -42,6 +44,13 @@ def due(now: datetime) -> str:
     return said.why if said.is_due else ""
 
 
+def stale_models() -> float | None:
+    """The figure that alert rules watch."""
+    now = clock.now()
+    with transaction():
+        return metrics.get("models_stale").read(Asked(now=now, since=now))
+
+
 def worse() -> tuple[datetime, list[Customer]]:
     """A version that is served, and more to learn, which misleads."""
     now = clock.now()
@@ -67,9 +76,12 @@ def test_a_worse_version_is_kept_as_a_candidate_until_somebody_takes_it() -> Non
 
 
 def test_a_stale_version_serves_until_another_is_not_worse_and_no_longer_than_a_month() -> None:
+    assert stale_models() is None
     _, customers = worse()
+    assert stale_models() == 0
     erased = clock.now()
     erase(customers[0], erased)
+    assert stale_models() == 1
     over = erased + versions.LONGEST_STALE
     with transaction():
         assert versions.stale_since(version(1)) == erased
@@ -82,7 +94,7 @@ def test_a_stale_version_serves_until_another_is_not_worse_and_no_longer_than_a_
             assert f"version 1 is stale, and serves until {over.date()} at most" in run.reason
     with clock.freeze(over):
         # A month is over: nobody is scored by it, nor does anybody go back to it.
-        assert served() is None
+        assert (served(), stale_models()) == (None, 1)
         with transaction():
             with pytest.raises(versions.StaleTooLong):
                 versions.serve(version=version(1), reason="it was better", actor=ADA.actor, now=over)
@@ -90,6 +102,7 @@ def test_a_stale_version_serves_until_another_is_not_worse_and_no_longer_than_a_
         run = retrained(over)
         assert (run.state, run.version_number, served()) == (RetrainState.SERVED, 4, 4)
         assert run.reason.startswith("in place of version 1, stale for too long, though worse: log loss")
+        assert stale_models() == 0
         assert not due(over)
         with transaction(), pytest.raises(versions.StaleTooLong):
             versions.serve(version=version(1), reason="it was better", actor=ADA.actor, now=over)
@@ -117,6 +130,7 @@ def test_an_erasure_that_began_before_a_model_was_made_and_ends_after_makes_it_s
     made = version(1)
     with transaction():
         assert versions.stale_since(made) == made.as_of
+    assert stale_models() == 1
     assert due(clock.now()) == versions.STALE
     assert retrained(now).version_number == 2
     with transaction():
