@@ -93,9 +93,10 @@ def request(
         raise ReportRefused("from", f"must not be before {EARLIEST}.")
     if last - first >= LONGEST:
         raise ReportRefused("to", f"is at most {LONGEST.days} days from from.")
-    start, end = schedule.moments(first, last, zone)
-    if start > now:
+    # Before anything is reckoned with it: the last day that there is has none behind it.
+    if first > now.astimezone(zone).date():
         raise ReportRefused("from", "lies in the future.")
+    start, end = schedule.moments(first, last, zone)
     if start >= end:
         raise ReportRefused("to", "is a day that the calendar of this time zone left out.")
     run = ReportRun(template=known.name, title=known.title, period_first=first, period_last=last)

@@ -9,6 +9,14 @@ UNKNOWN_FIELD = "unknown_field"
 
 
 class StrictSerializer(serializers.Serializer[Any]):
+    def get_fields(self) -> Any:
+        fields = super().get_fields()
+        for field in fields.values():
+            one = field.child if isinstance(field, serializers.ListField) else field
+            if isinstance(one, serializers.ChoiceField):
+                one.error_messages["invalid_choice"] = f"must be one of {', '.join(map(str, one.choices))}."
+        return fields
+
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
             known = {name for name, field in self.fields.items() if not field.read_only}

@@ -199,6 +199,8 @@ def test_bad_input_names_its_field_and_makes_nothing(more: dict[str, Any], field
         ({"from": "2026-02-01"}, "from"),
         ({"from": "1999-12-31", "to": "2000-01-01"}, "from"),
         ({"from": "2999-01-01", "to": "2999-01-02"}, "from"),
+        # Behind the last day that there is.
+        ({"from": "9999-12-31", "to": "9999-12-31", "timeZone": "America/New_York"}, "from"),
         ({"from": "2025-01-30"}, "to"),
         ({"to": None}, "to"),
         ({"timeZone": "Mars/Olympus"}, "timeZone"),
