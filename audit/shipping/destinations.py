@@ -27,6 +27,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # What Splunk takes for an index, Elasticsearch for an index, alias or data stream, and Datadog for a source.
 _INDEX = re.compile(r"[a-z0-9_][a-z0-9._-]{0,254}")
 _SOURCETYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,99}")
+_BACKEND_IS = f"BACKEND is one of {', '.join(SiemBackend.values)}"
 _SENDABLE = re.compile(r"[!-~]+")
 
 __all__ = ["DestinationRefused"]
@@ -80,6 +81,8 @@ def operators() -> Target | None:
         return None
     if not given["backend"]:
         raise NotConfigured("SIEM_BACKEND is not set, and other SIEM_ variables are")
+    if given["backend"] not in SiemBackend.values:
+        raise NotConfigured(f"SIEM_{_BACKEND_IS}")
     if missing := [f"SIEM_{name.upper()}" for name, value in given.items() if not value]:
         raise NotConfigured(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
     target = Target(
@@ -105,7 +108,7 @@ def operators() -> Target | None:
 def check(target: Target) -> None:
     """Raises DestinationRefused, which begins with the field's name."""
     if target.backend not in SiemBackend.values:
-        raise DestinationRefused(f"BACKEND is one of {', '.join(SiemBackend.values)}.")
+        raise DestinationRefused(f"{_BACKEND_IS}.")
     check_url(target.endpoint, private=target.allow_private, name="ENDPOINT")
     if target.search_endpoint:
         check_url(target.search_endpoint, private=target.allow_private, name="SEARCH_ENDPOINT")

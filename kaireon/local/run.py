@@ -68,9 +68,10 @@ def run(local: LocalFolder) -> int:
         full["PROMETHEUS_MULTIPROC_DIR"] = str(_fresh_metrics(local))
         credentials, every = local.path / "credentials.json", os.environ.get("DEMO_EVERY") or "1"
         with step("Tables"):
-            _manage(local, full, "migrate", "--database", "owner", "--no-input")
+            _manage(local, full, "migrate", "--database", "owner", "--no-input", "--skip-checks")
         with step("Demo data"):
-            _manage(local, full, "load_demo", "--credentials", str(credentials), "--every", every)
+            _manage(local, full, "load_demo", "--credentials", str(credentials), "--every", every, "--skip-checks")
+        check = _spawned(full, local.log("check"), "check")
         group = ProcessGroup(local=local, environment=full, processes=_processes())
         with step("Web, workers, schedule and sequencer"):
             group.start()
@@ -79,6 +80,8 @@ def run(local: LocalFolder) -> int:
         demo = _demo(local, running, credentials, port=port, ops_port=ops_port)
         write_private(local.path / "demo.json", json.dumps(demo, indent=2) + "\n")
         _announce(local, demo)
+        if check.wait() != 0:
+            say(f"\nNot all of the configuration holds; what it is about does nothing until then:\n{_faults(local)}")
         _stay(group, running)
     except Stopped:
         say("\nStopping …")
@@ -162,8 +165,7 @@ def _processes() -> list[Process]:
 
 def _manage(local: LocalFolder, environment: Mapping[str, str], *arguments: str) -> None:
     log = local.log("manage")
-    command = [str(_BIN / "python"), "manage.py", *arguments]
-    process = spawn(command, log=log, leashed=True, env=environment, cwd=PROJECT)
+    process = _spawned(environment, log, *arguments)
     try:
         code = process.wait()
     except Stopped:
@@ -172,6 +174,15 @@ def _manage(local: LocalFolder, environment: Mapping[str, str], *arguments: str)
         raise
     if code != 0:
         raise CommandFailed(f"manage.py {arguments[0]} failed:\n{tail(log, 25)}")
+
+
+def _spawned(environment: Mapping[str, str], log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [str(_BIN / "python"), "manage.py", *arguments]
+    return spawn(command, log=log, leashed=True, env=environment, cwd=PROJECT)
+
+
+def _faults(local: LocalFolder) -> str:
+    return tail(local.log("check"), 25)
 
 
 def _wait_until_healthy(group: ProcessGroup, port: int, ops_port: int) -> None:

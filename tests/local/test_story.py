@@ -53,6 +53,8 @@ class Launcher:
         environment |= {"LOCAL_DIR": str(local), "PORT": str(free_port()), "OPS_PORT": str(free_port())}
         # All of the demo takes as long to load as the rest together.
         environment["DEMO_EVERY"] = "200"
+        # What is configured wrong is said, and stops nothing else.
+        environment["SIEM_BACKEND"] = "sumo"
         local.parent.mkdir(exist_ok=True)
         self.output = local.with_suffix(".out")
         with self.output.open("ab") as output:
@@ -163,6 +165,7 @@ def test_one_command_runs_everything_repairs_it_and_takes_it_away(tmp_path: Path
         assert again["tenants"] == demo["tenants"]
         assert again["databaseUrl"] == demo["databaseUrl"]
         everybody_signs_in(launcher.output.read_text(), again)
+        assert "SIEM_BACKEND is one of" in launcher.output.read_text()
 
         running = launcher.pids()
         launcher.end(signal.SIGINT)

@@ -75,7 +75,8 @@ class Command(BaseCommand):
         except NotSearchable as error:
             raise CommandError(str(error)) from error
         except Interrupted as error:
-            self.stderr.write(_in_words(error.found))
+            if error.found.last >= error.found.first:
+                self.stderr.write(_in_words(error.found))
             reached = max(error.found.last + 1, error.found.first)
             raise CommandError(
                 f"The destination could not be asked: {error.code}. Try again; --from {reached} goes on from there."

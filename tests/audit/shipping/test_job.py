@@ -5,12 +5,14 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import BaseCommand, call_command
 
+from audit.management.commands import audit_sequencer
 from audit.models import SiemDestination
 from audit.shipping import checks, destinations
 from audit.shipping.destinations import DestinationRefused, Target
 from cron import runner
+from cron.management.commands import cron
 from cron.models import Trigger
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
@@ -94,6 +96,7 @@ def test_unset_it_is_skipped_and_says_why() -> None:
 
 HALVES = {
     "unknown": ({"BACKEND": "sumo", "ENDPOINT": "https://x.example", "API_KEY": "k"}, "SIEM_BACKEND is one of"),
+    "unknown alone": ({"BACKEND": "sumo"}, "SIEM_BACKEND is one of"),
     "no endpoint": ({"BACKEND": "splunk", "API_KEY": "k"}, "SIEM_ENDPOINT is not set"),
     "no key": ({"BACKEND": "splunk", "ENDPOINT": "https://x.example"}, "SIEM_API_KEY is not set"),
     "neither": ({"BACKEND": "datadog"}, "SIEM_ENDPOINT and SIEM_API_KEY are not set"),
@@ -130,6 +133,12 @@ def test_what_is_half_configured_is_skipped_and_a_failed_check(name: str, settin
     assert said in message.msg
     assert message.hint
     assert "siem_misconfigured" in caplog.text
+
+
+@pytest.mark.parametrize("command", [cron.Command, audit_sequencer.Command])
+def test_what_is_half_configured_stops_neither_jobs_nor_the_log(command: type[BaseCommand]) -> None:
+    # Django begins no other command while a check fails.
+    assert command.requires_system_checks == ()
 
 
 def test_configured_or_unset_the_check_is_silent(operators: Target, settings: Any) -> None:

@@ -237,8 +237,12 @@ def test_a_search_that_is_refused_is_no_proof(receiver: Receiver, settings: Any)
     wrong = {"API_KEY": "wrong"} if not isinstance(receiver, Datadog) else {}
     configure(settings, receiver, SEARCH_KEY="wrong", **wrong)
 
+    said = StringIO()
     with pytest.raises(CommandError, match="could not be asked: unauthorized"):
-        call_command("siem_reconcile", tenant=ACME)
+        call_command("siem_reconcile", tenant=ACME, stderr=said)
+
+    # Nothing was looked at, which does not say that nothing was shipped.
+    assert said.getvalue() == ""
 
 
 def test_a_receipt_that_was_forged_here_is_told(receiver: Receiver, operators: Target, superuser: Any) -> None:
