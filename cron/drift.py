@@ -10,7 +10,7 @@ from django.conf import settings
 
 from compliance.drift import files, watching
 from cron.work import DoneInPart, Work
-from kaireon.tenancy import context
+from kaireon.tenancy import context, resolver
 from kaireon.tenancy.context import PLATFORM, platform_scope, scope, transaction
 
 logger = logging.getLogger("kaireon.compliance")
@@ -20,22 +20,30 @@ GONE = "config_dir_missing"
 
 
 def check_platform(work: Work) -> Mapping[str, Any]:
-    """`{platform: {declared, drift, differences}}`, or `{skipped}`. Raises DoneInPart for a file that is none."""
+    """`{platform: {declared, drift, differences, ofNobody}}`, or `{skipped}`. DoneInPart for a file that is none.
+
+    `ofNobody` names the files that no active tenant has: what they declare is compared with nothing.
+    """
     if not settings.CONFIG_DIR:
         return {"skipped": UNSET}
     if not _is_there():
         raise DoneInPart(f"{GONE}: CONFIG_DIR is no folder that can be read", {})
+    strays = {"ofNobody": files.of_nobody(settings.CONFIG_DIR, resolver.active_tenants())}
+    if strays["ofNobody"]:
+        logger.warning("config_file_of_nobody", extra={"count": len(strays["ofNobody"])})
     try:
         declared = files.read(files.path_of(settings.CONFIG_DIR, files.PLATFORM), of_tenant=False)
     except files.BadFile as error:
-        raise DoneInPart("bad_config_file", {"platform": {"declared": True, "problem": str(error)}}) from error
+        raise DoneInPart(
+            "bad_config_file", {"platform": {"declared": True, "problem": str(error), **strays}}
+        ) from error
     if declared is None:
-        return {"platform": {"declared": False, "drift": 0, "differences": []}}
+        return {"platform": {"declared": False, "drift": 0, "differences": [], **strays}}
     with platform_scope(actor=work.actor), transaction():
         found = watching.differences(declared, now=work.now)
     if found and not work.dry_run:
         logger.warning("config_drift", extra={"tenant": PLATFORM, "count": len(found)})
-    return {"platform": _said(found)}
+    return {"platform": {**_said(found), **strays}}
 
 
 def check_tenant(work: Work) -> tuple[Mapping[str, Any], Sequence[str]]:

@@ -9,7 +9,7 @@ One file a tenant, `<tenant>.yaml`, and `_platform.yaml` for what belongs to non
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,13 @@ def path_of(folder: str, whose: str) -> Path:
     if not _TENANT.fullmatch(whose):
         raise BadFile(whose, "", "is no name of a tenant.")
     return Path(folder) / f"{whose}.yaml"
+
+
+def of_nobody(folder: str, tenants: Collection[str]) -> list[str]:
+    """Names of files in the folder that look like ours and are read for nobody: a slip of the pen in a tenant's id."""
+    known = {f"{whose}.yaml" for whose in (*tenants, PLATFORM)}
+    there = (path.name for path in Path(folder).iterdir() if path.suffix in {".yaml", ".yml"})
+    return sorted(name for name in there if name not in known and not name.startswith("."))
 
 
 def read(path: Path, *, of_tenant: bool) -> Declared | None:

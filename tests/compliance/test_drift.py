@@ -209,6 +209,15 @@ def test_without_files_nothing_is_declared(db: str, settings: Any, tmp_path: Pat
     assert (found["declared"], found["resolved"]) == (False, 2)
 
 
+def test_a_file_that_is_of_no_tenant_is_told(db: str, folder: Path, caplog: Any) -> None:
+    for name in ("acmee.yaml", f"{ACME}.yml", ".hidden.yaml", "README.md"):
+        (folder / name).write_text(TEXT)
+    declare(folder, "kaireon: 1\n", whose=ACME)
+    ran = check()
+    assert (ran.ok, ran.body["platform"]["ofNobody"]) == (True, [f"{ACME}.yml", "acmee.yaml"])
+    assert "config_file_of_nobody" in caplog.text
+
+
 def test_a_folder_that_is_not_there_is_no_folder_without_files(db: str, folder: Path) -> None:
     """A volume that is not mounted must not close what was found."""
     declare(folder)
