@@ -372,7 +372,7 @@ UNFOLD: dict[str, Any] = {
     "DASHBOARD_CALLBACK": "kaireon.admin.dashboard",
     "GLOBAL_CALLBACK": "kaireon.admin.everywhere",
     "STYLES": [lambda request: static("kaireon/palette.css"), lambda request: static("kaireon/admin.css")],
-    "SCRIPTS": [lambda request: static("kaireon/htmx.js")],
+    "SCRIPTS": [lambda request: static("kaireon/htmx.js"), lambda request: static("kaireon/menu.js")],
     "SIDEBAR": {"show_search": True, "navigation": "kaireon.admin.navigation"},
     "SITE_DROPDOWN": "kaireon.admin.tenant_switcher",
 }

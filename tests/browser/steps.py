@@ -44,6 +44,11 @@ def focus_on(page: Page, selector: str) -> None:
     expect(page.locator(selector)).to_be_focused()
 
 
+def here_in_menu(page: Page) -> Locator:
+    """The menu's entry of this page."""
+    return page.locator("#nav-sidebar-apps [aria-current=page]")
+
+
 def overflow(page: Page) -> int:
     """By how many pixels the page is wider than its window."""
     page.wait_for_function("!document.documentElement.hasAttribute('x-cloak')")

@@ -1,5 +1,6 @@
 """An operator's day in the admin: jobs, dead letters and pipelines, in a real browser, with a real worker."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ from kaireon.flows import batches
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
 from tests.browser.conftest import Officers
-from tests.browser.steps import fits, follow, press, reload_until, write
+from tests.browser.steps import fits, follow, here_in_menu, press, reload_until, write
 from tests.cast import ADA
 from tests.outbox.conftest import Receiver, deliver_until_settled, destination, publish, receiver, say  # noqa: F401
 
@@ -48,6 +49,11 @@ def test_an_operator_runs_jobs_handles_dead_letters_and_follows_a_pipeline(
 def run_and_reschedule_a_job(page: Page) -> None:
     page.goto("/admin/cron/jobrun/")
     expect(page.get_by_text("or when you start one")).to_be_visible()
+    # Far down in the menu, which shows it, and nothing else moved.
+    entry = here_in_menu(page)
+    expect(entry).to_have_text(re.compile("Job runs"))
+    expect(entry).to_be_in_viewport(ratio=1)
+    assert page.evaluate("[scrollY, document.activeElement === document.body]") == [0, True]
     job = page.locator("#jobs").get_by_role("row").filter(has_text="approvals-expire")
     expect(job.locator(".k-run")).to_have_text("new")
     fits(page)
