@@ -175,6 +175,7 @@ api_v1 = [
         providers.ProviderTestView.as_view(),
         name="notification-provider-test",
     ),
+    path("reports", reports.ReportsView.as_view(), name="reports"),
     path("reports/templates", reports.ReportTemplatesView.as_view(), name="report-templates"),
     path("reports/schedules", reports.ReportSchedulesView.as_view(), name="report-schedules"),
     path("reports/schedules/<uuid:schedule_id>", reports.ReportScheduleView.as_view(), name="report-schedule"),

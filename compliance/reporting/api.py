@@ -25,6 +25,7 @@ from compliance.reporting.serializers import (
     ReportScheduleIn,
     ReportScheduleOut,
     ReportSchedulesOut,
+    ReportsOut,
     ReportTemplatesOut,
     shown_run,
     shown_schedule,
@@ -39,6 +40,7 @@ from kaireon.tenancy.roles import Permission
 from kaireon.tenancy.views import TenantRequest
 
 _PAGES = [OpenApiParameter("page", int), OpenApiParameter("limit", int, description="At most 100.")]
+_RUNS = [OpenApiParameter("schedule", OpenApiTypes.UUID), OpenApiParameter("state", enum=ReportState.values), *_PAGES]
 _RATE = Rate("reports", per_minute=10)
 
 
@@ -186,13 +188,10 @@ class ReportRunsView(ReportView):
     permissions = {"GET": Permission.READ_REPORTS, "POST": Permission.MANAGE_REPORTS}
     rates = {"POST": _RATE}
     idempotent = True
+    plural = "runs"
 
     @extend_schema(
-        parameters=[
-            OpenApiParameter("schedule", OpenApiTypes.UUID),
-            OpenApiParameter("state", enum=ReportState.values),
-            *_PAGES,
-        ],
+        parameters=_RUNS,
         responses={200: ReportRunsOut, 400: ErrorBodySerializer},
         operation_id="report_runs_list",
     )
@@ -211,7 +210,7 @@ class ReportRunsView(ReportView):
         page = page_of(request, rows)
         now = clock.now()
         shown = [shown_run(run, now=now) for run in page.items]
-        return Response(page.answer(runs=shown))
+        return Response(page.answer(**{self.plural: shown}))
 
     @extend_schema(
         request=ReportRunIn,
@@ -235,6 +234,24 @@ class ReportRunsView(ReportView):
                 now=clock.now(),
             )
         return self.queued(asked)
+
+
+class ReportsView(ReportRunsView):
+    plural = "reports"
+
+    @extend_schema(parameters=_RUNS, responses={200: ReportsOut, 400: ErrorBodySerializer}, operation_id="reports_list")
+    def get(self, request: TenantRequest) -> Response:
+        """The reports that were made, newest first: those of `/reports/runs`."""
+        return super().get(request)
+
+    @extend_schema(
+        request=ReportRunIn,
+        responses={202: ReportRunOut, **dict.fromkeys((400, 409), ErrorBodySerializer)},
+        operation_id="reports_create",
+    )
+    def post(self, request: TenantRequest) -> Response:
+        """Ask for a report, as at `/reports/runs`."""
+        return super().post(request)
 
 
 class ReportRunView(ReportView):

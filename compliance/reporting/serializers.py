@@ -174,6 +174,10 @@ class ReportRunsOut(PageOut):
     runs = ReportRunOut(many=True)
 
 
+class ReportsOut(PageOut):
+    reports = ReportRunOut(many=True)
+
+
 def shown_template(template: Template) -> dict[str, Any]:
     return {
         "name": template.name,

@@ -195,6 +195,8 @@ MATRIX: dict[tuple[str, str], Rule] = {
     ("POST", "alert-acknowledge"): Rule(ADMIN, 409, names=ALERTED),
     ("POST", "alert-silence"): Rule(ADMIN, body={"until": None}, names=ALERTED),
     ("DELETE", "alert"): Rule(ADMIN, 204, names=ALERTED),
+    ("GET", "reports"): Rule(ADMIN),
+    ("POST", "reports"): Rule(ADMIN, 202, {**REPORT, "from": "2026-02-01", "to": "2026-02-28"}),
     ("GET", "report-templates"): Rule(ADMIN),
     ("GET", "report-schedules"): Rule(ADMIN),
     ("POST", "report-schedules"): Rule(ADMIN, 201, {**SCHEDULE, "name": "Another"}),

@@ -112,7 +112,13 @@ def test_a_report_from_asking_to_its_file_which_is_recorded() -> None:
     other = with_key("ada").get(f"{one}/download?format=pdf")
     assert (other.status_code, error_of(other)["message"]) == (400, "format: is one of csv.")
     assert with_key("ada").get(f"{one}/download").status_code == 400
-    assert with_key("ada").get("/reports/runs?state=completed").json()["total"] == 1
+    runs = with_key("ada").get("/reports/runs?state=completed").json()
+    assert runs["total"] == 1
+    # The same list under the name of what it lists.
+    reports = with_key("ada").get("/reports?state=completed").json()
+    assert reports["reports"] == runs.pop("runs")
+    assert reports.items() >= runs.items()
+    assert post("/reports", RUN, 202)["state"] == "queued"
     assert with_key("ada").get("/reports/runs?state=failed").json()["total"] == 0
     files_expire(clock.now() + timedelta(days=5000))
     gone = with_key("ada").get(f"{one}/download?format=csv")
