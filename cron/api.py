@@ -23,6 +23,11 @@ from kaireon.tenancy import auth_events
 
 logger = logging.getLogger("kaireon.cron")
 
+REMEDY = "Send Authorization: Bearer with the cron secret."
+TICK_REMEDY = (
+    "Send the cron token, or the cron secret while there is none, in x-cron-token or as Authorization: Bearer."
+)
+
 
 class JobAnswer(serializers.Serializer[Any]):
     """What every job answers; each adds its own fields."""
@@ -81,26 +86,27 @@ class TickView(APIView):
 
 def require_secret(request: Request) -> None:
     """Raises Unauthenticated unless the request carries CRON_SECRET as its bearer token. Unset, nothing is right."""
-    _require(request, settings.CRON_SECRET, unset="CRON_SECRET is not set", given=[_bearer(request)])
+    _require(request, settings.CRON_SECRET, unset="CRON_SECRET is not set", given=[_bearer(request)], remedy=REMEDY)
 
 
 def require_token(request: Request) -> None:
     """Raises Unauthenticated unless one of the tick's three headers has its secret. Unset, nothing is right."""
     given = [request.META.get(name, "") for name in ("HTTP_X_CRON_TOKEN", "HTTP_X_CRON_SECRET")]
     expected = settings.CRON_TOKEN or settings.CRON_SECRET
-    _require(request, expected, unset="CRON_TOKEN and CRON_SECRET are not set", given=[*given, _bearer(request)])
+    unset = "CRON_TOKEN and CRON_SECRET are not set"
+    _require(request, expected, unset=unset, given=[*given, _bearer(request)], remedy=TICK_REMEDY)
 
 
-def _require(request: Request, expected: str, *, unset: str, given: Sequence[str]) -> None:
+def _require(request: Request, expected: str, *, unset: str, given: Sequence[str], remedy: str) -> None:
     auth_events.attempted()
     if not expected:
         logger.error("cron_misconfigured", extra={"reason": unset})
-        raise _refuse(request, "cron_secret_unset")
+        raise _refuse(request, "cron_secret_unset", remedy)
     right = [hmac.compare_digest(_bytes(one.strip()), expected.encode()) for one in given]
     if any(right):
         auth_events.service_called("cron", accepted=True)
         return
-    raise _refuse(request, "cron_secret")
+    raise _refuse(request, "cron_secret", remedy)
 
 
 def _bearer(request: Request) -> str:
@@ -113,7 +119,7 @@ def _bytes(header: str) -> bytes:
     return header.encode("latin-1", "backslashreplace")
 
 
-def _refuse(request: Request, reason: str) -> Unauthenticated:
+def _refuse(request: Request, reason: str, remedy: str) -> Unauthenticated:
     auth_events.service_called("cron", accepted=False)
     auth_events.failed(reason, request._request)
-    return Unauthenticated("Send Authorization: Bearer with the cron secret.")
+    return Unauthenticated(remedy)

@@ -27,7 +27,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # What Splunk takes for an index, Elasticsearch for an index, alias or data stream, and Datadog for a source.
 _INDEX = re.compile(r"[a-z0-9_][a-z0-9._-]{0,254}")
 _SOURCETYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,99}")
-_BACKEND_IS = f"BACKEND is one of {', '.join(SiemBackend.values)}"
+_BACKEND_IS = f"one of {', '.join(SiemBackend.values)}"
 _SENDABLE = re.compile(r"[!-~]+")
 
 __all__ = ["DestinationRefused"]
@@ -82,7 +82,7 @@ def operators() -> Target | None:
     if not given["backend"]:
         raise NotConfigured("SIEM_BACKEND is not set, and other SIEM_ variables are")
     if given["backend"] not in SiemBackend.values:
-        raise NotConfigured(f"SIEM_{_BACKEND_IS}")
+        raise NotConfigured(f"SIEM_BACKEND is {_BACKEND_IS}")
     if missing := [f"SIEM_{name.upper()}" for name, value in given.items() if not value]:
         raise NotConfigured(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
     target = Target(
@@ -100,30 +100,31 @@ def operators() -> Target | None:
     try:
         check(target)
     except DestinationRefused as e:
-        # The fields are the variables without their prefix.
-        raise NotConfigured(f"SIEM_{str(e).rstrip('.')}") from e
+        # The variables are the fields, in capitals behind a prefix.
+        name, _, fault = str(e).rstrip(".").partition(" ")
+        raise NotConfigured(f"SIEM_{name.upper()} {fault}") from e
     return target
 
 
 def check(target: Target) -> None:
     """Raises DestinationRefused, which begins with the field's name."""
     if target.backend not in SiemBackend.values:
-        raise DestinationRefused(f"{_BACKEND_IS}.")
-    check_url(target.endpoint, private=target.allow_private, name="ENDPOINT")
+        raise DestinationRefused(f"backend is {_BACKEND_IS}.")
+    check_url(target.endpoint, private=target.allow_private, name="endpoint")
     if target.search_endpoint:
-        check_url(target.search_endpoint, private=target.allow_private, name="SEARCH_ENDPOINT")
+        check_url(target.search_endpoint, private=target.allow_private, name="search_endpoint")
     for name in ("api_key", "search_key"):
         value = getattr(target, name)
         if (value or name == "api_key") and not _SENDABLE.fullmatch(value):
-            raise DestinationRefused(f"{name.upper()} takes printable ASCII without spaces.")
+            raise DestinationRefused(f"{name} takes printable ASCII without spaces.")
     if target.backend == SiemBackend.ELASTIC and not target.index:
-        raise DestinationRefused("INDEX is needed: the index, alias or data stream of Elasticsearch.")
+        raise DestinationRefused("index is needed: the index, alias or data stream of Elasticsearch.")
     if target.index and not _INDEX.fullmatch(target.index):
-        raise DestinationRefused("INDEX takes small letters, digits, dot, hyphen and underscore.")
+        raise DestinationRefused("index takes small letters, digits, dot, hyphen and underscore.")
     if target.sourcetype and not _SOURCETYPE.fullmatch(target.sourcetype):
-        raise DestinationRefused("SOURCETYPE takes letters, digits, colon, dot, hyphen and underscore.")
+        raise DestinationRefused("sourcetype takes letters, digits, colon, dot, hyphen and underscore.")
     if target.event_bytes is not None and not LEAST_EVENT_BYTES <= target.event_bytes <= MOST_EVENT_BYTES:
-        raise DestinationRefused(f"EVENT_BYTES is a number from {LEAST_EVENT_BYTES} to {MOST_EVENT_BYTES}.")
+        raise DestinationRefused(f"event_bytes is a number from {LEAST_EVENT_BYTES} to {MOST_EVENT_BYTES}.")
 
 
 @requires_transaction
@@ -200,9 +201,9 @@ def save(
         if given["backend"] != SiemBackend.SPLUNK:
             moved |= given["search_endpoint"] not in ("", before.search_endpoint, before.endpoint)
         if api_key is None and moved:
-            raise DestinationRefused("API_KEY is needed again with another endpoint.")
+            raise DestinationRefused("api_key is needed again with another endpoint.")
         if search_key is None and before.search_key and before.search_endpoint != given["search_endpoint"]:
-            raise DestinationRefused("SEARCH_KEY is needed again with another endpoint to search.")
+            raise DestinationRefused("search_key is needed again with another endpoint to search.")
     secrets: dict[str, Any] = {
         "api_key": api_key if api_key is not None else (before.api_key if before else ""),
         "search_key": search_key if search_key is not None else (before.search_key if before else ""),

@@ -64,6 +64,7 @@ def test_anything_else_is_refused(header: str, given: str, caplog: pytest.LogCap
     answer = tick(**by(header, given))
     assert answer.status_code == 401
     assert error_of(answer)["code"] == "unauthenticated"
+    assert "x-cron-token" in error_of(answer)["message"]
     assert not JobRun.objects.exists()
     assert [r.reason for r in caplog.records if r.getMessage() == "auth_failure"] == ["cron_secret"]
     assert given not in caplog.text or not given
