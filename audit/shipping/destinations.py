@@ -201,9 +201,9 @@ def save(
         if given["backend"] != SiemBackend.SPLUNK:
             moved |= given["search_endpoint"] not in ("", before.search_endpoint, before.endpoint)
         if api_key is None and moved:
-            raise DestinationRefused("api_key is needed again with another endpoint.")
+            raise DestinationRefused("the key is needed again with another endpoint.")
         if search_key is None and before.search_key and before.search_endpoint != given["search_endpoint"]:
-            raise DestinationRefused("search_key is needed again with another endpoint to search.")
+            raise DestinationRefused("the key to search is needed again with another endpoint to search.")
     secrets: dict[str, Any] = {
         "api_key": api_key if api_key is not None else (before.api_key if before else ""),
         "search_key": search_key if search_key is not None else (before.search_key if before else ""),

@@ -103,7 +103,7 @@ def test_what_is_wrong_is_said_in_words(sign_in: SignIn, receiver: Elastic, key:
 
 def test_a_form_that_cannot_be_says_why(sign_in: SignIn, receiver: Elastic, settings: Any) -> None:
     client = sign_in(ADA)
-    assert "index is needed" in text_of(client.post(f"{LIST}new/", given(receiver, index="")))
+    assert "Index is needed" in text_of(client.post(f"{LIST}new/", given(receiver, index="")))
     assert "Name takes letters" in text_of(client.post(f"{LIST}new/", given(receiver, name="operator")))
     settings.ALLOW_PRIVATE_DESTINATIONS = False
     assert "must begin with https" in text_of(client.post(f"{LIST}new/", given(receiver)))
@@ -118,7 +118,7 @@ def test_it_is_changed_and_its_key_stays_unless_the_endpoint_is_another(sign_in:
     assert row().name == "theirs"
     assert "took the test event" in text_of(client.post(f"{page}/test/", follow=True))
     other = given(receiver, api_key="", endpoint="https://thief.example")
-    assert "api_key is needed again" in text_of(client.post(f"{page}/edit/", other))
+    assert "The key is needed again" in text_of(client.post(f"{page}/edit/", other))
 
 
 def test_gzip_is_on_until_it_is_turned_off(sign_in: SignIn, receiver: Elastic) -> None:

@@ -263,7 +263,7 @@ def test_a_new_endpoint_wants_its_key_anew(listen: Listen, settings: Any, vendor
     given = {
         name: getattr(row, name) for name in ("name", "backend", "index", "sourcetype", "event_bytes", "is_gzipped")
     }
-    with ADA.here(), transaction(), pytest.raises(DestinationRefused, match="api_key is needed again"):
+    with ADA.here(), transaction(), pytest.raises(DestinationRefused, match="the key is needed again"):
         destinations.save(
             row=row,
             given={**given, **there, moved: "https://thief.example"},
