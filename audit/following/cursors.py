@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from django.db import connection
 
 from audit.models import AuditHead, Cursor
-from audit.pruning import beginning
 from kaireon.tenancy.context import current, requires_transaction
 
 FIRST_WAIT = timedelta(seconds=5)
@@ -19,14 +18,13 @@ class CursorMoved(RuntimeError):
 
 
 @requires_transaction
-def opened(follower: str, *, now: datetime, from_first: bool = False) -> Cursor:
-    """The follower's cursor, made at the beginning of what is kept of the log when there is none; with `from_first`
-    before record 1, for a follower that has to say what was gone before it came."""
+def opened(follower: str, *, now: datetime) -> Cursor:
+    """The follower's cursor; when there is none it is made before record 1, whether that is kept or not: a follower has
+    to say what was gone before it came."""
     tenant = current().tenant_id
     found = Cursor.objects.filter(tenant_id=tenant, follower=follower).first()
     if found is None:
-        before = 0 if from_first else beginning.kept_from(tenant).seq - 1
-        made = Cursor(tenant_id=tenant, follower=follower, seq=before, created_at=now)
+        made = Cursor(tenant_id=tenant, follower=follower, seq=0, created_at=now)
         Cursor.objects.bulk_create([made], ignore_conflicts=True)
         found = Cursor.objects.get(tenant_id=tenant, follower=follower)
     return found
@@ -75,12 +73,12 @@ def is_due(cursor: Cursor, now: datetime) -> bool:
 
 
 @requires_transaction
-def set_back(follower: str, *, to: int, now: datetime, from_first: bool = False) -> Cursor:
+def set_back(follower: str, *, to: int, now: datetime) -> Cursor:
     """Repeat the work from record `to` + 1 on. A cursor is never set forward: that would skip what nobody did.
 
     Raises ValueError when `to` is not before where the cursor stands.
     """
-    cursor = opened(follower, now=now, from_first=from_first)
+    cursor = opened(follower, now=now)
     if not 0 <= to <= cursor.seq:
         raise ValueError(f"The cursor stands at {cursor.seq}: it can be set back to 0 or more, and not forward.")
     _update(cursor, seq=to, failures=0, error="", failed_at=None, due_at=None)

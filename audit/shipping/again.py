@@ -14,7 +14,7 @@ def ship_again(row: SiemDestination, *, seq: int, now: datetime) -> None:
 
     Raises ValueError when it has not come so far.
     """
-    cursors.set_back(f"siem:{row.pk}", to=seq - 1, now=now, from_first=True)
+    cursors.set_back(f"siem:{row.pk}", to=seq - 1, now=now)
     Unshippable.objects.filter(
         tenant_id=current().tenant_id, destination=str(row.pk), first_seq__gte=seq, resolved_at=None
     ).update(resolved_at=now)

@@ -57,7 +57,7 @@ def reconcile(target: Target, *, first: int, last: int, dry_run: bool = False) -
     tenant = current().tenant_id
     services.drain(tenant)
     with transaction():
-        cursor = cursors.opened(target.follower, now=clock.now(), from_first=True)
+        cursor = cursors.opened(target.follower, now=clock.now())
         begins = beginning.kept_from(tenant).seq
         last = min(last, cursor.seq)
         found = Reconciled(first=first, last=last, lost=_lost(target, first, last))

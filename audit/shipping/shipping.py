@@ -102,7 +102,7 @@ def ship(target: Target, *, budget: Budget) -> Shipped:
     Opens its own transactions. What goes wrong is noted at the cursor and in `error`, and not raised.
     """
     # What was pruned before the destination was first used is told like what is pruned before its cursor came there.
-    with following(target.follower, from_first=True) as here:
+    with following(target.follower) as here:
         if here is None:
             return Shipped(is_waiting=True)
         if not here.is_due(clock.now()):

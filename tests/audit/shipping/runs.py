@@ -27,7 +27,7 @@ def shipped(target: Target, tenant: str = ACME, seconds: float = 60.0) -> Shippe
 
 def cursor(target: Target, tenant: str = ACME) -> Cursor:
     with scope(tenant_id=tenant, actor=WRITER), transaction():
-        return cursors.opened(target.follower, now=clock.now(), from_first=True)
+        return cursors.opened(target.follower, now=clock.now())
 
 
 def head(tenant: str = ACME) -> int:
