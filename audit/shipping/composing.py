@@ -132,7 +132,7 @@ class Ahead:
         for coming in self._coming:
             coming.parcels.cancel()
         for reader in self._readers:
-            reader.submit(connection.close)
+            reader.submit(_disconnect)
             reader.shutdown()
         self._readers = []
 
@@ -185,6 +185,11 @@ class Ahead:
             size += len(row.body) + 1
         if some:
             yield _parcel(some)
+
+
+def _disconnect() -> None:
+    """To be called in a reader's thread: `connection.close`, looked up in another one, is that one's connection's."""
+    connection.close()
 
 
 def _parcel(rows: Sequence[_Row]) -> Parcel:

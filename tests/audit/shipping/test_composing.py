@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+from django.db.backends.signals import connection_created
 
 import audit
 from audit.shipping import composing, events, formats, shipping
@@ -122,6 +123,29 @@ def test_a_record_that_is_gone_from_a_later_slice_is_not_passed_over(
     assert shipped(operators).error == "records_missing"
     assert cursor(operators).seq == 30
     assert receiver.seqs(ACME) == list(range(1, 31))
+
+
+@pytest.mark.usefixtures("_slices")
+def test_readers_close_their_own_connections_and_no_other() -> None:
+    write(30, tenant=ACME)
+    last = head()
+    opened: list[Any] = []
+
+    def note(connection: Any, **_: object) -> None:
+        opened.append(connection)
+
+    target = Target(key="t", name="t", backend="splunk", endpoint="https://x.example", index="audit", api_key="made-up")
+    with scope(tenant_id=ACME, actor=WRITER):
+        ahead = Ahead(FORMATS["splunk"], target, until=last, most=500)
+        connection_created.connect(note)
+        try:
+            assert ahead.take(0) is not None
+        finally:
+            ahead.close()
+            connection_created.disconnect(note)
+
+    assert len(opened) == composing.READERS
+    assert [one.connection for one in opened] == [None] * composing.READERS
 
 
 @pytest.mark.usefixtures("_slices")
