@@ -30,15 +30,22 @@ _FIRST = UUID(int=0)
 # A customer, and the moment of the earliest new act, or nothing: in words, as they go back to PostgreSQL.
 _Change = tuple[str, str]
 
-_WHO_CHANGED = """
-SELECT customer_id::text, coalesce(min(acted_at)::text, '') FROM (
+# What came since, and what had come before under a date that was still ahead.
+_NEWS = """
     SELECT customer_id, CASE WHEN kind = ANY(%(acts)s) THEN occurred_at END AS acted_at
-      FROM public.customers_interaction WHERE tenant_id = %(tenant)s AND id >= %(since)s
+      FROM public.customers_interaction WHERE tenant_id = %(tenant)s AND {interaction}
      UNION ALL
     SELECT customer_id, NULL FROM public.customers_consentrecord
-     WHERE tenant_id = %(tenant)s AND id >= %(since)s AND customer_id IS NOT NULL) news
+     WHERE tenant_id = %(tenant)s AND {consent} AND customer_id IS NOT NULL"""
+_CAME = "id >= %(since)s"
+_CAME_TRUE = "id < %(since)s AND {0} > %(seen)s AND {0} <= %(at)s"
+_WHO_CHANGED = f"""
+SELECT customer_id::text, coalesce(min(acted_at)::text, '') FROM (
+{_NEWS.format(interaction=_CAME, consent=_CAME)}
+     UNION ALL
+{_NEWS.format(interaction=_CAME_TRUE.format("occurred_at"), consent=_CAME_TRUE.format("recorded_at"))}) news
  GROUP BY customer_id ORDER BY customer_id
-"""
+"""  # noqa: S608 - expressions of our own
 _AT = "%(at)s::timestamptz"
 # Who is being erased is waited for, and left out when gone.
 _WHO = """who AS MATERIALIZED (
@@ -179,7 +186,7 @@ def waiting(*, now: datetime) -> Reckoned:
             cursor.execute(sql, [context.tenant_id(), progress.position or _FIRST])
             (looked_at,) = cursor.fetchone()
         else:
-            looked_at = len(_who_changed(progress))
+            looked_at = len(_who_changed(progress, now))
     return Reckoned(whole=is_whole, looked_at=looked_at, reckoned=0, done=False)
 
 
@@ -208,7 +215,7 @@ def _everybody(progress: EngagementProgress, now: datetime, budget: Budget) -> t
 
 def _changed(progress: EngagementProgress, now: datetime, budget: Budget) -> tuple[int, int, bool]:
     with transaction():
-        changed = _who_changed(progress)
+        changed = _who_changed(progress, now)
     reckoned = 0
     for start in range(0, len(changed), _SLICE):
         if budget.spent and start:
@@ -230,12 +237,11 @@ def _reckon_again(changed: Sequence[_Change], progress: EngagementProgress, now:
         return len(added) + (int(cursor.rowcount) if left else 0)
 
 
-def _who_changed(progress: EngagementProgress) -> Sequence[_Change]:
+def _who_changed(progress: EngagementProgress, now: datetime) -> Sequence[_Change]:
     assert progress.seen_until is not None  # noqa: S101 - or everybody is looked at
     with connection.cursor() as cursor:
         since = lowest_uuid7(progress.seen_until - OVERLAP)
-        given: dict[str, Any] = {"tenant": context.tenant_id(), "since": since, "acts": list(health.ACTS)}
-        cursor.execute(_WHO_CHANGED, given)
+        cursor.execute(_WHO_CHANGED, _given(now) | {"since": since, "seen": progress.seen_until})
         return [(pk, moment) for pk, moment in cursor.fetchall()]
 
 
