@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from dsar.deadlines import Ground
 from dsar.models import DsarRequest
@@ -56,6 +58,15 @@ def test_a_request_is_extended_and_its_page_says_why(sign_in: SignIn) -> None:
     again = client.post(f"{DSAR}/{row.pk}/extend/", {"reason": "More"})
     assert "may be only once. (GDPR Art. 12(3))" in again.content.decode()
     assert len(records("dsar.extend")) == 1
+
+
+def test_buttons_and_state_of_a_page_are_of_one_moment(sign_in: SignIn) -> None:
+    """Were the row read twice, a worker that ends in between would leave a page that says so without its buttons."""
+    client, row = sign_in(ADA), filed()
+    with CaptureQueriesContext(connection) as asked:
+        assert buttons(page(client, row), row)
+    reads = [q for q in asked if 'FROM "dsar_dsarrequest"' in q["sql"] and f"'{row.pk.hex}'::uuid" in q["sql"]]
+    assert len(reads) == 1, reads
 
 
 def test_a_clock_stands_and_runs_by_buttons(sign_in: SignIn) -> None:
