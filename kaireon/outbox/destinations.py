@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from kaireon.api.breakers import MAIL, STREAM, WEBHOOK, Breaker
-from kaireon.outbox import chat, mail, objects, streams, webhooks
+from kaireon.outbox import chat, mail, network, objects, streams, webhooks
 from kaireon.outbox.models import Destination, Kind
 from kaireon.outbox.sending import Outgoing, Refused
 from kaireon.tenancy import context
@@ -85,6 +85,9 @@ def check_url(url: str, *, private: bool, name: str = "url") -> None:
         raise DestinationRefused(f"{name} must begin with https://.")
     if not parts.hostname or port == 0 or parts.username or parts.password or parts.fragment:
         raise DestinationRefused(f"{name} needs a host, and neither login nor fragment.")
+    # Of a name it is known when something is sent, and may be another each time.
+    if not private and (address := network.literal(parts.hostname)) and not network.is_public(address):
+        raise DestinationRefused(f"{name} is no public address: give one that is, or have private ones allowed.")
 
 
 def check_webhook(given: Mapping[str, Any], secret: str) -> None:

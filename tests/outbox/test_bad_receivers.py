@@ -168,7 +168,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         contacted: list[str] = []
 
         def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-            if host != name:
+            if host != name or kwargs.get("flags", 0) & socket.AI_NUMERICHOST:
                 return real_lookup(host, port, *args, **kwargs)
             kinds = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
             return [

@@ -42,6 +42,34 @@ def test_an_object_is_written_once_under_its_id(acme: str, settings: Any, tmp_pa
     assert [p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()] == [whole]
 
 
+PRIVATE = (
+    "10.0.0.5",
+    "169.254.169.254",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "[::1]",
+    "[::ffff:10.0.0.5]",
+    "[fe80::1]",
+)
+
+
+@pytest.mark.parametrize("host", PRIVATE)
+def test_an_address_that_is_not_public_is_refused_when_it_is_given(acme: str, settings: Any, host: str) -> None:
+    settings.ALLOW_PRIVATE_DESTINATIONS = False
+    given = {"url": f"https://{host}/hook"}
+    with pytest.raises(DestinationRefused, match="url is no public address"):
+        destination("x", "webhook", given, secret="s" * 32)
+    settings.ALLOW_PRIVATE_DESTINATIONS = True
+    destination("x", "webhook", given, secret="s" * 32)
+
+
+def test_names_and_public_addresses_are_taken(acme: str, settings: Any) -> None:
+    settings.ALLOW_PRIVATE_DESTINATIONS = False
+    for number, host in enumerate(("hooks.example.com", "93.184.216.34", "[2606:2800:220:1::1]", "localhost.example")):
+        destination(f"x{number}", "webhook", {"url": f"https://{host}/hook"}, secret="s" * 32)
+
+
 @pytest.mark.parametrize(
     ("kind", "given"),
     [

@@ -104,6 +104,10 @@ HALVES = {
     "no index": ({"BACKEND": "elastic", "ENDPOINT": "https://x.example", "API_KEY": "k"}, "SIEM_INDEX is needed"),
     "plain": ({"BACKEND": "splunk", "ENDPOINT": "http://x.example", "API_KEY": "k"}, "must begin with https"),
     "a login": ({"BACKEND": "splunk", "ENDPOINT": "https://a:b@x.example", "API_KEY": "k"}, "neither login"),
+    "private": (
+        {"BACKEND": "splunk", "ENDPOINT": "https://10.0.0.5:8088", "API_KEY": "k"},
+        "SIEM_ENDPOINT is no public",
+    ),
     "a port": ({"BACKEND": "splunk", "ENDPOINT": "https://x.example:99999", "API_KEY": "k"}, "cannot be read"),
     "a key in two": ({"BACKEND": "splunk", "ENDPOINT": "https://x.example", "API_KEY": "a b"}, "SIEM_API_KEY takes"),
     "an index": (
