@@ -166,7 +166,7 @@ def work(site: Site, log: Path) -> None:
     mail = {"to": [EMAIL], "subject": f"Dear {NAME}", "text": f"{NOTE} {PHONE}"}
     with ADA.here(), transaction():
         destinations.save(
-            name="inside", kind="webhook", given={"url": "https://127.0.0.1/"}, secret="s" * 32, enabled=True, now=now
+            name="inside", kind="webhook", given={"url": "https://localhost/"}, secret="s" * 32, enabled=True, now=now
         )
         message = outbox.publish(topic="mail", destination="inside", payload=mail, now=now)
     assert outbox.wake(message)
