@@ -5,14 +5,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from django.core.management import BaseCommand, call_command
+from django.core.management import ManagementUtility, call_command
 
-from audit.management.commands import audit_sequencer
 from audit.models import SiemDestination
 from audit.shipping import checks, destinations
 from audit.shipping.destinations import DestinationRefused, Target
 from cron import runner
-from cron.management.commands import cron
 from cron.models import Trigger
 from kaireon.lib import clock
 from kaireon.tenancy.context import transaction
@@ -139,10 +137,17 @@ def test_what_is_half_configured_is_skipped_and_a_failed_check(name: str, settin
     assert "siem_misconfigured" in caplog.text
 
 
-@pytest.mark.parametrize("command", [cron.Command, audit_sequencer.Command])
-def test_what_is_half_configured_stops_neither_jobs_nor_the_log(command: type[BaseCommand]) -> None:
-    # Django begins no other command while a check fails.
-    assert command.requires_system_checks == ()
+@pytest.mark.parametrize("command", [("cron", "list"), ("audit_sequencer", "--once")])
+def test_what_is_half_configured_stops_neither_jobs_nor_the_log(
+    command: tuple[str, ...], settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each begins as from a shell, with its checks: Django begins no other command while one fails."""
+    settings.SIEM_BACKEND = "splunk"
+    with pytest.raises(SystemExit):
+        ManagementUtility(["manage.py", "siem_reconcile", "--tenant", ACME]).execute()
+    assert "kaireon.E044" in capsys.readouterr().err
+
+    ManagementUtility(["manage.py", *command]).execute()
 
 
 def test_configured_or_unset_the_check_is_silent(operators: Target, settings: Any) -> None:
