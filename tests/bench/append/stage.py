@@ -49,7 +49,7 @@ class Stage:
     def start_sequencer(self) -> None:
         """The product's sequencer process, connected, and held until `sequencing`."""
         self._sequencer = subprocess.Popen(
-            [sys.executable, "manage.py", "audit_sequencer", "--skip-checks"],
+            [sys.executable, "manage.py", "audit_sequencer"],
             cwd=PROJECT,
             env=dict(self.crew("ours").environment),
         )
